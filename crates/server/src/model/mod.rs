@@ -1,0 +1,20 @@
+//! Plain types. What comes from outside is parsed here once, into types that cannot hold a bad value.
+//!
+//! Nothing here does I/O, reads the clock, or knows who calls.
+
+pub mod change;
+pub mod clock;
+pub mod filter;
+pub mod order;
+pub mod patch;
+pub mod text;
+pub mod user;
+pub mod user_id;
+pub mod violation;
+
+pub use change::{Action, Actor, Change, ChangeMeta};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use patch::{AttributesPatch, UserPatch};
+pub use user::{Role, User, UserStatus};
+pub use user_id::UserId;
+pub use violation::{Violation, Violations};

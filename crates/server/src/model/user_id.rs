@@ -1,0 +1,64 @@
+//! A user's id: a UUID that Roster made, or whatever stable name the caller brought along.
+
+use std::{fmt, sync::Arc};
+
+use uuid::Uuid;
+
+use super::Timestamp;
+
+/// Bytes that an id may have.
+pub const USER_ID_MAX_BYTES: usize = 64;
+
+/// A user's id. Immutable, and never given to another user while this one exists.
+///
+/// Ids order by variant and then by value; the stores order the same way. A UUID is kept as its
+/// sixteen bytes, which halves the index and keeps UUIDv7 in the order of creation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UserId {
+    /// An id that the caller chose and that is not a canonical UUID.
+    Text(Arc<str>),
+    /// A UUID; written in lower case with hyphens.
+    Uuid(Uuid),
+}
+
+impl UserId {
+    /// A fresh UUIDv7 ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)): it starts with the time, so ids made later sort later.
+    #[must_use]
+    pub fn generate(now: Timestamp) -> Self {
+        let seconds = u64::try_from(now.seconds()).unwrap_or(0);
+        let nanos = u32::try_from(now.nanos()).unwrap_or(0);
+        Self::Uuid(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    }
+
+    /// Parses an id: 1 to 64 of letters, digits and `. _ : | @ -`, starting with a letter or digit.
+    /// Canonical UUIDs and their upper-case spelling name the same user.
+    ///
+    /// # Errors
+    /// What an id may look like.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const ALLOWED: &str = "must be 1 to 64 of letters, digits and . _ : | @ - and start with a letter or digit";
+        if text.len() == 36
+            && let Ok(uuid) = Uuid::try_parse(text)
+        {
+            return Ok(Self::Uuid(uuid));
+        }
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:|@-".contains(&b);
+        if text.is_empty()
+            || text.len() > USER_ID_MAX_BYTES
+            || !text.bytes().all(allowed)
+            || !text.as_bytes()[0].is_ascii_alphanumeric()
+        {
+            return Err(ALLOWED);
+        }
+        Ok(Self::Text(text.into()))
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Uuid(uuid) => f.write_str(uuid.hyphenated().encode_lower(&mut [0; 36])),
+        }
+    }
+}

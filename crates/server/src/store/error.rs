@@ -1,0 +1,53 @@
+//! What can go wrong in a store, classed by each backend.
+
+use std::fmt;
+
+/// What must be unique among users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// The id.
+    Id,
+    /// The email's key.
+    Email,
+    /// The username's key.
+    Username,
+}
+
+impl fmt::Display for Unique {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id => "id",
+            Self::Email => "email",
+            Self::Username => "username",
+        })
+    }
+}
+
+/// Why a command or query failed. Texts are for the log, never for callers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such user.
+    #[error("no such user")]
+    NotFound,
+    /// Another user has it.
+    #[error("the {0} is taken")]
+    Conflict(Unique),
+    /// The etag is not the user's any more.
+    #[error("the etag is stale")]
+    Stale,
+    /// The queue is full; the command was not run.
+    #[error("the queue is full")]
+    Busy,
+    /// No room left on the disk; nothing was changed.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The database cannot be reached or failed to read or write; nothing was changed.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The database holds something that it should not.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+    /// A mistake of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}

@@ -1,0 +1,88 @@
+//! The store: atomic commands over users, and queries.
+//!
+//! Each method is one atomic command that carries everything its commit must contain, the
+//! change-log row included. No transaction crosses an `.await`. A write that was answered `Ok` is
+//! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
+
+pub mod error;
+pub mod query;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use error::{StoreError, Unique};
+pub use query::{Cursor, CursorValue, UserQuery};
+
+use crate::{
+    auth::PasswordHash,
+    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus, filter::Filter},
+};
+
+/// A user to create, with what is kept beside the user.
+#[derive(Debug)]
+pub struct NewUser {
+    /// The user, at revision 1.
+    pub user: User,
+    /// The hash to sign in with; `None` if there is no password yet.
+    pub password_hash: Option<PasswordHash>,
+}
+
+/// Where users are kept. See the [module](self) for what each method promises.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
+    fn cached_user(&self, id: &UserId) -> Option<Arc<User>>;
+
+    /// The user, or `None`.
+    async fn find_user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// The user whose email has this [unique key](crate::model::text::unique_key), or `None`.
+    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// The hash that the user signs in with, or `None` if there is no such user or no password.
+    async fn find_password_hash(&self, id: &UserId) -> Result<Option<PasswordHash>, StoreError>;
+
+    /// Up to `query.limit` users after `query.after`, in order.
+    async fn list_users(&self, query: UserQuery) -> Result<Vec<User>, StoreError>;
+
+    /// How many users match, counted no further than `max`.
+    async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError>;
+
+    /// Up to `limit` rows of the change log after `position`, oldest first.
+    async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
+
+    /// Adds a user. [`StoreError::Conflict`] names what is taken.
+    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<Arc<User>, StoreError>;
+
+    /// Applies `patch`; a patch that changes nothing leaves the revision as it is.
+    /// [`StoreError::Stale`] if `etag` is given and is not the user's.
+    async fn update_user(
+        &self,
+        id: UserId,
+        patch: UserPatch,
+        etag: Option<String>,
+        meta: ChangeMeta,
+    ) -> Result<Arc<User>, StoreError>;
+
+    /// Sets the status; setting the one that is there changes nothing.
+    async fn set_user_status(
+        &self,
+        id: UserId,
+        status: UserStatus,
+        etag: Option<String>,
+        meta: ChangeMeta,
+    ) -> Result<Arc<User>, StoreError>;
+
+    /// Removes the user, all that hangs on it, and its personal data in the change log.
+    async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError>;
+
+    /// 32 random bytes under `name`, made at first use and the same ever after, on every node.
+    async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError>;
+
+    /// Whether a read and the way to the writer work.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Finishes what was accepted, then closes; later calls fail with [`StoreError::Unavailable`].
+    async fn close(&self);
+}
