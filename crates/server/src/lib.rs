@@ -1,8 +1,16 @@
 //! The Roster server as a library.
 //!
-//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`ops`] ← [`rpc`] ← [`app`].
-//! Only `rpc` knows tonic and prost; only `store::sqlite` knows rusqlite.
+//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`ops`] ← [`rpc`], [`http`] ← [`app`].
+//! [`net`] carries requests and knows nothing of users. Only `rpc` knows tonic and prost; only
+//! `store::sqlite` knows rusqlite.
 
+pub mod app;
 pub mod auth;
+pub mod config;
+pub mod http;
 pub mod model;
+pub mod net;
+pub mod ops;
+pub mod rpc;
 pub mod store;
+pub mod telemetry;

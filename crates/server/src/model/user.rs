@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Timestamp, UserId};
 
 /// A user. Credentials live apart, so that no query or message about users can hold one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Immutable.
     pub id: UserId,
@@ -47,7 +49,8 @@ impl User {
 }
 
 /// Whether a user may sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UserStatus {
     /// May sign in.
     Active = 1,
@@ -56,7 +59,8 @@ pub enum UserStatus {
 }
 
 /// What a user may do. Numbers are those of the API's `Role`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
     /// Themselves only.
     User = 1,
@@ -74,6 +78,14 @@ impl UserStatus {
 impl Role {
     /// All values with the names that filters use.
     pub const ALL: &[(Self, &str)] = &[(Self::User, "USER"), (Self::Admin, "ADMIN"), (Self::Moderator, "MODERATOR")];
+}
+
+impl Role {
+    /// The role with this number of the API's `Role`.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.iter().map(|(role, _)| *role).find(|role| *role as i32 == number)
+    }
 }
 
 impl fmt::Display for UserStatus {

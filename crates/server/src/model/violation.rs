@@ -33,6 +33,16 @@ impl Violations {
         self.0.push(Violation { field: field.into(), description: description.into() });
     }
 
+    /// Notes a violation.
+    pub fn push(&mut self, violation: Violation) {
+        self.0.push(violation);
+    }
+
+    /// Notes all of `others`.
+    pub fn extend(&mut self, others: impl IntoIterator<Item = Violation>) {
+        self.0.extend(others);
+    }
+
     /// Unwraps what a parser gave for `field`, or notes why it could not.
     pub fn check<T>(&mut self, field: &str, parsed: Result<T, impl fmt::Display>) -> Option<T> {
         parsed.map_err(|reason| self.add(field, reason.to_string())).ok()

@@ -35,6 +35,14 @@ pub enum StoreError {
     /// The etag is not the user's any more.
     #[error("the etag is stale")]
     Stale,
+    /// The user as it would become breaks a limit that only the whole user shows.
+    #[error("{field}: {description}")]
+    Rejected {
+        /// The field, as in a [`Violation`](crate::model::Violation).
+        field: String,
+        /// What it would be and what is allowed; for the caller.
+        description: String,
+    },
     /// The queue is full; the command was not run.
     #[error("the queue is full")]
     Busy,

@@ -4,8 +4,10 @@
 //! change-log row included. No transaction crosses an `.await`. A write that was answered `Ok` is
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
+pub mod cache;
 pub mod error;
 pub mod query;
+pub mod sqlite;
 
 use std::sync::Arc;
 

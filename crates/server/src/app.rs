@@ -1,0 +1,249 @@
+//! Wiring: from a configuration to a running server, and from a running server to a clean end.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::{runtime, sync::watch};
+
+use crate::{
+    auth::Hasher,
+    config::{Config, DatabaseUrl},
+    http,
+    model::SystemClock,
+    net::{self, DrainReport, DrainSwitch, Net, NetOptions},
+    ops::Ops,
+    rpc::{GrpcWeb, Pipeline, Services},
+    store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+};
+
+/// Why a server could not start. The text says what and how to mend it, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another program listens there.
+    #[error("{addr} is in use; stop what listens there or choose another {key}")]
+    PortInUse {
+        /// The address.
+        addr: SocketAddr,
+        /// The setting that names it.
+        key: &'static str,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {error}; choose another {key}")]
+    CannotListen {
+        /// The address.
+        addr: SocketAddr,
+        /// The setting that names it.
+        key: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The database file or one beside it cannot be made or written.
+    #[error("cannot write {}: {error}; make its folder and let this user write there, or choose another database_url", path.display())]
+    CannotCreate {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process serves the database.
+    #[error("{} is in use by process {pid}; stop that process first, or use another database_url", path.display())]
+    Locked {
+        /// The database file.
+        path: PathBuf,
+        /// The holder.
+        pid: String,
+    },
+    /// The database is damaged.
+    #[error("{} is damaged ({detail}); keep the file and start from your last backup of it", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The database was migrated by a newer Roster.
+    #[error("{} has schema {found}, and this Roster knows {known}; start the newer Roster that wrote it", path.display())]
+    NewerSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest that this binary knows.
+        known: i64,
+    },
+    /// The file is something else.
+    #[error("{} is not a Roster database ({detail}); choose another database_url", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Anything else, such as no threads left.
+    #[error("cannot start: {0}")]
+    Failed(String),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Locked { path, pid } => Self::Locked { path, pid },
+            OpenError::CannotCreate { path, error } => Self::CannotCreate { path, error },
+            OpenError::NotADatabase { path, detail } => Self::NotADatabase { path, detail },
+            OpenError::Damaged { path, detail } => Self::Damaged { path, detail },
+            OpenError::NewerSchema { path, found, known } => Self::NewerSchema { path, found, known },
+            OpenError::Failed { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Finish what is in flight, within the grace period.
+    Drain,
+    /// Cut everything.
+    Now,
+}
+
+/// A server that is up. Dropping it drains it.
+#[derive(Debug)]
+pub struct Running {
+    grpc_addr: SocketAddr,
+    http_addr: Option<SocketAddr>,
+    stop: watch::Sender<Stop>,
+    supervisor: JoinHandle<DrainReport>,
+}
+
+impl Running {
+    /// Where gRPC is served.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where HTTP is served, if it is.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http_addr
+    }
+
+    /// Begins the drain; a second call cuts it short.
+    pub fn shutdown(&self) {
+        self.stop.send_modify(|stop| *stop = if *stop == Stop::No { Stop::Drain } else { Stop::Now });
+    }
+
+    /// Blocks until the server has stopped.
+    #[must_use]
+    pub fn wait(self) -> DrainReport {
+        self.supervisor.join().unwrap_or_default()
+    }
+}
+
+/// Starts a server: when this returns, it answers.
+///
+/// # Errors
+/// What is in the way, and how to mend it.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
+    // Listening comes first: it is the cheapest thing that can fail, and changes nothing.
+    let grpc = listen(config.grpc_addr, "grpc_addr")?;
+    let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
+    let store = SqliteStore::open(sqlite_options(&config))?;
+    let hasher = Hasher::start(config.hash_options()).map_err(|error| failed(&error))?;
+
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
+    let ops = runtime.block_on(Ops::new(Arc::new(store), hasher, Arc::new(SystemClock)));
+    let ops = Arc::new(ops.map_err(|error| failed(&error))?);
+    let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
+    runtime.block_on(services.set_serving(true));
+
+    let drain = DrainSwitch::new();
+    let draining = drain.signal();
+    let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
+    let pipeline = Arc::new(Pipeline::new(services, config.dev, web, drain.signal()));
+    let handler = Arc::clone(&pipeline);
+    let handle = move |peer, request| Arc::clone(&handler).handle(peer, request);
+    let grpc = net::serve(grpc, net_options(&config, config.workers), drain, handle).map_err(|error| failed(&error))?;
+    let http = http.map(|listener| http::serve(listener, net_options(&config, 1), Arc::clone(&ops), draining));
+    let http = http.transpose().map_err(|error| failed(&error))?;
+
+    let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
+    let (stop, stopping) = watch::channel(Stop::No);
+    let end = End { pipeline, grpc, http, config };
+    let run = move || runtime.block_on(end.supervise(stopping));
+    let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
+    Ok(Running { grpc_addr, http_addr, stop, supervisor })
+}
+
+/// What has to be brought to an end, in order.
+struct End {
+    pipeline: Arc<Pipeline>,
+    grpc: Net,
+    http: Option<Net>,
+    config: Config,
+}
+
+impl End {
+    async fn supervise(self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+        // An error says that `Running` was dropped: drain as well.
+        let _ = stopping.wait_for(|stop| *stop != Stop::No).await;
+        tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
+        self.pipeline.services().set_serving(false).await;
+        let cut_short = async {
+            if stopping.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let report = self.grpc.drain_until(self.config.drain_grace, cut_short).await;
+        if let Some(http) = self.http {
+            http.drain(std::time::Duration::ZERO).await;
+        }
+        self.pipeline.services().ops().close().await;
+        tracing::info!(
+            took = ?report.took,
+            closed = report.connections_closed_gracefully,
+            cut = report.connections_cut,
+            "stopped"
+        );
+        report
+    }
+}
+
+fn listen(addr: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { addr, key },
+        _ => StartError::CannotListen { addr, key, error },
+    })
+}
+
+fn sqlite_options(config: &Config) -> SqliteOptions {
+    let location = match &config.database_url {
+        DatabaseUrl::Sqlite(path) => Location::File(path.clone()),
+        DatabaseUrl::Memory => Location::Memory,
+    };
+    SqliteOptions {
+        location,
+        cache_bytes: config.cache_bytes as u64,
+        write_queue_max: config.write_queue_max,
+        reader_threads: config.workers,
+    }
+}
+
+fn net_options(config: &Config, workers: usize) -> NetOptions {
+    NetOptions {
+        workers,
+        max_connections: config.max_connections,
+        preface_timeout: config.preface_timeout,
+        max_concurrent_streams: u32::try_from(config.max_streams_per_connection).unwrap_or(u32::MAX),
+        keep_alive_interval: config.keepalive_interval,
+        keep_alive_timeout: config.keepalive_timeout,
+        ..NetOptions::default()
+    }
+}

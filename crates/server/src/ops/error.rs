@@ -1,0 +1,151 @@
+//! The one error that the faces see.
+
+use std::time::Duration;
+
+use super::Reason;
+use crate::{
+    auth::{HashError, Refusal},
+    model::{Violation, Violations},
+    store::{StoreError, Unique},
+};
+
+/// How long a caller should wait before it tries a full queue or a missing database again.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Why a use case did not do what was asked. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields are wrong.
+    #[error("the request is invalid")]
+    Invalid(Violations),
+    /// There is no such user. `field` and `value` are what it was looked for by.
+    #[error("user not found")]
+    UserNotFound {
+        /// `id` or `email`.
+        field: &'static str,
+        /// As the caller gave it, parsed.
+        value: String,
+    },
+    /// Another user has it.
+    #[error("the {0} is taken")]
+    Taken(Unique),
+    /// The user has changed since.
+    #[error("the etag is stale")]
+    StaleEtag {
+        /// The user.
+        user_id: String,
+    },
+    /// The caller may not.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The hashing pool is full.
+    #[error("the hashing pool is full")]
+    HashingBusy {
+        /// When there should be room.
+        retry_after: Duration,
+    },
+    /// The store's queue is full.
+    #[error("the store's queue is full")]
+    QueueFull {
+        /// When there should be room.
+        retry_after: Duration,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull(#[source] StoreError),
+    /// The store cannot be reached.
+    #[error("the store is unavailable")]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+        /// For the log.
+        #[source]
+        source: StoreError,
+    },
+    /// A mistake of ours, or a damaged database. The text is for the log.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The reason that callers see.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid(violations) => reason_of(violations),
+            Self::UserNotFound { .. } => Reason::UserNotFound,
+            Self::Taken(Unique::Id) => Reason::UserIdTaken,
+            Self::Taken(Unique::Email) => Reason::EmailTaken,
+            Self::Taken(Unique::Username) => Reason::UsernameTaken,
+            Self::StaleEtag { .. } => Reason::EtagMismatch,
+            Self::Refused(Refusal::NotSignedIn) => Reason::CredentialsMissing,
+            Self::Refused(Refusal::Lacks(_)) => Reason::PermissionDenied,
+            Self::HashingBusy { .. } => Reason::HashingBusy,
+            Self::QueueFull { .. } => Reason::QueueFull,
+            Self::DiskFull(_) => Reason::DiskFull,
+            Self::Unavailable { .. } => Reason::StoreUnavailable,
+            Self::Internal(_) => Reason::Internal,
+        }
+    }
+
+    /// What a failed command on a known user means.
+    pub(super) fn for_user(user_id: &crate::model::UserId) -> impl FnOnce(StoreError) -> Self + '_ {
+        move |error| match error {
+            StoreError::NotFound => Self::UserNotFound { field: "id", value: user_id.to_string() },
+            StoreError::Stale => Self::StaleEtag { user_id: user_id.to_string() },
+            other => other.into(),
+        }
+    }
+}
+
+/// The reason of its own that a field has, if it alone is wrong.
+fn reason_of(violations: &Violations) -> Reason {
+    let mut fields = violations.iter().map(|violation| violation.field.as_str());
+    match (fields.next(), fields.next()) {
+        (Some("filter"), None) => Reason::FilterInvalid,
+        (Some("order_by"), None) => Reason::OrderByInvalid,
+        (Some("page_token"), None) => Reason::PageTokenInvalid,
+        _ => Reason::ValidationFailed,
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after } => Self::HashingBusy { retry_after },
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(unique) => Self::Taken(unique),
+            StoreError::Rejected { field, description } => {
+                let mut violations = Violations::new();
+                violations.push(Violation { field, description });
+                Self::Invalid(violations)
+            }
+            StoreError::Busy => Self::QueueFull { retry_after: RETRY_AFTER },
+            StoreError::Full(_) => Self::DiskFull(error),
+            StoreError::Unavailable(_) => Self::Unavailable { retry_after: RETRY_AFTER, source: error },
+            // NotFound and Stale name a user, which only the use case knows: see `for_user`.
+            StoreError::NotFound | StoreError::Stale | StoreError::Corrupt(_) | StoreError::Internal(_) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}

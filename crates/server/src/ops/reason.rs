@@ -1,0 +1,104 @@
+//! Every reason that an error can have, with its status and what to do about it.
+//!
+//! `docs/errors.md` is made from this table and a test keeps it so.
+
+/// A gRPC status code, as far as we use them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are gRPC's own")]
+pub enum Code {
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    Unauthenticated,
+    Cancelled,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $code:ident;)+) => {
+        /// The stable `reason` of an error's `google.rpc.ErrorInfo`; its domain is `roster`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Reason {
+            /// All reasons, in the order of the reference.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name on the wire.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The status that it comes with.
+            #[must_use]
+            pub fn code(self) -> Code {
+                match self { $(Self::$variant => Code::$code,)+ }
+            }
+
+            /// When it comes, and what to do.
+            #[must_use]
+            pub fn doc(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// One or more fields are wrong; `BadRequest` lists every one with what came and what is allowed.
+    ValidationFailed = "VALIDATION_FAILED", InvalidArgument;
+    /// The bytes are not the message that the method takes, such as text that is not UTF-8.
+    MalformedMessage = "MALFORMED_MESSAGE", InvalidArgument;
+    /// The filter cannot be read; the violation says where and why.
+    FilterInvalid = "FILTER_INVALID", InvalidArgument;
+    /// The order cannot be read; the violation says where and why.
+    OrderByInvalid = "ORDER_BY_INVALID", InvalidArgument;
+    /// The page token is garbage, or of another query or caller. Start again without one.
+    PageTokenInvalid = "PAGE_TOKEN_INVALID", InvalidArgument;
+    /// The method takes its parameters in the message, never in the path.
+    PathInvalid = "PATH_INVALID", InvalidArgument;
+    /// No user has this id or email; `ResourceInfo` names which was asked for.
+    UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// Another user has the id that was chosen.
+    UserIdTaken = "USER_ID_TAKEN", AlreadyExists;
+    /// Another user has the email, in any case and in look-alike letters.
+    EmailTaken = "EMAIL_TAKEN", AlreadyExists;
+    /// Another user has the username, in any case and in look-alike letters.
+    UsernameTaken = "USERNAME_TAKEN", AlreadyExists;
+    /// The user has changed since the etag was read. Get it again and decide anew.
+    EtagMismatch = "ETAG_MISMATCH", Aborted;
+    /// The method needs a signed-in caller.
+    CredentialsMissing = "CREDENTIALS_MISSING", Unauthenticated;
+    /// The caller lacks the permission that the metadata names.
+    PermissionDenied = "PERMISSION_DENIED", PermissionDenied;
+    /// No such service or method.
+    MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
+    /// The method is part of the API but this server does not serve it yet.
+    MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
+    /// The message is larger than `max_message_bytes`, or compressed in a way that is not supported.
+    MessageTooLarge = "MESSAGE_TOO_LARGE", OutOfRange;
+    /// The call's deadline passed. A write may have been done; read before you try again.
+    DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded;
+    /// The caller gave up.
+    CallCancelled = "CALL_CANCELLED", Cancelled;
+    /// Too many writes or scans wait already. Try again after the time in `RetryInfo`.
+    QueueFull = "QUEUE_FULL", ResourceExhausted;
+    /// Too many passwords wait to be hashed. Try again after the time in `RetryInfo`.
+    HashingBusy = "HASHING_BUSY", ResourceExhausted;
+    /// The disk under the database is full. Nothing was changed; reads go on.
+    DiskFull = "DISK_FULL", ResourceExhausted;
+    /// The database cannot be read or written now. Nothing was changed. Try again after the time in `RetryInfo`.
+    StoreUnavailable = "STORE_UNAVAILABLE", Unavailable;
+    /// The server is stopping. Try again, on another connection.
+    ShuttingDown = "SHUTTING_DOWN", Unavailable;
+    /// A mistake of ours. The log has it under the request id.
+    Internal = "INTERNAL", Internal;
+}

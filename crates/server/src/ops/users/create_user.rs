@@ -1,0 +1,146 @@
+//! Creates a user: sign-up by anyone, or by an administrator with all that only they may set.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{check_role, check_user_id};
+use crate::{
+    auth::{Password, PasswordHash},
+    model::{Role, User, UserId, UserStatus, Violations, inputs, text},
+    ops::{Ctx, Error, Ops},
+    store::{NewUser, Unique},
+};
+
+/// The permission to set what sign-up may not.
+const PERMISSION: &str = "users.create";
+
+/// A `CreateUserRequest`, not yet checked.
+#[derive(Clone, Default)]
+pub struct CreateUserInput {
+    /// Required.
+    pub email: String,
+    /// Display name.
+    pub name: String,
+    /// In clear; empty for none.
+    pub password: String,
+    /// Empty for none.
+    pub username: String,
+    /// The API's number; 0 for the plain user. Others need the permission.
+    pub role: i32,
+    /// Years.
+    pub age: Option<i32>,
+    /// Empty for none.
+    pub phone: String,
+    /// Empty for none.
+    pub locale: String,
+    /// Free keys.
+    pub attributes: BTreeMap<String, String>,
+    /// Chosen by the caller, with the permission; empty for one of ours.
+    pub user_id: String,
+    /// A hash instead of a password, with the permission; empty for none.
+    pub password_hash: String,
+    /// With the permission.
+    pub email_verified: bool,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+impl Ops {
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for fields that the caller may not set, [`Error::Invalid`], [`Error::Taken`],
+    /// [`Error::HashingBusy`], and those of the store.
+    pub async fn create_user(&self, ctx: &Ctx, input: CreateUserInput) -> Result<Arc<User>, Error> {
+        if is_privileged(&input) {
+            ctx.caller.check(PERMISSION)?;
+        }
+        let validate_only = input.validate_only;
+        let (user, secret) = self.parse(input)?;
+        let meta = ctx.change(user.created_at, validate_only);
+        let password_hash = match secret {
+            Secret::None => None,
+            Secret::Hash(hash) => Some(hash),
+            Secret::Password(_) if validate_only => None,
+            Secret::Password(password) => {
+                // Hashing takes longer than all the rest: not for an address that is taken anyway.
+                if self.store.find_user_by_email(&text::unique_key(&user.email)).await?.is_some() {
+                    return Err(Error::Taken(Unique::Email));
+                }
+                Some(self.hasher.hash(password).await?)
+            }
+        };
+        Ok(self.store.create_user(NewUser { user, password_hash }, meta).await?)
+    }
+
+    fn parse(&self, input: CreateUserInput) -> Result<(User, Secret), Violations> {
+        let mut violations = Violations::new();
+        let now = self.clock.now();
+        let email = violations.check("email", inputs::parse_email(&input.email));
+        let name = violations.check("name", inputs::parse_name(&input.name));
+        let username = match input.username.as_str() {
+            "" => Some(String::new()),
+            username => violations.check("username", inputs::parse_username(username)),
+        };
+        let role = check_role(input.role, &mut violations);
+        let age = input.age.and_then(|age| violations.check("age", inputs::parse_age(age)));
+        let phone = violations.check("phone", inputs::parse_phone(&input.phone));
+        let locale = violations.check("locale", inputs::parse_locale(&input.locale));
+        violations.extend(inputs::check_attributes(&input.attributes));
+        let id = match input.user_id.as_str() {
+            "" => Some(UserId::generate(now)),
+            chosen => check_user_id(chosen, &mut violations),
+        };
+        let secret = parse_secret(input.password, &input.password_hash, &mut violations);
+        match (email, name, username, phone, locale, id) {
+            (Some(email), Some(name), Some(username), Some(phone), Some(locale), Some(id)) if violations.is_empty() => {
+                let user = User {
+                    id,
+                    email,
+                    name,
+                    username,
+                    role,
+                    status: UserStatus::Active,
+                    age,
+                    phone,
+                    locale,
+                    attributes: input.attributes,
+                    email_verified: input.email_verified,
+                    created_at: now,
+                    updated_at: now,
+                    revision: 1,
+                };
+                Ok((user, secret))
+            }
+            _ => Err(violations),
+        }
+    }
+}
+
+/// Whether the request sets what sign-up may not.
+fn is_privileged(input: &CreateUserInput) -> bool {
+    ![0, Role::User as i32].contains(&input.role)
+        || !input.user_id.is_empty()
+        || !input.password_hash.is_empty()
+        || input.email_verified
+}
+
+/// What the user will sign in with.
+enum Secret {
+    None,
+    Password(Password),
+    Hash(PasswordHash),
+}
+
+fn parse_secret(password: String, hash: &str, violations: &mut Violations) -> Secret {
+    match (password.is_empty(), hash.is_empty()) {
+        (true, true) => Secret::None,
+        (false, true) => violations.check("password", Password::parse(password)).map_or(Secret::None, Secret::Password),
+        (true, false) => {
+            violations.check("password_hash", PasswordHash::parse_phc(hash)).map_or(Secret::None, Secret::Hash)
+        }
+        (false, false) => {
+            violations.add("password_hash", "a user has a password or a password_hash, not both");
+            Secret::None
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Deletes a user for good.
+
+use super::{etag_of, parse_user_id};
+use crate::ops::{Ctx, Error, Ops};
+
+impl Ops {
+    /// Deletes the user, everything that hangs on it, and its personal data in the change log.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::UserNotFound`], [`Error::StaleEtag`], and those of the store.
+    pub async fn delete_user(&self, ctx: &Ctx, user_id: &str, etag: String) -> Result<(), Error> {
+        let id = parse_user_id(user_id)?;
+        ctx.caller.check_self_or(&id, "users.delete")?;
+        let meta = ctx.change(self.clock.now(), false);
+        self.store.delete_user(id.clone(), etag_of(etag), meta).await.map_err(Error::for_user(&id))
+    }
+}

@@ -1,0 +1,47 @@
+//! Reads one user.
+
+use std::sync::Arc;
+
+use super::parse_user_id;
+use crate::{
+    model::{User, Violations, inputs, text},
+    ops::{Ctx, Error, Ops},
+};
+
+/// The permission to read others.
+const PERMISSION: &str = "users.read";
+
+impl Ops {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::UserNotFound`], and those of the store.
+    pub async fn get_user(&self, ctx: &Ctx, user_id: &str) -> Result<Arc<User>, Error> {
+        let id = parse_user_id(user_id)?;
+        ctx.caller.check_self_or(&id, PERMISSION)?;
+        // A user in memory is answered without a future, a box or a thread in between.
+        if let Some(user) = self.store.cached_user(&id) {
+            return Ok(user);
+        }
+        let found = self.store.find_user(&id).await?;
+        found.ok_or_else(|| Error::UserNotFound { field: "id", value: id.to_string() })
+    }
+
+    /// The user with this email, in whatever case it is written.
+    ///
+    /// # Errors
+    /// As [`Ops::get_user`].
+    pub async fn get_user_by_email(&self, ctx: &Ctx, email: &str) -> Result<Arc<User>, Error> {
+        let mut violations = Violations::new();
+        let Some(email) = violations.check("email", inputs::parse_email(email)) else {
+            return Err(violations.into());
+        };
+        let found = self.store.find_user_by_email(&text::unique_key(&email)).await?;
+        // Whoever may only read themselves learns nothing about other addresses: refused before found out.
+        match &found {
+            Some(user) => ctx.caller.check_self_or(&user.id, PERMISSION)?,
+            None => ctx.caller.check(PERMISSION)?,
+        }
+        found.ok_or(Error::UserNotFound { field: "email", value: email })
+    }
+}

@@ -1,0 +1,50 @@
+//! Lists users, a page at a time.
+
+use super::paging::PageInput;
+use crate::{
+    model::{User, Violations},
+    ops::{Ctx, Error, Ops},
+};
+
+/// A `ListUsersRequest`.
+#[derive(Clone, Debug, Default)]
+pub struct ListUsersInput {
+    /// 0 for the default.
+    pub page_size: i32,
+    /// Empty for the first page.
+    pub page_token: String,
+    /// AIP-160.
+    pub filter: String,
+    /// AIP-132.
+    pub order_by: String,
+}
+
+/// A page of users.
+#[derive(Clone, Debug)]
+pub struct UserPage {
+    /// In order.
+    pub users: Vec<User>,
+    /// `None` at the end.
+    pub next_page_token: Option<String>,
+}
+
+impl Ops {
+    /// A page of the users that match.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Invalid`], and those of the store.
+    pub async fn list_users(&self, ctx: &Ctx, input: &ListUsersInput) -> Result<UserPage, Error> {
+        ctx.caller.check("users.list")?;
+        let page = PageInput {
+            method: "ListUsers",
+            page_size: input.page_size,
+            page_token: &input.page_token,
+            filter: &input.filter,
+            order_by: &input.order_by,
+            search: "",
+        };
+        let page = self.check_page(ctx, page, Violations::new()).await?;
+        let (users, next_page_token) = self.read_page(page).await?;
+        Ok(UserPage { users, next_page_token })
+    }
+}

@@ -1,0 +1,129 @@
+//! Changes a user's own fields.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{check_role, check_user_id, etag_of, update_mask::UpdateMask};
+use crate::{
+    model::{AttributesPatch, User, UserId, UserPatch, Violations, inputs},
+    ops::{Ctx, Error, Ops},
+};
+
+/// The permission to change others, and what users may not change of themselves.
+const PERMISSION: &str = "users.update";
+
+/// An `UpdateUserRequest`, not yet checked. `None` is a field that is not present.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateUserInput {
+    /// Required.
+    pub user_id: String,
+    /// Display name.
+    pub name: Option<String>,
+    /// Cannot be cleared.
+    pub email: Option<String>,
+    /// Empty clears.
+    pub username: Option<String>,
+    /// The API's number. Needs the permission.
+    pub role: Option<i32>,
+    /// Years.
+    pub age: Option<i32>,
+    /// Empty clears.
+    pub phone: Option<String>,
+    /// Empty clears.
+    pub locale: Option<String>,
+    /// Not empty is present.
+    pub attributes: BTreeMap<String, String>,
+    /// Needs the permission.
+    pub email_verified: Option<bool>,
+    /// The paths of the mask; empty for none.
+    pub update_mask: Vec<String>,
+    /// The user as the caller last saw it; empty for whatever it is now.
+    pub etag: String,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+impl Ops {
+    /// Updates a user. See the proto for what a mask means.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Invalid`], [`Error::UserNotFound`], [`Error::Taken`],
+    /// [`Error::StaleEtag`], and those of the store.
+    pub async fn update_user(&self, ctx: &Ctx, input: UpdateUserInput) -> Result<Arc<User>, Error> {
+        let mut violations = Violations::new();
+        let mask = mask_of(&input, &mut violations);
+        let id = check_user_id(&input.user_id, &mut violations);
+        if let Some(id) = &id {
+            ctx.caller.check_self_or(id, PERMISSION)?;
+        }
+        if mask.has("role") || mask.has("email_verified") {
+            ctx.caller.check(PERMISSION)?;
+        }
+        let (etag, validate_only) = (input.etag.clone(), input.validate_only);
+        let patch = parse_patch(input, &mask, &mut violations);
+        let id = valid(id, violations)?;
+        let meta = ctx.change(self.clock.now(), validate_only);
+        self.store.update_user(id.clone(), patch, etag_of(etag), meta).await.map_err(Error::for_user(&id))
+    }
+}
+
+fn valid(id: Option<UserId>, violations: Violations) -> Result<UserId, Violations> {
+    match id {
+        Some(id) if violations.is_empty() => Ok(id),
+        _ => Err(violations),
+    }
+}
+
+fn mask_of(input: &UpdateUserInput, violations: &mut Violations) -> UpdateMask {
+    if !input.update_mask.is_empty() {
+        return UpdateMask::parse(&input.update_mask, violations);
+    }
+    UpdateMask::implied([
+        ("name", input.name.is_some()),
+        ("email", input.email.is_some()),
+        ("username", input.username.is_some()),
+        ("role", input.role.is_some()),
+        ("age", input.age.is_some()),
+        ("phone", input.phone.is_some()),
+        ("locale", input.locale.is_some()),
+        ("attributes", !input.attributes.is_empty()),
+        ("email_verified", input.email_verified.is_some()),
+    ])
+}
+
+/// The new value of every field in the mask; one that is not present goes back to what a new user has.
+fn parse_patch(input: UpdateUserInput, mask: &UpdateMask, violations: &mut Violations) -> UserPatch {
+    let mut text = |field, value: Option<String>, parse: fn(&str) -> Result<String, String>| {
+        mask.has(field).then(|| match value.unwrap_or_default() {
+            empty if empty.is_empty() && field != "email" => Some(empty),
+            value => violations.check(field, parse(&value)),
+        })?
+    };
+    let email = text("email", input.email, inputs::parse_email);
+    let name = text("name", input.name, inputs::parse_name);
+    let username = text("username", input.username, inputs::parse_username);
+    let phone = text("phone", input.phone, inputs::parse_phone);
+    let locale = text("locale", input.locale, inputs::parse_locale);
+    let age = mask.has("age").then(|| input.age.and_then(|age| violations.check("age", inputs::parse_age(age))));
+    let role = mask.has("role").then(|| check_role(input.role.unwrap_or_default(), violations));
+    let email_verified = mask.has("email_verified").then(|| input.email_verified.unwrap_or_default());
+    let attributes = parse_attributes(input.attributes, mask, violations);
+    UserPatch { email, name, username, role, age, phone, locale, attributes, email_verified }
+}
+
+fn parse_attributes(
+    mut given: BTreeMap<String, String>,
+    mask: &UpdateMask,
+    violations: &mut Violations,
+) -> AttributesPatch {
+    if mask.has("attributes") {
+        violations.extend(inputs::check_attributes(&given));
+        return AttributesPatch::Replace(given);
+    }
+    if mask.attribute_keys.is_empty() {
+        return AttributesPatch::Keep;
+    }
+    given.retain(|key, _| mask.attribute_keys.contains(key));
+    violations.extend(inputs::check_attributes(&given));
+    let edits = mask.attribute_keys.iter().map(|key| (key.clone(), given.remove(key)));
+    AttributesPatch::Edit(edits.collect())
+}

@@ -1,0 +1,58 @@
+//! One line a call, when it is over: method, status, duration, request id, caller. Never what was in it.
+
+use std::time::Instant;
+
+use tonic::Code;
+
+use crate::{auth::Caller, ops::RequestId};
+
+/// What is known of a call when it starts. Logs when it is finished, or dropped before that.
+#[derive(Debug)]
+pub(super) struct CallRecord {
+    method: String,
+    request_id: RequestId,
+    caller: Caller,
+    peer: std::net::SocketAddr,
+    started: Instant,
+    finished: bool,
+}
+
+impl CallRecord {
+    /// A record if anybody will read it.
+    pub(super) fn start(
+        method: &str,
+        request_id: &RequestId,
+        caller: &Caller,
+        peer: std::net::SocketAddr,
+    ) -> Option<Self> {
+        if !tracing::enabled!(target: "roster::call", tracing::Level::INFO) {
+            return None;
+        }
+        let (method, request_id, caller) = (method.to_owned(), request_id.clone(), caller.clone());
+        Some(Self { method, request_id, caller, peer, started: Instant::now(), finished: false })
+    }
+
+    /// Writes the line.
+    pub(super) fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(
+            target: "roster::call",
+            method = self.method.as_str(),
+            status = ?code,
+            duration_us,
+            request_id = self.request_id.as_str(),
+            caller = %self.caller.actor(),
+            peer = %self.peer,
+        );
+    }
+}
+
+impl Drop for CallRecord {
+    fn drop(&mut self) {
+        // The client reset the stream or went away.
+        self.finish(Code::Cancelled);
+    }
+}

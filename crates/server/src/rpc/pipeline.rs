@@ -1,0 +1,142 @@
+//! The way of every call, top to bottom.
+//!
+//! Plain functions in one order rather than a stack of layers: the order can be read here, and
+//! nothing is boxed or wrapped for a call that does not need it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Status, body::Body};
+
+use super::{
+    access,
+    body::{CallBody, Watched, code_in},
+    call_log::CallRecord,
+    deadline,
+    grpc_web::{self, GrpcWeb},
+    request_id,
+    services::Services,
+    status,
+};
+use crate::{
+    auth::Caller,
+    net::{DrainSignal, Peer},
+    ops::{Ctx, Error, Reason, RequestId},
+};
+
+/// Takes requests from connections to services.
+pub struct Pipeline {
+    services: Services,
+    /// Who calls without a token.
+    nobody: Caller,
+    grpc_web: GrpcWeb,
+    drain: DrainSignal,
+}
+
+impl Pipeline {
+    /// `dev` makes everybody an administrator.
+    pub fn new(services: Services, dev: bool, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
+        let nobody = if dev { Caller::Developer } else { Caller::Anonymous };
+        Self { services, nobody, grpc_web, drain }
+    }
+
+    /// The services behind the pipeline.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Answers one HTTP request, whatever it is.
+    pub async fn handle(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<CallBody> {
+        match request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
+            Some(kind) if kind.starts_with(b"application/grpc-web") => self.web(peer, request).await,
+            Some(kind) if kind.starts_with(b"application/grpc") => self.call(&peer, request).await,
+            _ if grpc_web::is_preflight(&request) => self.grpc_web.preflight(&request).map(unwatched),
+            _ => grpc_web::not_grpc().map(unwatched),
+        }
+    }
+
+    /// gRPC-Web is translated to gRPC on the way in and back on the way out.
+    async fn web(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<CallBody> {
+        let origin = request.headers().get(http::header::ORIGIN).cloned();
+        if !self.grpc_web.allows(origin.as_ref()) {
+            return grpc_web::forbidden_origin().map(unwatched);
+        }
+        let inner = Arc::clone(&self);
+        let response = grpc_web::translate(request, move |request| async move { inner.call(&peer, request).await }).await;
+        GrpcWeb::expose(origin, response).map(unwatched)
+    }
+
+    /// One gRPC call.
+    async fn call<B>(&self, peer: &Peer, request: Request<B>) -> Response<CallBody>
+    where
+        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let request_id = request_id::take_or_make(request.headers());
+        let caller = self.nobody.clone();
+        let path = request.uri().path();
+        let mut record = CallRecord::start(path, &request_id, &caller, peer.addr);
+        let drain = access::is_long_lived(path).then(|| self.drain.clone());
+
+        let (mut response, deadline) = match admit(&request, &caller, &request_id) {
+            Err(refusal) => (refusal.into_http(), None),
+            Ok(deadline) => {
+                let ctx = Ctx { caller, request_id: request_id.clone() };
+                (before(deadline, self.services.call(ctx, request)).await, deadline)
+            }
+        };
+        // A response of headers alone is over already.
+        let code = code_in(response.headers());
+        if let Some(code) = code {
+            complete(&mut response, code);
+            if let Some(mut record) = record.take() {
+                record.finish(code);
+            }
+        }
+        request_id::echo(&request_id, response.headers_mut());
+        let watched = if code.is_some() { None } else { Watched::new(deadline, drain, record) };
+        response.map(|body| CallBody::new(body, watched))
+    }
+}
+
+/// Decides before any byte of the message is read; gives the deadline.
+fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Result<Option<Instant>, Status> {
+    let path = request.uri().path();
+    let rule = access::rule(path).ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
+    if request.uri().query().is_some() {
+        return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
+    }
+    caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
+    deadline::parse(request.headers()).map_err(|came| {
+        let mut violations = crate::model::Violations::new();
+        violations.add("grpc-timeout", came);
+        status::of_error(&Error::from(violations), request_id.as_str())
+    })
+}
+
+/// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
+async fn before(deadline: Option<Instant>, response: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let Some(deadline) = deadline else { return response.await };
+    timeout_at(deadline, response)
+        .await
+        .unwrap_or_else(|_| status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http())
+}
+
+/// Gives an error that tonic made a reason, as all of ours have.
+fn complete(response: &mut Response<Body>, code: Code) {
+    if code == Code::Ok || response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
+        return;
+    }
+    let headers: &HeaderMap = response.headers();
+    let message = Status::from_header_map(headers).map(|status| status.message().to_owned()).unwrap_or_default();
+    let status = status::of_code(code, message);
+    // The headers of a status are ASCII by construction.
+    let _ = status.add_header(response.headers_mut());
+}
+
+fn unwatched(body: Body) -> CallBody {
+    CallBody::new(body, None)
+}

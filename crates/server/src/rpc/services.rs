@@ -1,0 +1,112 @@
+//! Which service answers which path.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use roster_api::server::user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer};
+use tonic::{
+    body::Body,
+    codec::CompressionEncoding::{Gzip, Zstd},
+    service::Routes,
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+use tonic_reflection::server::{Builder, Error as ReflectionError};
+use tower_service::Service as _;
+
+use super::{status, user_v1::UserV1};
+use crate::ops::{Ctx, Ops, Reason};
+
+/// The services of ours that are served, as health and reflection name them.
+pub const SERVED: &[&str] = &[USER_V1];
+
+/// All services. One of ours is made for each call around the call's context, so no handler can
+/// run without one; it costs an allocation.
+pub struct Services {
+    ops: Arc<Ops>,
+    max_message_bytes: usize,
+    /// Health and reflection: small, standard, and not worth a way of their own.
+    standard: Routes,
+    health: HealthReporter,
+}
+
+impl Services {
+    /// Wires the services.
+    ///
+    /// # Errors
+    /// The descriptors that were built in cannot be read.
+    pub fn new(ops: Arc<Ops>, max_message_bytes: usize) -> Result<Self, ReflectionError> {
+        let health = HealthReporter::new();
+        let standard = Routes::new(HealthServer::new(HealthService::from_health_reporter(health.clone())))
+            .add_service(reflection().build_v1()?)
+            // Python's reflection client knows no other.
+            .add_service(reflection().build_v1alpha()?)
+            .prepare();
+        Ok(Self { ops, max_message_bytes, standard, health })
+    }
+
+    /// Tells `grpc.health.v1.Health` how the whole (`""`) and each service is.
+    pub async fn set_serving(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in [""].iter().chain(SERVED) {
+            self.health.set_service_status(*service, status).await;
+        }
+    }
+
+    /// The use cases.
+    pub fn ops(&self) -> &Arc<Ops> {
+        &self.ops
+    }
+
+    /// Answers a call that was let through.
+    pub(super) async fn call<B>(&self, ctx: Ctx, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        match request.uri().path().split('/').nth(1) {
+            Some(USER_V1) => infallible(self.user_v1(ctx, &request).call(request).await),
+            Some(service) if service.starts_with("grpc.") => infallible(self.standard.clone().call(request).await),
+            // In the protos, but not served: see the reason's text.
+            _ => status::of_reason(Reason::MethodNotImplemented, "this server does not serve this method yet").into_http(),
+        }
+    }
+
+    fn user_v1<B>(&self, ctx: Ctx, request: &Request<B>) -> UserServiceServer<UserV1> {
+        let server = UserServiceServer::new(UserV1::new(Arc::clone(&self.ops), ctx))
+            .max_decoding_message_size(self.max_message_bytes)
+            .max_encoding_message_size(self.max_message_bytes)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
+        // Every Python client says that it could read gzip; only who compresses wants it.
+        if is_compressed(request) { server.send_compressed(Zstd).send_compressed(Gzip) } else { server }
+    }
+}
+
+fn reflection() -> Builder<'static> {
+    let names = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    names.iter().chain(SERVED).fold(
+        Builder::configure()
+            .register_encoded_file_descriptor_set(roster_api::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+        |builder, name| builder.with_service_name(*name),
+    )
+}
+
+fn is_compressed<B>(request: &Request<B>) -> bool {
+    request.headers().get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
+}
+
+fn infallible<T>(result: Result<T, std::convert::Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+    }
+}

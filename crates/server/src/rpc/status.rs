@@ -1,0 +1,127 @@
+//! The only place that turns an error into a gRPC status.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    auth::Refusal,
+    ops::{self, Error, Reason},
+};
+
+/// The domain of every `ErrorInfo` of ours.
+pub const DOMAIN: &str = "roster";
+
+/// The status of an error, with all its details. What is internal is logged here, once, and not told.
+pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
+    let reason = error.reason();
+    let mut details = details(reason, metadata(error));
+    details.set_request_info(request_id, "");
+    match error {
+        Error::Invalid(violations) => {
+            for violation in violations.iter() {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        }
+        Error::UserNotFound { value, .. } => {
+            details.set_resource_info("user.v1.User", value, "", "");
+        }
+        Error::StaleEtag { user_id } => {
+            details.set_resource_info("user.v1.User", user_id, "", "");
+        }
+        Error::HashingBusy { retry_after } | Error::QueueFull { retry_after } | Error::Unavailable { retry_after, .. } => {
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::DiskFull(_) => {
+            details.set_retry_info(Some(DISK_RETRY_AFTER));
+        }
+        Error::Taken(_) | Error::Refused(_) | Error::Internal(_) => {}
+    }
+    log_internal(error, request_id);
+    Status::with_error_details(code(reason), message(error), details)
+}
+
+/// A disk does not empty itself in milliseconds.
+const DISK_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// A status of the way to the use cases rather than of one.
+pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
+    Status::with_error_details(code(reason), message, details(reason, HashMap::new()))
+}
+
+/// Gives a status that tonic made, such as for a message that is too large, a reason as all of ours have.
+pub(super) fn of_code(code: Code, message: String) -> Status {
+    let reason = match code {
+        Code::Unimplemented => Reason::MethodNotImplemented,
+        Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
+        Code::DeadlineExceeded => Reason::DeadlineExceeded,
+        Code::Cancelled => Reason::CallCancelled,
+        Code::Unavailable => Reason::ShuttingDown,
+        Code::InvalidArgument => Reason::MalformedMessage,
+        _ => Reason::Internal,
+    };
+    Status::with_error_details(code, message, details(reason, HashMap::new()))
+}
+
+fn details(reason: Reason, metadata: HashMap<String, String>) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason.name(), DOMAIN, metadata)
+}
+
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let pair = match error {
+        Error::UserNotFound { field, .. } => ("field", (*field).to_owned()),
+        Error::Taken(unique) => ("field", unique.to_string()),
+        Error::Refused(Refusal::Lacks(permission)) => ("permission", (*permission).to_owned()),
+        _ => return HashMap::new(),
+    };
+    HashMap::from([(pair.0.to_owned(), pair.1)])
+}
+
+/// For developers, in English; nothing in it is internal or secret.
+fn message(error: &Error) -> String {
+    match error {
+        Error::Invalid(violations) => {
+            let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            all.join("; ")
+        }
+        Error::UserNotFound { value, .. } => format!("User {value} not found"),
+        Error::Taken(unique) => format!("another user has this {unique}"),
+        Error::StaleEtag { user_id } => format!("user {user_id} has changed since this etag was read"),
+        Error::Refused(Refusal::NotSignedIn) => "sign in first: this method needs an authorization header".into(),
+        Error::Refused(Refusal::Lacks(permission)) => format!("this needs the permission {permission}"),
+        Error::HashingBusy { .. } => "too many passwords wait to be hashed; try again soon".into(),
+        Error::QueueFull { .. } => "too many calls wait for the database; try again soon".into(),
+        Error::DiskFull(_) => "the disk under the database is full; nothing was changed".into(),
+        Error::Unavailable { .. } => "the database is unavailable; nothing was changed".into(),
+        Error::Internal(_) => "an internal error; the server's log has it under the request id".into(),
+    }
+}
+
+fn log_internal(error: &Error, request_id: &str) {
+    match error {
+        Error::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
+        Error::Unavailable { source, .. } | Error::DiskFull(source) => {
+            tracing::error!(request_id, cause = %source, "the store failed");
+        }
+        _ => {}
+    }
+}
+
+fn code(reason: Reason) -> Code {
+    match reason.code() {
+        ops::reason::Code::InvalidArgument => Code::InvalidArgument,
+        ops::reason::Code::DeadlineExceeded => Code::DeadlineExceeded,
+        ops::reason::Code::NotFound => Code::NotFound,
+        ops::reason::Code::AlreadyExists => Code::AlreadyExists,
+        ops::reason::Code::PermissionDenied => Code::PermissionDenied,
+        ops::reason::Code::ResourceExhausted => Code::ResourceExhausted,
+        ops::reason::Code::Aborted => Code::Aborted,
+        ops::reason::Code::OutOfRange => Code::OutOfRange,
+        ops::reason::Code::Unimplemented => Code::Unimplemented,
+        ops::reason::Code::Internal => Code::Internal,
+        ops::reason::Code::Unavailable => Code::Unavailable,
+        ops::reason::Code::Unauthenticated => Code::Unauthenticated,
+        ops::reason::Code::Cancelled => Code::Cancelled,
+    }
+}

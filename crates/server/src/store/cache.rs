@@ -1,0 +1,117 @@
+//! Users kept in memory, never older than what the database holds.
+//!
+//! The writer suspends a user before its commit and resumes it after, so in between every reader
+//! goes to the database. A reader takes a ticket before it reads and may only fill with it while
+//! the user's shard has not been written to since: a late reader cannot bring the past back.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::model::{User, UserId};
+
+/// More shards than threads that could meet in one.
+const SHARDS: usize = 64;
+/// What an entry costs beyond the text of its user, in bytes: map slot, `Arc`, struct.
+const ENTRY_OVERHEAD_BYTES: usize = 320;
+
+/// A bounded map of current users.
+#[derive(Debug)]
+pub struct UserCache {
+    users: Option<Cache<UserId, Arc<User>, ByBytes>>,
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Grows with every write to a user of this shard.
+    epoch: u64,
+    /// Users of this shard with a commit under way.
+    suspended: u32,
+}
+
+/// The state of a user's shard before a read; see [`UserCache::fill`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    shard: usize,
+    epoch: u64,
+}
+
+impl UserCache {
+    /// A cache of about `capacity_bytes`; 0 keeps nothing.
+    #[must_use]
+    pub fn new(capacity_bytes: u64) -> Self {
+        let expected_users = usize::try_from(capacity_bytes / 512).unwrap_or(usize::MAX);
+        Self {
+            users: (capacity_bytes > 0).then(|| Cache::with_weighter(expected_users, capacity_bytes, ByBytes)),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The user, if it is here.
+    pub fn get(&self, id: &UserId) -> Option<Arc<User>> {
+        self.users.as_ref()?.get(id)
+    }
+
+    /// To take before reading the user from the database.
+    pub fn ticket(&self, id: &UserId) -> Ticket {
+        let shard = self.shard_of(id);
+        Ticket { shard, epoch: self.lock(shard).epoch }
+    }
+
+    /// Keeps what was read, unless a write has come between.
+    pub fn fill(&self, ticket: Ticket, user: &Arc<User>) {
+        let Some(users) = &self.users else { return };
+        let shard = self.lock(ticket.shard);
+        if shard.epoch == ticket.epoch && shard.suspended == 0 {
+            users.insert(user.id.clone(), Arc::clone(user));
+        }
+    }
+
+    /// To call before a commit that touches the user.
+    pub fn suspend(&self, id: &UserId) {
+        let Some(users) = &self.users else { return };
+        let mut shard = self.lock(self.shard_of(id));
+        shard.epoch += 1;
+        shard.suspended += 1;
+        users.remove(id);
+    }
+
+    /// To call after that commit, with the user as it now is, or `None` if it is gone or the commit failed.
+    pub fn resume(&self, id: &UserId, user: Option<&Arc<User>>) {
+        let Some(users) = &self.users else { return };
+        let mut shard = self.lock(self.shard_of(id));
+        shard.epoch += 1;
+        shard.suspended -= 1;
+        if let Some(user) = user {
+            users.insert(id.clone(), Arc::clone(user));
+        }
+    }
+
+    fn shard_of(&self, id: &UserId) -> usize {
+        // The remainder is below SHARDS, so it fits.
+        (self.hasher.hash_one(id) % SHARDS as u64) as usize
+    }
+
+    fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        // Nothing panics while it holds the lock; if it did, two counters are still two counters.
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Weighs a user by the memory it takes.
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<UserId, Arc<User>> for ByBytes {
+    fn weight(&self, _: &UserId, user: &Arc<User>) -> u64 {
+        let text = user.email.len() + user.name.len() + user.username.len() + user.phone.len() + user.locale.len();
+        let attributes: usize = user.attributes.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        (ENTRY_OVERHEAD_BYTES + text + attributes) as u64
+    }
+}

@@ -1,0 +1,98 @@
+//! Checkpoints off the writer's path: copying the WAL into the database is a thread's own work.
+//!
+//! A passive checkpoint never waits for the writer nor makes it wait. But under steady writes it
+//! never catches up wholly, so the WAL would grow for ever; past a cap the writer itself copies the
+//! little that is left, which lets SQLite start the WAL anew with the next commit.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{self, SyncSender, TrySendError},
+    },
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::OpenError;
+
+/// Pages in the WAL at which the thread starts copying: 16 MiB at SQLite's 4 KiB a page.
+const BACKGROUND_AT_PAGES: u32 = 4_096;
+/// Pages in the WAL at which the writer finishes the copying itself: 128 MiB.
+const WRITER_AT_PAGES: u32 = 32_768;
+
+/// The writer's side: watches the WAL and wakes the thread.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    /// Pages in the WAL after the last commit, told by SQLite.
+    wal_pages: Arc<AtomicU32>,
+    /// The writer helps when the WAL has this many pages.
+    help_at_pages: u32,
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Checkpointer {
+    /// Starts the thread with a connection of its own, and listens to the writer's commits.
+    pub(super) fn start(database: &Path, writer: &mut Connection) -> Result<Self, OpenError> {
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(database, &error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(database, flags).map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+
+        let wal_pages = Arc::new(AtomicU32::new(0));
+        let told = Arc::clone(&wal_pages);
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        // The hook replaces SQLite's own automatic checkpoint, which would run in the writer.
+        writer.wal_hook(Some(hook)).map_err(failed)?;
+
+        let (wake, woken) = mpsc::sync_channel(1);
+        let run = move || {
+            while woken.recv().is_ok() {
+                checkpoint(&connection, "PASSIVE");
+            }
+        };
+        let thread = thread::Builder::new().name("sqlite-checkpoint".into()).spawn(run);
+        let thread = thread.map_err(|error| OpenError::Failed { path: database.into(), detail: error.to_string() })?;
+        Ok(Self { wal_pages, help_at_pages: WRITER_AT_PAGES, wake, thread })
+    }
+
+    /// Looks at the WAL after a commit.
+    pub(super) fn after_commit(&mut self, writer: &Connection) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages >= self.help_at_pages {
+            checkpoint(writer, "PASSIVE");
+            // A reader that still needs the WAL can keep it from starting anew: do not try at every commit.
+            self.help_at_pages = pages + BACKGROUND_AT_PAGES;
+        } else if pages >= BACKGROUND_AT_PAGES {
+            match self.wake.try_send(()) {
+                Ok(()) | Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Disconnected(())) => tracing::error!("the checkpoint thread is gone"),
+            }
+        } else {
+            self.help_at_pages = WRITER_AT_PAGES;
+        }
+    }
+
+    /// Ends the thread and leaves an empty WAL behind.
+    pub(super) fn stop(self, writer: &Connection) {
+        drop(self.wake);
+        if self.thread.join().is_err() {
+            tracing::error!("the checkpoint thread panicked");
+        }
+        checkpoint(writer, "TRUNCATE");
+    }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) {
+    let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+    if let Err(error) = result {
+        // Nothing is lost: the WAL stays as it is and the next checkpoint takes it along.
+        tracing::warn!(%error, mode, "a checkpoint failed");
+    }
+}

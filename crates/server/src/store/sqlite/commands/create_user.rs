@@ -1,0 +1,81 @@
+//! Adds a user, its credentials and its change-log row.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::log_change;
+use crate::{
+    model::{Action, ChangeMeta, User, UserId, text},
+    store::{
+        NewUser, StoreError,
+        sqlite::{
+            row::{attributes_json, search_text, username_key},
+            writer::Command,
+        },
+    },
+};
+
+/// See [`crate::store::Store::create_user`].
+pub(in crate::store::sqlite) struct CreateUser {
+    pub(in crate::store::sqlite) new: NewUser,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for CreateUser {
+    type Output = Arc<User>;
+
+    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
+        let user = &self.new.user;
+        let pk = insert(connection, user)?;
+        if let Some(hash) = &self.new.password_hash {
+            connection
+                .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
+                .execute(params![pk, hash.as_str()])?;
+        }
+        log_change(connection, Action::Created, user, &[], &self.meta)?;
+        Ok(Arc::new(user.clone()))
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+
+    fn touches(&self) -> Option<&UserId> {
+        Some(&self.new.user.id)
+    }
+
+    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+        Some(user)
+    }
+}
+
+fn insert(connection: &Connection, user: &User) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age,
+                                phone, locale, attributes, email_verified, created_at, updated_at, revision, search_text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )?
+        .execute(params![
+            user.id,
+            user.email,
+            text::unique_key(&user.email),
+            user.username,
+            username_key(user),
+            user.name,
+            text::fold(&user.name),
+            user.role as i64,
+            user.status as i64,
+            user.age,
+            user.phone,
+            user.locale,
+            attributes_json(&user.attributes)?,
+            user.email_verified,
+            user.created_at,
+            user.updated_at,
+            user.revision,
+            search_text(user),
+        ])?;
+    Ok(connection.last_insert_rowid())
+}

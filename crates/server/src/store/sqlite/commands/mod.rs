@@ -1,0 +1,63 @@
+//! The write commands, one a file. Each runs inside the writer's transaction.
+
+mod create_user;
+mod delete_user;
+mod secret;
+mod set_user_status;
+mod update_user;
+
+pub(super) use create_user::CreateUser;
+pub(super) use delete_user::DeleteUser;
+pub(super) use secret::Secret;
+pub(super) use set_user_status::SetUserStatus;
+pub(super) use update_user::UpdateUser;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::row::{USER_BY_ID, logged_user, user_from_row};
+use crate::{
+    model::{Action, ChangeMeta, User, UserId},
+    store::StoreError,
+};
+
+/// The user as the transaction sees it, checked against the etag that the caller last saw.
+fn current_user(connection: &Connection, id: &UserId, etag: Option<&str>) -> Result<User, StoreError> {
+    let user = find_user(connection, id)?.ok_or(StoreError::NotFound)?;
+    match etag {
+        Some(etag) if etag != user.etag() => Err(StoreError::Stale),
+        _ => Ok(user),
+    }
+}
+
+/// The user with this id.
+pub(super) fn find_user(connection: &Connection, id: &UserId) -> Result<Option<User>, StoreError> {
+    Ok(connection.prepare_cached(USER_BY_ID)?.query_row([id], user_from_row).optional()?)
+}
+
+/// Writes the change-log row that belongs to a change.
+fn log_change(
+    connection: &Connection,
+    action: Action,
+    user: &User,
+    fields: &[&str],
+    meta: &ChangeMeta,
+) -> Result<(), StoreError> {
+    let after = (action != Action::Deleted).then(|| logged_user(user)).transpose()?;
+    let fields = serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO changes (at, actor, action, user_id, revision, request_id, fields, after)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            meta.at,
+            meta.actor.to_string(),
+            action.name(),
+            user.id,
+            user.revision,
+            meta.request_id,
+            fields,
+            after
+        ])?;
+    Ok(())
+}

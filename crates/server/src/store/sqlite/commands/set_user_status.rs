@@ -1,0 +1,53 @@
+//! Deactivates or reactivates a user.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::{current_user, log_change};
+use crate::{
+    model::{Action, ChangeMeta, User, UserId, UserStatus},
+    store::{StoreError, sqlite::writer::Command},
+};
+
+/// See [`crate::store::Store::set_user_status`].
+pub(in crate::store::sqlite) struct SetUserStatus {
+    pub(in crate::store::sqlite) id: UserId,
+    pub(in crate::store::sqlite) status: UserStatus,
+    pub(in crate::store::sqlite) etag: Option<String>,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for SetUserStatus {
+    type Output = Arc<User>;
+
+    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
+        let mut user = current_user(connection, &self.id, self.etag.as_deref())?;
+        if user.status != self.status {
+            user.status = self.status;
+            user.revision += 1;
+            user.updated_at = self.meta.at.max(user.updated_at);
+            connection
+                .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4 WHERE id = ?1")?
+                .execute(params![user.id, user.status as i64, user.updated_at, user.revision])?;
+            let action = match self.status {
+                UserStatus::Active => Action::Reactivated,
+                UserStatus::Inactive => Action::Deactivated,
+            };
+            log_change(connection, action, &user, &["status"], &self.meta)?;
+        }
+        Ok(Arc::new(user))
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+
+    fn touches(&self) -> Option<&UserId> {
+        Some(&self.id)
+    }
+
+    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+        Some(user)
+    }
+}

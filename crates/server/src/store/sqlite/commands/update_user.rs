@@ -1,0 +1,80 @@
+//! Changes a user's own fields.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::{current_user, log_change};
+use crate::{
+    model::{Action, ChangeMeta, User, UserId, UserPatch, text},
+    store::{
+        StoreError,
+        sqlite::{
+            row::{attributes_json, search_text, username_key},
+            writer::Command,
+        },
+    },
+};
+
+/// See [`crate::store::Store::update_user`].
+pub(in crate::store::sqlite) struct UpdateUser {
+    pub(in crate::store::sqlite) id: UserId,
+    pub(in crate::store::sqlite) patch: UserPatch,
+    pub(in crate::store::sqlite) etag: Option<String>,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for UpdateUser {
+    type Output = Arc<User>;
+
+    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
+        let before = current_user(connection, &self.id, self.etag.as_deref())?;
+        let (user, changed) = self.patch.apply(&before, self.meta.at);
+        if !changed.is_empty() {
+            write(connection, &user)?;
+            log_change(connection, Action::Updated, &user, &changed, &self.meta)?;
+        }
+        Ok(Arc::new(user))
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+
+    fn touches(&self) -> Option<&UserId> {
+        Some(&self.id)
+    }
+
+    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+        Some(user)
+    }
+}
+
+fn write(connection: &Connection, user: &User) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE users SET email = ?2, email_key = ?3, username = ?4, username_key = ?5, name = ?6, name_key = ?7,
+                              role = ?8, age = ?9, phone = ?10, locale = ?11, attributes = ?12, email_verified = ?13,
+                              updated_at = ?14, revision = ?15, search_text = ?16
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            user.id,
+            user.email,
+            text::unique_key(&user.email),
+            user.username,
+            username_key(user),
+            user.name,
+            text::fold(&user.name),
+            user.role as i64,
+            user.age,
+            user.phone,
+            user.locale,
+            attributes_json(&user.attributes)?,
+            user.email_verified,
+            user.updated_at,
+            user.revision,
+            search_text(user),
+        ])?;
+    Ok(())
+}

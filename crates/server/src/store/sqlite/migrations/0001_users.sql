@@ -1,0 +1,70 @@
+-- Users, what hangs on them, and the change log. Times are microseconds since the epoch.
+
+CREATE TABLE users (
+    pk             INTEGER PRIMARY KEY,            -- never leaves the store; FTS5 needs an integer
+    id             ANY NOT NULL UNIQUE,            -- 16-byte BLOB for a UUID, TEXT for any other id
+    email          TEXT NOT NULL,
+    email_key      TEXT NOT NULL UNIQUE,
+    username       TEXT NOT NULL,
+    username_key   TEXT UNIQUE,                    -- NULL where there is no username
+    name           TEXT NOT NULL,
+    name_key       TEXT NOT NULL,
+    role           INTEGER NOT NULL,
+    status         INTEGER NOT NULL,
+    age            INTEGER,
+    phone          TEXT NOT NULL,
+    locale         TEXT NOT NULL,
+    attributes     TEXT NOT NULL,                  -- a JSON object of strings
+    email_verified INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
+    revision       INTEGER NOT NULL,
+    search_text    TEXT NOT NULL                   -- what a search looks into, folded
+) STRICT;
+
+CREATE INDEX users_by_name ON users (name_key, id);
+CREATE INDEX users_by_created_at ON users (created_at, id);
+
+-- Kept apart so that no query about users can select a secret.
+CREATE TABLE credentials (
+    user_pk       INTEGER PRIMARY KEY REFERENCES users (pk) ON DELETE CASCADE,
+    password_hash TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE changes (
+    position   INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, even when old rows are trimmed
+    at         INTEGER NOT NULL,
+    actor      TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    user_id    ANY NOT NULL,
+    revision   INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    fields     TEXT NOT NULL,                      -- a JSON array of field names
+    after      TEXT                                -- the user as JSON; NULL once erased
+) STRICT;
+
+CREATE INDEX changes_by_user ON changes (user_id, position);
+
+CREATE TABLE secrets (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Substring search by trigrams. detail=none keeps the index small; hits are rechecked against search_text.
+CREATE VIRTUAL TABLE users_search USING fts5 (
+    search_text, content = 'users', content_rowid = 'pk', detail = 'none', tokenize = 'trigram case_sensitive 1'
+);
+
+CREATE TRIGGER users_search_insert AFTER INSERT ON users BEGIN
+    INSERT INTO users_search (rowid, search_text) VALUES (new.pk, new.search_text);
+END;
+
+CREATE TRIGGER users_search_delete AFTER DELETE ON users BEGIN
+    INSERT INTO users_search (users_search, rowid, search_text) VALUES ('delete', old.pk, old.search_text);
+END;
+
+CREATE TRIGGER users_search_update AFTER UPDATE OF search_text ON users
+WHEN old.search_text IS NOT new.search_text BEGIN
+    INSERT INTO users_search (users_search, rowid, search_text) VALUES ('delete', old.pk, old.search_text);
+    INSERT INTO users_search (rowid, search_text) VALUES (new.pk, new.search_text);
+END;

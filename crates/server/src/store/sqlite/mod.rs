@@ -1,0 +1,258 @@
+//! Users in SQLite: a file beside the server, or memory.
+
+mod checkpoint;
+mod commands;
+mod error;
+mod list;
+mod lock;
+mod migrations;
+mod open;
+mod readers;
+mod row;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _};
+
+pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
+use self::{
+    checkpoint::Checkpointer,
+    commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
+    readers::Readers,
+    row::{USER_BY_EMAIL, change_from_row, user_from_row},
+    writer::{Command, Writer},
+};
+use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
+use crate::{
+    auth::PasswordHash,
+    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus, filter::Filter},
+};
+
+/// How a database is served.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Where it lies.
+    pub location: Location,
+    /// Memory for users that are read often, in bytes; 0 for none.
+    pub cache_bytes: u64,
+    /// Commands that may wait for the writer.
+    pub write_queue_max: usize,
+    /// Threads that read users at the same time.
+    pub reader_threads: usize,
+}
+
+/// Threads for lists, searches and counts.
+const SCAN_THREADS: usize = 2;
+
+/// The SQLite backend.
+#[derive(Debug)]
+pub struct SqliteStore {
+    cache: Arc<UserCache>,
+    writer: Arc<Writer>,
+    /// `None` in memory, where the one connection is the writer's.
+    readers: Option<Readers>,
+    /// Raised when the check of a large file, run while serving, finds damage.
+    damaged: Arc<AtomicBool>,
+    /// Held until all connections are closed.
+    _lock: Option<lock::FileLock>,
+}
+
+impl SqliteStore {
+    /// Locks, checks, migrates and serves a database. Blocks.
+    ///
+    /// # Errors
+    /// Why the database cannot be served.
+    pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let mut opened = open::open(&options.location)?;
+        let cache = Arc::new(UserCache::new(options.cache_bytes));
+        let damaged = Arc::new(AtomicBool::new(false));
+        let (path, readers, checkpointer) = match &options.location {
+            Location::Memory => (PathBuf::from(":memory:"), None, None),
+            Location::File(path) => {
+                let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+                let readers = Readers::open(path, options.reader_threads, SCAN_THREADS).map_err(failed)?;
+                let checkpointer = Checkpointer::start(path, &mut opened.writer)?;
+                if opened.check_later {
+                    check_while_serving(path.clone(), Arc::clone(&damaged));
+                }
+                (path.clone(), Some(readers), Some(checkpointer))
+            }
+        };
+        let writer = Writer::start(opened.writer, Arc::clone(&cache), checkpointer, options.write_queue_max)
+            .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
+        Ok(Self { cache, writer: Arc::new(writer), readers, damaged, _lock: opened.lock })
+    }
+
+    /// A read of a few rows: here and now on a file, in the writer's queue in memory.
+    async fn point<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.point(read),
+            None => self.writer.execute(Read(read)).await,
+        }
+    }
+
+    /// A read that may take long.
+    async fn scan<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.scan(read).await,
+            None => self.writer.execute(Read(read)).await,
+        }
+    }
+}
+
+/// A read in the writer's queue.
+struct Read<F>(F);
+
+impl<T, F> Command for Read<F>
+where
+    T: Send + 'static,
+    F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    type Output = T;
+
+    fn run(&self, connection: &Connection) -> Result<T, StoreError> {
+        self.0(connection)
+    }
+}
+
+fn check_while_serving(path: PathBuf, damaged: Arc<AtomicBool>) {
+    let check = move || {
+        let checked = open::reader(&path)
+            .map_err(|error| OpenError::from_sqlite(&path, &error))
+            .and_then(|connection| open::check_whole(&path, &connection));
+        match checked {
+            Ok(()) => tracing::info!(path = %path.display(), "the database file was checked and is whole"),
+            Err(error) => {
+                tracing::error!(%error, "stop the server and restore the last backup");
+                damaged.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("sqlite-check".into()).spawn(check) {
+        tracing::error!(%error, "cannot check the database file");
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn cached_user(&self, id: &UserId) -> Option<Arc<User>> {
+        self.cache.get(id)
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
+        if let Some(user) = self.cache.get(id) {
+            return Ok(Some(user));
+        }
+        let (ticket, id) = (self.cache.ticket(id), id.clone());
+        let user = self.point(move |connection| commands::find_user(connection, &id)).await?.map(Arc::new);
+        if let Some(user) = &user {
+            self.cache.fill(ticket, user);
+        }
+        Ok(user)
+    }
+
+    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<Arc<User>>, StoreError> {
+        let key = email_key.to_owned();
+        self.point(move |connection| {
+            Ok(connection.prepare_cached(USER_BY_EMAIL)?.query_row([&key], user_from_row).optional()?.map(Arc::new))
+        })
+        .await
+    }
+
+    async fn find_password_hash(&self, id: &UserId) -> Result<Option<PasswordHash>, StoreError> {
+        const SQL: &str = "SELECT c.password_hash FROM credentials c JOIN users u ON u.pk = c.user_pk WHERE u.id = ?1";
+        let id = id.clone();
+        self.point(move |connection| {
+            let hash = connection.prepare_cached(SQL)?.query_row([&id], |row| row.get(0)).optional()?;
+            Ok(hash.map(PasswordHash::from_store))
+        })
+        .await
+    }
+
+    async fn list_users(&self, query: UserQuery) -> Result<Vec<User>, StoreError> {
+        self.scan(move |connection| list::list_users(connection, &query)).await
+    }
+
+    async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError> {
+        self.scan(move |connection| list::count_users(connection, filter.as_ref(), search.as_deref(), max)).await
+    }
+
+    async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
+        const SQL: &str = "SELECT position, at, actor, action, user_id, revision, request_id, fields, after
+             FROM changes WHERE position > ?1 ORDER BY position LIMIT ?2";
+        self.scan(move |connection| {
+            let mut statement = connection.prepare_cached(SQL)?;
+            let rows = statement.query_map([position, i64::from(limit)], change_from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<Arc<User>, StoreError> {
+        self.writer.execute(CreateUser { new, meta }).await
+    }
+
+    async fn update_user(
+        &self,
+        id: UserId,
+        patch: UserPatch,
+        etag: Option<String>,
+        meta: ChangeMeta,
+    ) -> Result<Arc<User>, StoreError> {
+        self.writer.execute(UpdateUser { id, patch, etag, meta }).await
+    }
+
+    async fn set_user_status(
+        &self,
+        id: UserId,
+        status: UserStatus,
+        etag: Option<String>,
+        meta: ChangeMeta,
+    ) -> Result<Arc<User>, StoreError> {
+        self.writer.execute(SetUserStatus { id, status, etag, meta }).await
+    }
+
+    async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError> {
+        self.writer.execute(DeleteUser { id, etag, meta }).await
+    }
+
+    async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
+        self.writer.execute(Secret { name }).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("the check of the file found damage".into()));
+        }
+        if !self.writer.is_open() {
+            return Err(StoreError::Unavailable("the writer has stopped".into()));
+        }
+        self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
+    }
+
+    async fn close(&self) {
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
+        let writer = Arc::clone(&self.writer);
+        // Only a panic in the closure could fail this, and the writer logs its own.
+        let _ = tokio::task::spawn_blocking(move || writer.close()).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! From a path to connections that may be trusted: lock, checks, settings, schema.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    OpenError,
+    lock::FileLock,
+    migrations::{self, APPLICATION_ID, NEWEST},
+};
+
+/// Files up to this size are checked whole before the start; larger ones while serving.
+const CHECK_AT_START_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Statements that a connection keeps prepared. Filters make new texts, so the cache is bounded.
+const STATEMENTS_MAX: usize = 64;
+/// SQLite's own page cache, in KiB: for the writer, and for each reader.
+const WRITER_CACHE_KIB: u32 = 65_536;
+const READER_CACHE_KIB: u32 = 16_384;
+
+/// What a database is kept in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A file, with `-wal`, `-shm` and `.lock` beside it.
+    File(PathBuf),
+    /// Memory: gone with the process.
+    Memory,
+}
+
+/// A database that passed its checks.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) writer: Connection,
+    pub(super) lock: Option<FileLock>,
+    /// The file is too large to check before the start; see [`check_whole`].
+    pub(super) check_later: bool,
+}
+
+/// Locks, checks and migrates.
+pub(super) fn open(location: &Location) -> Result<Opened, OpenError> {
+    match location {
+        Location::Memory => {
+            let path = Path::new(":memory:");
+            let open = || -> rusqlite::Result<Connection> {
+                let writer = Connection::open_in_memory()?;
+                writer.pragma_update(None, "foreign_keys", true)?;
+                writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+                migrations::run(&writer)?;
+                Ok(writer)
+            };
+            let writer = open().map_err(|error| OpenError::from_sqlite(path, &error))?;
+            Ok(Opened { writer, lock: None, check_later: false })
+        }
+        Location::File(path) => open_file(path),
+    }
+}
+
+fn open_file(path: &Path) -> Result<Opened, OpenError> {
+    let lock = FileLock::acquire(path)?;
+    let size_bytes = fs::metadata(path).map_or(0, |meta| meta.len());
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let writer = Connection::open_with_flags(path, flags).map_err(failed)?;
+
+    let check_later = size_bytes > CHECK_AT_START_MAX_BYTES;
+    if size_bytes > 0 {
+        check_identity(path, &writer)?;
+        if !check_later {
+            check_whole(path, &writer)?;
+        }
+    }
+    let set_up = || -> rusqlite::Result<()> {
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        writer.pragma_update(None, "foreign_keys", true)?;
+        // Checkpoints have a thread of their own.
+        writer.pragma_update(None, "wal_autocheckpoint", 0)?;
+        writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
+        writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        migrations::run(&writer)
+    };
+    set_up().map_err(failed)?;
+    Ok(Opened { writer, lock: Some(lock), check_later })
+}
+
+/// Refuses files of other programs and of newer Rosters.
+fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let pragma = |name| -> Result<i64, OpenError> {
+        connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .map_err(|error| OpenError::from_sqlite(path, &error))
+    };
+    let (application, found) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| OpenError::from_sqlite(path, &error))?;
+    if application != APPLICATION_ID && (application, found, tables) != (0, 0, 0) {
+        let detail = "it is an SQLite database of another program".to_owned();
+        return Err(OpenError::NotADatabase { path: path.to_owned(), detail });
+    }
+    if found > NEWEST {
+        return Err(OpenError::NewerSchema { path: path.to_owned(), found, known: NEWEST });
+    }
+    Ok(())
+}
+
+/// Reads every page of the file and checks that they fit together.
+pub(super) fn check_whole(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| OpenError::from_sqlite(path, &error))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), detail: found }) }
+}
+
+/// A read-only connection to a file that [`open`] has prepared.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -i64::from(READER_CACHE_KIB))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}

@@ -1,0 +1,132 @@
+//! Reads that never wait for the writer.
+//!
+//! Point reads run where they are asked for: a few microseconds on one of a handful of read-only
+//! connections are cheaper than any hand-over to another thread. Reads that may take long run on
+//! threads of their own and stop when nobody waits for them any more.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    thread,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::open;
+use crate::store::StoreError;
+
+/// Scans that may wait for a thread.
+const SCAN_QUEUE_MAX: usize = 1_024;
+/// Steps of SQLite's virtual machine between two looks at whether a scan is still wanted.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+type Scan = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Read-only connections and the threads for scans.
+#[derive(Debug)]
+pub(super) struct Readers {
+    slots: Box<[Mutex<Connection>]>,
+    scans: Mutex<Option<SyncSender<Scan>>>,
+}
+
+impl Readers {
+    /// Opens `points` connections for point reads and `scans` threads with one each.
+    pub(super) fn open(path: &Path, points: usize, scans: usize) -> rusqlite::Result<Self> {
+        let slots = (0..points.max(1)).map(|_| open::reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
+        let (queue, jobs) = mpsc::sync_channel(SCAN_QUEUE_MAX);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for number in 0..scans.max(1) {
+            let (jobs, connection) = (Arc::clone(&jobs), open::reader(path)?);
+            let thread = thread::Builder::new().name(format!("sqlite-scan-{number}"));
+            // Without a thread there is nobody to answer; the start must fail.
+            thread.spawn(move || run_scans(&jobs, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
+        }
+        Ok(Self { slots, scans: Mutex::new(Some(queue)) })
+    }
+
+    /// Runs `read` here and now, on this thread's usual connection or another free one.
+    pub(super) fn point<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        read(&self.lock_slot())
+    }
+
+    fn lock_slot(&self) -> MutexGuard<'_, Connection> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
+        let own = THIS_THREAD.with(|number| number % self.slots.len());
+        for offset in 0..self.slots.len() {
+            match self.slots[(own + offset) % self.slots.len()].try_lock() {
+                Ok(connection) => return connection,
+                // A statement is reset when it is dropped, by a panic too.
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        self.slots[own].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `read` on a scan thread. It is interrupted when the returned future is dropped.
+    pub(super) async fn scan<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let unwanted = Unwanted::default();
+        let flag = Arc::clone(&unwanted.0);
+        let (reply, answer) = oneshot::channel();
+        let scan: Scan = Box::new(move |connection| {
+            if !flag.load(Ordering::Relaxed) {
+                let look = move || flag.load(Ordering::Relaxed);
+                let result = connection
+                    .progress_handler(STEPS_BETWEEN_LOOKS, Some(look))
+                    .map_err(StoreError::from)
+                    .and_then(|()| read(connection));
+                let _ = reply.send(result);
+            }
+        });
+        self.submit(scan)?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn submit(&self, scan: Scan) -> Result<(), StoreError> {
+        let queue = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().ok_or_else(closed)?.try_send(scan).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => closed(),
+        })
+    }
+
+    /// Lets the scan threads end.
+    pub(super) fn close(&self) {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
+/// Raised when the caller's future is dropped.
+#[derive(Default)]
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn run_scans(jobs: &Mutex<Receiver<Scan>>, mut connection: Connection) {
+    loop {
+        // The lock is held while waiting: one thread waits for a job, the others for the lock.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(scan) => scan(&mut connection),
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The one writer: a thread that turns a queue of commands into few durable commits.
+//!
+//! It takes what is waiting, without lingering, runs each command in a savepoint of one
+//! transaction, commits once, publishes to the cache, and only then answers. So a command that
+//! fails takes back its own changes alone, and a commit that fails fails every command in it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::Checkpointer;
+use crate::{
+    model::{User, UserId},
+    store::{StoreError, cache::UserCache},
+};
+
+/// Commands in one commit at most: bounds how long the first of them waits for the last.
+const BATCH_MAX: usize = 512;
+
+/// What the writer runs. Many commands share a transaction, so it must not begin or end one.
+pub(super) trait Command: Send + 'static {
+    /// What the caller gets.
+    type Output: Send + 'static;
+
+    /// Does it. On an error everything that it changed is taken back.
+    fn run(&self, connection: &Connection) -> Result<Self::Output, StoreError>;
+
+    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
+    fn keep(&self) -> bool {
+        true
+    }
+
+    /// The user that it changes, if the cache may hold it.
+    fn touches(&self) -> Option<&UserId> {
+        None
+    }
+
+    /// That user after the change; `None` if it is gone.
+    fn user_after(_: &Self::Output) -> Option<&Arc<User>> {
+        None
+    }
+}
+
+/// The way to the writer thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread. `queue_max` commands may wait; more are refused with [`StoreError::Busy`].
+    pub(super) fn start(
+        connection: Connection,
+        cache: Arc<UserCache>,
+        checkpointer: Option<Checkpointer>,
+        queue_max: usize,
+    ) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(queue_max);
+        let run = move || WriterThread { connection, cache, checkpointer }.run(jobs);
+        let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues the command and waits until it is durable.
+    pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(Box::new(Pending { command, reply, outcome: None })).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Whether the thread takes commands.
+    pub(super) fn is_open(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
+    /// Lets the thread finish what is queued and waits for its end. Blocks.
+    pub(super) fn close(&self) {
+        let _ = self.queue.blocking_send(Box::new(Close));
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the SQLite writer thread panicked");
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
+/// A command with its caller, whatever its type.
+trait Job: Send {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+    /// Whether this is the last job.
+    fn is_close(&self) -> bool {
+        false
+    }
+    fn touches(&self) -> Option<&UserId> {
+        None
+    }
+    /// Runs; `true` if the changes are to be kept.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Publishes and answers, after the commit.
+    fn finish(self: Box<Self>, committed: &Result<(), StoreError>, cache: &UserCache);
+}
+
+struct Pending<C: Command> {
+    command: C,
+    reply: oneshot::Sender<Result<C::Output, StoreError>>,
+    outcome: Option<Result<C::Output, StoreError>>,
+}
+
+impl<C: Command> Job for Pending<C> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn touches(&self) -> Option<&UserId> {
+        self.command.touches()
+    }
+
+    fn run(&mut self, connection: &Connection) -> bool {
+        let outcome = self.command.run(connection);
+        let keep = outcome.is_ok() && self.command.keep();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn finish(self: Box<Self>, committed: &Result<(), StoreError>, cache: &UserCache) {
+        let result = match (committed, self.outcome) {
+            // A command's own refusal stands whatever became of the commit.
+            (_, Some(Err(error))) => Err(error),
+            (Err(error), _) => Err(error.clone()),
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(StoreError::Internal("a command was answered before it ran".into())),
+        };
+        if let Some(id) = self.command.touches() {
+            let after = result.as_ref().ok().filter(|_| self.command.keep()).and_then(C::user_after);
+            cache.resume(id, after);
+        }
+        // The caller may have gone; the change stands.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Ends the thread.
+struct Close;
+
+impl Job for Close {
+    fn is_close(&self) -> bool {
+        true
+    }
+    fn run(&mut self, _: &Connection) -> bool {
+        true
+    }
+    fn finish(self: Box<Self>, _: &Result<(), StoreError>, _: &UserCache) {}
+}
+
+struct WriterThread {
+    connection: Connection,
+    cache: Arc<UserCache>,
+    checkpointer: Option<Checkpointer>,
+}
+
+impl WriterThread {
+    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+            let close = jobs.iter().any(|job| job.is_close());
+            jobs.retain(|job| !job.is_abandoned());
+            let committed = self.commit(&mut jobs);
+            if let Err(error) = &committed {
+                tracing::error!(%error, commands = jobs.len(), "a commit failed");
+            }
+            for job in jobs.drain(..) {
+                job.finish(&committed, &self.cache);
+            }
+            if close {
+                queue.close();
+            }
+            if let Some(checkpointer) = &mut self.checkpointer {
+                checkpointer.after_commit(&self.connection);
+            }
+        }
+        if let Some(checkpointer) = self.checkpointer {
+            checkpointer.stop(&self.connection);
+        }
+    }
+
+    /// Runs the jobs in one transaction.
+    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        for id in jobs.iter().filter_map(|job| job.touches()) {
+            self.cache.suspend(id);
+        }
+        let result = self.in_transaction(jobs);
+        if result.is_err() && !self.connection.is_autocommit() {
+            // Nothing more can be done if this fails too; the next BEGIN will say so.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        result.map_err(StoreError::from)
+    }
+
+    fn in_transaction(&self, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        run("BEGIN IMMEDIATE")?;
+        for job in jobs {
+            run("SAVEPOINT command")?;
+            if !job.run(&self.connection) {
+                // A full disk or an I/O error has already taken the whole transaction back: then this fails.
+                run("ROLLBACK TO command")?;
+            }
+            run("RELEASE command")?;
+        }
+        run("COMMIT")?;
+        Ok(())
+    }
+}
