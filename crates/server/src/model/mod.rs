@@ -5,6 +5,7 @@
 pub mod change;
 pub mod clock;
 pub mod filter;
+pub mod inputs;
 pub mod order;
 pub mod patch;
 pub mod text;

@@ -11,7 +11,7 @@ use super::{Timestamp, UserId};
 pub struct User {
     /// Immutable.
     pub id: UserId,
-    /// As it was given, in NFC. Unique by its key: see [`super::email`].
+    /// As it was given, in NFC. Unique by its key: see [`super::text::unique_key`].
     pub email: String,
     /// Display name; empty if there is none.
     pub name: String,
