@@ -4,5 +4,6 @@
 //! Only `rpc` knows tonic and prost; only `store::sqlite` knows rusqlite.
 
 pub mod auth;
+pub mod config;
 pub mod model;
 pub mod store;
