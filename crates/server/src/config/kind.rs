@@ -1,0 +1,133 @@
+//! The kinds of settings: which field of [`Config`] each sets, from what text, within which bounds.
+
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use super::{
+    Config, DatabaseUrl, LogFormat, LogLevel,
+    value::{address, bytes, origin, show_bytes},
+};
+
+/// Way to a field.
+type Field<T> = fn(&mut Config) -> &mut T;
+
+/// What a setting takes, and where it goes.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Switch(Field<bool>),
+    Count(RangeInclusive<u64>, Field<usize>),
+    Bytes(RangeInclusive<u64>, Field<usize>),
+    Millis(RangeInclusive<u64>, Field<Duration>),
+    Address(Field<SocketAddr>),
+    AddressOrOff(Field<Option<SocketAddr>>),
+    Port(Field<SocketAddr>),
+    Database(Field<DatabaseUrl>),
+    LogLevel(Field<LogLevel>),
+    LogFormat(Field<LogFormat>),
+    Origins(Field<Vec<String>>),
+}
+
+impl Kind {
+    /// Puts the value of `text` into `config`, or leaves it as it is and fails.
+    pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), ()> {
+        match self {
+            Self::Switch(field) => *field(config) = switch(text).ok_or(())?,
+            Self::Count(range, field) => *field(config) = within(range, text.trim().parse().ok())?,
+            Self::Bytes(range, field) => *field(config) = within(range, bytes(text))?,
+            Self::Millis(range, field) => {
+                *field(config) = Duration::from_millis(within(range, text.trim().parse().ok())?);
+            }
+            Self::Address(field) => *field(config) = address(text).ok_or(())?,
+            Self::AddressOrOff(field) if text.eq_ignore_ascii_case("off") => *field(config) = None,
+            Self::AddressOrOff(field) => *field(config) = Some(address(text).ok_or(())?),
+            Self::Port(field) => field(config).set_port(text.trim().parse().map_err(|_| ())?),
+            Self::Database(field) => *field(config) = text.parse()?,
+            Self::LogLevel(field) => *field(config) = text.parse()?,
+            Self::LogFormat(field) => *field(config) = LogFormat::parse(text).ok_or(())?,
+            Self::Origins(field) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                *field(config) = parts.map(origin).collect::<Option<_>>().ok_or(())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What would be valid, to end the sentence "it takes …".
+    pub(super) fn takes(&self) -> String {
+        match self {
+            Self::Switch(_) => "true or false".into(),
+            Self::Count(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Self::Bytes(range, _) => format!(
+                "bytes, or a number with KiB, MiB or GiB, from {} to {}",
+                show_bytes(*range.start()),
+                show_bytes(*range.end())
+            ),
+            Self::Millis(range, _) => {
+                format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
+            }
+            Self::Address(_) => "IP:PORT, such as 0.0.0.0:50051 or [::1]:50051, or localhost:PORT".into(),
+            Self::AddressOrOff(_) => "IP:PORT, such as 0.0.0.0:8000 or [::1]:8000, or localhost:PORT, or off".into(),
+            Self::Port(_) => "a port from 0 (any free one) to 65535".into(),
+            Self::Database(_) => DatabaseUrl::TAKES.into(),
+            Self::LogLevel(_) => LogLevel::TAKES.into(),
+            Self::LogFormat(_) => LogFormat::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
+            Self::Origins(_) => {
+                "origins such as https://console.example.com, or * for any (a list in the file, commas elsewhere)"
+                    .into()
+            }
+        }
+    }
+
+    /// The value in `config`, as text that [`Self::set`] takes.
+    pub(super) fn show(&self, config: &Config) -> String {
+        let mut config = config.clone();
+        let config = &mut config;
+        match self {
+            Self::Switch(field) => field(config).to_string(),
+            Self::Count(_, field) => field(config).to_string(),
+            Self::Bytes(_, field) => show_bytes(*field(config) as u64),
+            Self::Millis(_, field) => field(config).as_millis().to_string(),
+            Self::Address(field) => field(config).to_string(),
+            Self::AddressOrOff(field) => field(config).map_or("off".into(), |addr| addr.to_string()),
+            Self::Port(field) => field(config).port().to_string(),
+            Self::Database(field) => field(config).to_string(),
+            Self::LogLevel(field) => field(config).as_str().to_owned(),
+            Self::LogFormat(field) => field(config).name().to_owned(),
+            Self::Origins(field) => field(config).join(","),
+        }
+    }
+
+    /// `text` quoted, without what may be secret.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        match self {
+            Self::Database(_) => DatabaseUrl::redacted(text),
+            _ => format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()),
+        }
+    }
+
+    /// The text of a value in the file. What no kind takes, such as a table, keeps its TOML form and fails later.
+    pub(super) fn text_of(&self, value: &toml::Value) -> String {
+        match (self, value) {
+            (_, toml::Value::String(text)) => text.clone(),
+            (Self::Origins(_), toml::Value::Array(items)) => {
+                items.iter().map(|item| item.as_str().unwrap_or("?")).collect::<Vec<_>>().join(",")
+            }
+            (_, value) => value.to_string(),
+        }
+    }
+}
+
+/// Characters of a bad value that an error repeats.
+const SHOWN_CHARS_MAX: usize = 100;
+
+fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn within<T: TryFrom<u64>>(range: &RangeInclusive<u64>, value: Option<u64>) -> Result<T, ()> {
+    let value = value.filter(|value| range.contains(value)).ok_or(())?;
+    T::try_from(value).map_err(|_| ())
+}

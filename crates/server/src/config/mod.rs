@@ -1,0 +1,263 @@
+//! The server's configuration: defaults < `roster.toml` < environment < flags.
+//!
+//! [`settings::SETTINGS`] is the one table of what can be set; parsing, error texts, the flags of
+//! `roster serve` and `docs/configuration.md` all come from it. [`Config::load`] is pure: whoever
+//! calls it hands over the file's text, the environment and the flags.
+
+mod error;
+mod kind;
+pub mod reference;
+pub mod settings;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZero,
+    thread,
+    time::Duration,
+};
+
+pub use error::{ConfigError, Origin};
+pub use settings::Setting;
+pub use value::{DatabaseUrl, LogFormat, LogLevel};
+
+use settings::{ENV_PREFIX, NOT_USED_YET, OTHER_VARIABLES, SETTINGS};
+
+/// The file that is read when no other is named.
+pub const DEFAULT_FILE: &str = "roster.toml";
+/// Where gRPC listens unless told otherwise.
+pub const DEFAULT_GRPC_PORT: u16 = 50051;
+/// Where HTTP listens unless told otherwise.
+pub const DEFAULT_HTTP_PORT: u16 = 8000;
+/// The database file that is used unless told otherwise.
+const DEFAULT_DATABASE_FILE: &str = "roster.db";
+/// Argon2id takes 19 MiB and 15 ms a hash, so more than these waiting means seconds of delay.
+const DEFAULT_HASH_QUEUE_MAX: usize = 256;
+const DEFAULT_WRITE_QUEUE_MAX: usize = 4096;
+const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+const DEFAULT_CONNECTIONS_MAX: usize = 10_000;
+const DEFAULT_STREAMS_MAX: usize = 1000;
+const DEFAULT_MESSAGE_BYTES_MAX: usize = 50 << 20;
+const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
+const DEFAULT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Every caller is an administrator; only loopback addresses are allowed.
+    pub dev: bool,
+    /// Where gRPC listens; port 0 takes a free one.
+    pub grpc_addr: SocketAddr,
+    /// Where HTTP listens; `None` is off.
+    pub http_addr: Option<SocketAddr>,
+    /// Where users are kept.
+    pub database_url: DatabaseUrl,
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// How long calls in flight may take to finish after the first signal to stop.
+    pub drain_grace: Duration,
+    /// Threads that hash passwords.
+    pub hash_threads: usize,
+    /// Password hashes that may wait.
+    pub hash_queue_max: usize,
+    /// Writes that may wait for the database's writer.
+    pub write_queue_max: usize,
+    /// Bytes of users kept in memory; 0 keeps none.
+    pub cache_bytes: usize,
+    /// Open connections.
+    pub max_connections: usize,
+    /// Concurrent calls on one connection.
+    pub max_streams_per_connection: usize,
+    /// Silence after which a connection is pinged.
+    pub keepalive_interval: Duration,
+    /// How long the answer to a ping may take.
+    pub keepalive_timeout: Duration,
+    /// How long a new connection may take to say its first bytes.
+    pub preface_timeout: Duration,
+    /// Bytes of one request or response message.
+    pub max_message_bytes: usize,
+    /// Web pages that may call with gRPC-Web, by origin.
+    pub grpc_web_allowed_origins: Vec<String>,
+    /// What is odd but no reason to stop; to be logged once at the start.
+    pub warnings: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::defaults(false)
+    }
+}
+
+impl Config {
+    /// The defaults, with or without `--dev`.
+    #[must_use]
+    pub fn defaults(dev: bool) -> Self {
+        let host = IpAddr::V4(if dev { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED });
+        let cores = thread::available_parallelism().map_or(1, NonZero::get).min(1024);
+        Self {
+            dev,
+            grpc_addr: SocketAddr::new(host, DEFAULT_GRPC_PORT),
+            http_addr: Some(SocketAddr::new(host, DEFAULT_HTTP_PORT)),
+            database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
+            workers: cores,
+            log_level: LogLevel::default(),
+            log_format: LogFormat::Auto,
+            drain_grace: DEFAULT_DRAIN_GRACE,
+            hash_threads: cores,
+            hash_queue_max: DEFAULT_HASH_QUEUE_MAX,
+            write_queue_max: DEFAULT_WRITE_QUEUE_MAX,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            max_connections: DEFAULT_CONNECTIONS_MAX,
+            max_streams_per_connection: DEFAULT_STREAMS_MAX,
+            keepalive_interval: DEFAULT_KEEPALIVE_INTERVAL,
+            keepalive_timeout: DEFAULT_KEEPALIVE_TIMEOUT,
+            preface_timeout: DEFAULT_PREFACE_TIMEOUT,
+            max_message_bytes: DEFAULT_MESSAGE_BYTES_MAX,
+            grpc_web_allowed_origins: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Puts the layers together: `file` is a name (for error texts) and its TOML text, `env` the
+    /// whole environment, `flags` pairs of a setting's key and what was given for it. Later layers
+    /// win, but a value that is overridden must be valid too.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or bad, with where it came from and what it takes.
+    pub fn load(
+        file: Option<(&str, &str)>,
+        env: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, ConfigError> {
+        let env: BTreeMap<String, String> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let mut given = match file {
+            Some((name, text)) => from_file(name, text)?,
+            None => Vec::new(),
+        };
+        given.extend(from_env(&env)?);
+        given.extend(from_flags(flags)?);
+
+        let mut switches = Self::defaults(false);
+        for one in given.iter().filter(|one| one.setting.key == "dev") {
+            one.apply(&mut switches)?;
+        }
+        let mut config = Self::defaults(switches.dev);
+        for one in &given {
+            one.apply(&mut config)?;
+        }
+        config.warnings = NOT_USED_YET
+            .iter()
+            .filter(|(name, _)| env.contains_key(*name))
+            .map(|(name, why)| format!("environment variable {name} is set but not used: {why}"))
+            .collect();
+        config.check(&given)?;
+        Ok(config)
+    }
+
+    /// What no setting can see alone.
+    fn check(&self, given: &[Given]) -> Result<(), ConfigError> {
+        let origin = |keys: &[&str]| {
+            given.iter().rev().find(|g| keys.contains(&g.setting.key)).map_or(Origin::Default, |g| g.origin.clone())
+        };
+        for (key, addr) in [("grpc_addr", Some(self.grpc_addr)), ("http_addr", self.http_addr)] {
+            if let Some(addr) = addr.filter(|addr| self.dev && !addr.ip().to_canonical().is_loopback()) {
+                return Err(ConfigError::DevNotLoopback { key, addr, origin: origin(&[key]) });
+            }
+        }
+        if self.http_addr == Some(self.grpc_addr) && self.grpc_addr.port() != 0 {
+            return Err(ConfigError::SameAddress { addr: self.grpc_addr, origin: origin(&["grpc_port", "grpc_addr"]) });
+        }
+        Ok(())
+    }
+}
+
+/// A value for a setting, as one layer gave it.
+struct Given {
+    setting: &'static Setting,
+    text: String,
+    origin: Origin,
+}
+
+impl Given {
+    fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
+        self.setting.kind.set(config, &self.text).map_err(|()| ConfigError::BadValue {
+            key: self.setting.key,
+            origin: self.origin.clone(),
+            came: self.setting.kind.redacted(&self.text),
+            takes: self.setting.kind.takes(),
+        })
+    }
+}
+
+fn from_file(name: &str, text: &str) -> Result<Vec<Given>, ConfigError> {
+    // `toml` would quote the faulty line, which may hold a password; its number is enough.
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        file: name.into(),
+        line: error.span().map_or(1, |span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1),
+        detail: error.message().replace('\n', ", "),
+    })?;
+    let origin = Origin::File(name.into());
+    if let Some(key) = table.keys().find(|key| Setting::find(key).is_none()) {
+        return Err(ConfigError::unknown(key, origin, SETTINGS.iter().map(|setting| setting.key.to_owned())));
+    }
+    // In the table's order, not the file's: `grpc_port` changes what `grpc_addr` set.
+    let present = SETTINGS.iter().filter_map(|setting| Some((setting, table.get(setting.key)?)));
+    Ok(present
+        .map(|(setting, value)| Given { setting, text: setting.kind.text_of(value), origin: origin.clone() })
+        .collect())
+}
+
+fn from_env(env: &BTreeMap<String, String>) -> Result<Vec<Given>, ConfigError> {
+    let known = || SETTINGS.iter().map(Setting::env_name);
+    let ours =
+        |name: &str| known().any(|known| known == name) || OTHER_VARIABLES.iter().any(|(other, _)| *other == name);
+    let stray = |(name, value): &(&String, &String)| {
+        name.starts_with(ENV_PREFIX) && !ours(name) && !is_kubernetes_service_link(name, value)
+    };
+    if let Some((name, _)) = env.iter().find(stray) {
+        return Err(ConfigError::unknown(name, Origin::Env(name.clone()), known()));
+    }
+    let mut given = Vec::new();
+    for setting in SETTINGS {
+        let names = setting.also_env.iter().map(|name| (*name).to_owned()).chain([setting.env_name()]);
+        // The last name that is set wins, and the others say nothing.
+        let named = names.filter_map(|name| Some((env.get(&name)?, name)));
+        if let Some((text, name)) = named.filter(|(text, name)| !is_kubernetes_service_link(name, text)).last() {
+            given.push(Given { setting, text: text.clone(), origin: Origin::Env(name) });
+        }
+    }
+    Ok(given)
+}
+
+fn from_flags(flags: impl IntoIterator<Item = (&'static str, String)>) -> Result<Vec<Given>, ConfigError> {
+    let mut given = Vec::new();
+    for (key, text) in flags {
+        let Some(setting) = Setting::find(key) else {
+            return Err(ConfigError::unknown(key, Origin::Flag("a flag"), std::iter::empty()));
+        };
+        given.push(Given { setting, text, origin: Origin::Flag(setting.flag.unwrap_or(setting.key)) });
+    }
+    given.sort_by_key(|one| SETTINGS.iter().position(|setting| setting.key == one.setting.key));
+    Ok(given)
+}
+
+/// Kubernetes puts the address of every service into every pod's environment. For a service called
+/// `roster` those are `ROSTER_SERVICE_HOST`, `ROSTER_PORT=tcp://10.0.0.7:50051`,
+/// `ROSTER_PORT_50051_TCP_ADDR` and so on: not ours to judge, and never a setting.
+fn is_kubernetes_service_link(name: &str, value: &str) -> bool {
+    let names_protocol = ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| name.contains(protocol));
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.contains("_PORT_") && names_protocol)
+        || (name.ends_with("_PORT") && value.contains("://"))
+}

@@ -1,0 +1,169 @@
+//! Every layer, each kind of error, and the page that the table writes.
+
+use std::{fs, path::Path};
+
+use super::{settings::SETTINGS, *};
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(file: &str, vars: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, String> {
+    let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
+    Config::load(Some(("roster.toml", file)), env(vars), flags).map_err(|error| error.to_string())
+}
+
+#[test]
+fn nothing_given_is_the_defaults() {
+    assert_eq!(Config::load(None, [], []), Ok(Config::default()));
+    let dev = Config::load(None, [], [("dev", "true".into())]).unwrap();
+    assert_eq!(dev.grpc_addr.to_string(), "127.0.0.1:50051");
+    assert_eq!(dev.http_addr.unwrap().to_string(), "127.0.0.1:8000");
+}
+
+#[test]
+fn later_layers_win() {
+    let file =
+        "workers = 2\nwrite_queue_max = 7\nlog_level = \"debug\"\ngrpc_web_allowed_origins = [\"https://A.example\"]";
+    let vars = [("ROSTER_WORKERS", "3"), ("LOG_LEVEL", "WARNING"), ("ROSTER_CACHE_BYTES", "1 MiB")];
+    let config = load(file, &vars, &[("workers", "4")]).unwrap();
+    assert_eq!((config.workers, config.write_queue_max, config.cache_bytes), (4, 7, 1 << 20));
+    assert_eq!(config.log_level.as_str(), "warn");
+    assert_eq!(config.grpc_web_allowed_origins, ["https://a.example"]);
+}
+
+#[test]
+fn the_defaults_are_valid_values_of_their_settings() {
+    for dev in [false, true] {
+        let mut config = Config::defaults(dev);
+        for setting in SETTINGS {
+            let text = setting.show(&config);
+            assert_eq!(setting.kind.set(&mut config, &text), Ok(()), "{} = {text}", setting.key);
+        }
+        assert_eq!(config, Config::defaults(dev));
+    }
+}
+
+#[test]
+fn the_names_of_earlier_systems_work_and_ours_win() {
+    let config = load("", &[("GRPC_PORT", "6000"), ("GRPC_MAX_WORKERS", "10"), ("REDIS_URL", "redis://:pw@r")], &[]);
+    let config = config.unwrap();
+    assert_eq!((config.grpc_addr.to_string().as_str(), config.workers), ("0.0.0.0:6000", 10));
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("REDIS_URL") && !config.warnings[0].contains("pw"), "{}", config.warnings[0]);
+
+    let path = |vars: &[(&str, &str)]| load("", vars, &[]).unwrap().database_url.to_string();
+    let fallback = ("DB_CONNECTION_STRING", "sqlite:c.db");
+    assert_eq!(path(&[fallback]), "sqlite:c.db");
+    assert_eq!(path(&[fallback, ("DATABASE_URL", "sqlite:d.db")]), "sqlite:d.db");
+    assert_eq!(path(&[("DATABASE_URL", "sqlite:d.db"), ("ROSTER_DATABASE_URL", "sqlite::memory:")]), "sqlite::memory:");
+    assert_eq!(path(&[fallback, ("DATABASE_URL", "")]), "sqlite:c.db", "empty is not set");
+}
+
+#[test]
+fn a_port_changes_the_port_alone() {
+    let addr = |file: &str, vars: &[(&str, &str)], flags: &[(&'static str, &str)]| {
+        load(file, vars, flags).unwrap().grpc_addr.to_string()
+    };
+    assert_eq!(addr("grpc_addr = \"[::1]:1\"", &[("GRPC_PORT", "2")], &[]), "[::1]:2");
+    assert_eq!(addr("grpc_port = 1\ngrpc_addr = \"10.0.0.1:9\"", &[], &[]), "10.0.0.1:1");
+    assert_eq!(addr("", &[("GRPC_PORT", "2")], &[("grpc_addr", "localhost:3")]), "127.0.0.1:3");
+    assert_eq!(addr("", &[], &[("grpc_port", "4"), ("dev", "true")]), "127.0.0.1:4");
+}
+
+#[test]
+fn bad_values_name_the_key_where_it_came_from_what_came_and_what_it_takes() {
+    let cases: &[(&str, &[(&str, &str)], &[(&'static str, &str)], &str)] = &[
+        ("workers = 0", &[], &[], r#"workers cannot be "0" (in roster.toml); it takes a whole number from 1 to 1024"#),
+        (
+            "",
+            &[("GRPC_MAX_WORKERS", "many")],
+            &[],
+            r#"workers cannot be "many" (environment variable GRPC_MAX_WORKERS)"#,
+        ),
+        ("", &[], &[("grpc_port", "65536")], r#"grpc_port cannot be "65536" (--port); it takes a port from 0"#),
+        ("http_addr = 8000", &[], &[], r#"http_addr cannot be "8000" (in roster.toml); it takes IP:PORT"#),
+        ("cache_bytes = \"2 TiB\"", &[], &[], "it takes bytes, or a number with KiB, MiB or GiB, from 0 to 1024 GiB"),
+        ("workers = [1]", &[], &[], r#"workers cannot be "[1]""#),
+        ("dev = \"maybe\"", &[], &[], "it takes true or false"),
+        ("log_format = \"xml\"", &[], &[], "it takes auto, human, json"),
+        ("", &[("LOG_LEVEL", "verbose")], &[], "it takes error, warn, info"),
+        ("", &[("ROSTER_LOG_LEVEL", "info,roster=loud")], &[], "it takes error, warn, info"),
+        ("grpc_web_allowed_origins = [\"example.com\"]", &[], &[], "it takes origins such as https://"),
+        ("workers = 0", &[("ROSTER_WORKERS", "2")], &[], "in roster.toml"),
+        ("dev = true\ngrpc_addr = \"0.0.0.0:1\"", &[], &[], "grpc_addr cannot be 0.0.0.0:1 (in roster.toml) with dev"),
+        ("", &[("ROSTER_HTTP_ADDR", "10.0.0.1:80")], &[("dev", "true")], "environment variable ROSTER_HTTP_ADDR"),
+        ("", &[], &[("grpc_port", "8000")], "grpc_addr and http_addr cannot both be 0.0.0.0:8000 (--port)"),
+    ];
+    for (file, vars, flags, expected) in cases {
+        let error = load(file, vars, flags).unwrap_err();
+        assert!(error.contains(expected), "{error}\n  lacks: {expected}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn unknown_names_suggest_the_nearest() {
+    let error = load("grcp_addr = \"x\"", &[], &[]).unwrap_err();
+    assert_eq!(error, "unknown setting \"grcp_addr\" (in roster.toml); did you mean grpc_addr?");
+    let error = load("", &[("ROSTER_WORKER", "2")], &[]).unwrap_err();
+    assert!(error.ends_with("did you mean ROSTER_WORKERS?"), "{error}");
+    let error = load("[zzz]\nx = 1", &[], &[]).unwrap_err();
+    assert_eq!(error, "unknown setting \"zzz\" (in roster.toml)");
+    assert!(load("", &[("ROSTER_SERVER", "http://h:1")], &[]).is_ok());
+}
+
+#[test]
+fn what_kubernetes_says_of_a_service_called_roster_is_not_ours() {
+    let vars = [
+        ("ROSTER_SERVICE_HOST", "10.0.0.7"),
+        ("ROSTER_SERVICE_PORT_GRPC", "50051"),
+        ("ROSTER_PORT", "tcp://10.0.0.7:50051"),
+        ("ROSTER_PORT_50051_TCP_ADDR", "10.0.0.7"),
+        ("ROSTER_GRPC_PORT", "tcp://10.0.0.7:50051"),
+    ];
+    assert_eq!(load("", &vars, &[]), Ok(Config::default()));
+}
+
+#[test]
+fn a_database_password_is_never_repeated() {
+    for url in [
+        "postgres://app:s3cret@db/roster",
+        "postgresql://app:s3cret@db",
+        "sqlite://app:s3cret@db",
+        "Server=db;Password=s3cret:1",
+        "sqlite:x.db?key=s3cret",
+        "s3cret",
+    ] {
+        for error in [
+            load("", &[("DATABASE_URL", url)], &[]).unwrap_err(),
+            load(&format!("database_url = '{url}'"), &[], &[]).unwrap_err(),
+        ] {
+            assert!(!error.contains("s3cret"), "{error}");
+            assert!(error.contains("it takes sqlite:PATH or sqlite::memory:"), "{error}");
+        }
+    }
+    let error = load("workers = 1\ndatabase_url = \"s3cret\" x", &[], &[]).unwrap_err();
+    assert!(error.starts_with("roster.toml, line 2: not valid TOML") && !error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn log_levels_in_every_spelling() {
+    for (text, expected) in
+        [("INFO", "info"), ("Critical", "error"), ("info, roster::call=OFF", "info,roster::call=off"), ("off", "off")]
+    {
+        assert_eq!(text.parse::<LogLevel>().unwrap().as_str(), expected);
+    }
+}
+
+#[test]
+fn the_reference_page_is_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = reference::markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &page).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "docs/configuration.md is out of date: UPDATE_DOCS=1 cargo test -p roster-server config");
+}

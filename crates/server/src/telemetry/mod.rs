@@ -1,0 +1,56 @@
+//! Logs: one line an event, on stderr, for people on a terminal and as JSON otherwise.
+//!
+//! Whatever a field holds, it cannot end its line, colour the terminal or turn text around: see
+//! [`escape`]. Lines leave through a thread of their own, so a slow terminal or pipe never holds
+//! up a call; when that thread cannot keep up, lines are dropped and not queued without end.
+
+mod escape;
+mod human;
+mod json;
+
+#[cfg(test)]
+mod tests;
+
+use std::{env, io, io::IsTerminal as _};
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, prelude::*, registry::LookupSpan};
+
+pub use escape::{Escaped, escape, is_safe};
+
+use crate::config::{LogFormat, LogLevel};
+use human::Human;
+use json::Json;
+
+/// Target of the one line that each call writes.
+pub const CALL_TARGET: &str = "roster::call";
+
+/// Lines that may wait to be written; further ones are dropped.
+const LINES_WAITING_MAX: usize = 16_384;
+
+/// Starts logging to stderr. Keep the guard until the process ends: dropping it writes what waits.
+/// Does nothing more if the process logs already.
+#[must_use]
+pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
+    let terminal = io::stderr().is_terminal();
+    let human = format == LogFormat::Human || (format == LogFormat::Auto && terminal);
+    let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .thread_name("roster-log")
+        .finish(io::stderr());
+    // The directives were checked when the level was parsed.
+    let filter = EnvFilter::new(level.as_str());
+    // Fails if a subscriber is there already; the first one stays.
+    let _ = tracing_subscriber::registry().with(layer(human, colour, writer).with_filter(filter)).try_init();
+    guard
+}
+
+fn layer<S, W>(human: bool, colour: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer);
+    if human { layer.event_format(Human { colour }).boxed() } else { layer.event_format(Json).boxed() }
+}
