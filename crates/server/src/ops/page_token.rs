@@ -32,12 +32,15 @@ pub(super) struct Scope<'a> {
 
 /// Makes and reads tokens.
 pub(super) struct PageTokens {
-    key: [u8; 32],
+    keyed: Hmac<Sha256>,
 }
 
 impl PageTokens {
     pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key }
+        // RFC 2104 fills a short key up with zeros to SHA-256's block.
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&key);
+        Self { keyed: Hmac::new(&block.into()) }
     }
 
     /// The token for the page after `cursor`.
@@ -63,7 +66,7 @@ impl PageTokens {
     }
 
     fn hmac(&self, scope: &Scope<'_>, body: &[u8]) -> Hmac<Sha256> {
-        let mut hmac = Hmac::<Sha256>::new(&self.key.into());
+        let mut hmac = self.keyed.clone();
         // JSON keeps the parts of the scope apart; the length keeps the scope and the body apart.
         let scope = serde_json::to_vec(scope).unwrap_or_default();
         hmac.update(&(scope.len() as u64).to_be_bytes());

@@ -15,21 +15,19 @@ use super::{call_log::CallRecord, status};
 use crate::{net::DrainSignal, ops::Reason};
 
 /// A response's body. Most pass through; see [`Watched`].
-#[derive(Debug)]
 pub struct CallBody {
     inner: tonic::body::Body,
     watched: Option<Box<Watched>>,
 }
 
 /// Why the end of a body matters.
-#[derive(Debug, Default)]
 pub(super) struct Watched {
     /// The body ends with `DEADLINE_EXCEEDED` then.
-    pub(super) deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Pin<Box<Sleep>>>,
     /// A stream that would go on for ever ends with `UNAVAILABLE` once this is raised and it has nothing to say.
-    pub(super) drain: Option<Pin<Box<DrainSignal>>>,
+    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Wants to know the status.
-    pub(super) record: Option<CallRecord>,
+    record: Option<CallRecord>,
     ended: bool,
 }
 
@@ -41,7 +39,10 @@ impl Watched {
     ) -> Option<Box<Self>> {
         (deadline.is_some() || drain.is_some() || record.is_some()).then(|| {
             let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
-            Box::new(Self { deadline, drain: drain.map(Box::pin), record, ended: false })
+            let drain = drain.map(|signal| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                Box::pin(async move { signal.draining().await })
+            });
+            Box::new(Self { deadline, drain, record, ended: false })
         })
     }
 

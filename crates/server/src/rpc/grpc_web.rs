@@ -3,14 +3,11 @@
 //! A page may call only if its origin is allowed. That is also what keeps a page on the internet
 //! from using a developer's own `--dev` server through the developer's browser.
 
-use std::convert::Infallible;
-
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
-use tower_layer::Layer as _;
-use tower_service::Service as _;
+use tower::{Layer as _, Service as _, service_fn};
 
 use super::body::CallBody;
 
@@ -82,11 +79,12 @@ where
     F: Fn(Request<Body>) -> R + Clone + Send + 'static,
     R: Future<Output = Response<CallBody>> + Send + 'static,
 {
-    let inner = tower_service_fn(call);
-    let mut service = GrpcWebLayer::new().layer(inner);
-    match service.call(request.map(Body::new)).await {
-        Ok(response) => response.map(Body::new),
-    }
+    let inner = service_fn(move |request| {
+        let response = call(request);
+        async move { Ok::<_, std::convert::Infallible>(response.await.map(Body::new)) }
+    });
+    let Ok(response) = GrpcWebLayer::new().layer(inner).call(request.map(Body::new)).await;
+    response.map(Body::new)
 }
 
 /// The answer to what is not gRPC, such as a browser that was pointed here.

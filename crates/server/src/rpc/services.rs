@@ -16,7 +16,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 use tonic_reflection::server::{Builder, Error as ReflectionError};
-use tower_service::Service as _;
+use tower::Service as _;
 
 use super::{status, user_v1::UserV1};
 use crate::ops::{Ctx, Ops, Reason};

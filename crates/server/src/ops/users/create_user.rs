@@ -85,14 +85,16 @@ impl Ops {
         let age = input.age.and_then(|age| violations.check("age", inputs::parse_age(age)));
         let phone = violations.check("phone", inputs::parse_phone(&input.phone));
         let locale = violations.check("locale", inputs::parse_locale(&input.locale));
-        violations.extend(inputs::check_attributes(&input.attributes));
+        let attributes = inputs::parse_attributes(input.attributes, &mut violations);
         let id = match input.user_id.as_str() {
             "" => Some(UserId::generate(now)),
             chosen => check_user_id(chosen, &mut violations),
         };
         let secret = parse_secret(input.password, &input.password_hash, &mut violations);
-        match (email, name, username, phone, locale, id) {
-            (Some(email), Some(name), Some(username), Some(phone), Some(locale), Some(id)) if violations.is_empty() => {
+        match (email, name, username, phone, locale, attributes, id) {
+            (Some(email), Some(name), Some(username), Some(phone), Some(locale), Some(attributes), Some(id))
+                if violations.is_empty() =>
+            {
                 let user = User {
                     id,
                     email,
@@ -103,7 +105,7 @@ impl Ops {
                     age,
                     phone,
                     locale,
-                    attributes: input.attributes,
+                    attributes,
                     email_verified: input.email_verified,
                     created_at: now,
                     updated_at: now,

@@ -74,6 +74,6 @@ fn check_query(query: &str, violations: &mut Violations) -> String {
     if length > QUERY_MAX_CHARS {
         violations.add("query", format!("has {length} characters; at most {QUERY_MAX_CHARS} are allowed"));
     }
-    violations.check("query", text::check_text(query, false));
+    violations.check("query", text::check_text(query, text::Lines::One));
     text::fold(query)
 }

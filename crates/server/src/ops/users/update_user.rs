@@ -116,14 +116,16 @@ fn parse_attributes(
     violations: &mut Violations,
 ) -> AttributesPatch {
     if mask.has("attributes") {
-        violations.extend(inputs::check_attributes(&given));
-        return AttributesPatch::Replace(given);
+        return AttributesPatch::Replace(inputs::parse_attributes(given, violations).unwrap_or_default());
     }
     if mask.attribute_keys.is_empty() {
         return AttributesPatch::Keep;
     }
     given.retain(|key, _| mask.attribute_keys.contains(key));
-    violations.extend(inputs::check_attributes(&given));
-    let edits = mask.attribute_keys.iter().map(|key| (key.clone(), given.remove(key)));
+    let mut given = inputs::parse_attributes(given, violations).unwrap_or_default();
+    let edits = mask.attribute_keys.iter().map(|key| {
+        violations.check("update_mask", inputs::check_attribute_key(key));
+        (key.clone(), given.remove(key))
+    });
     AttributesPatch::Edit(edits.collect())
 }

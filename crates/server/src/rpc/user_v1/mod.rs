@@ -1,6 +1,7 @@
 //! `user.v1.UserService`: converts, calls the use case, converts back. No rule lives here.
 
 mod convert;
+mod list_stream;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use roster_api::{
         SearchUsersResponse, UpdateUserRequest, User,
     },
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use self::{
     convert::{health_response, search_response, user_message},
@@ -20,8 +21,6 @@ use self::{
 };
 use super::status;
 use crate::ops::{Ctx, Error, Ops};
-
-mod list_stream;
 
 /// The service, for one call.
 pub(super) struct UserV1 {
@@ -81,12 +80,10 @@ impl UserService for UserV1 {
         Ok(Response::new(user_message(&user)))
     }
 
-    type ListUsersStream = UserStream;
-
-    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<UserStream>, Status> {
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
         let input = convert::list_input(request.into_inner()).map_err(Error::from).map_err(self.status())?;
         let page = self.ops.list_users(&self.ctx, &input).await.map_err(self.status())?;
-        Ok(Response::new(UserStream::new(page)))
+        Ok(Response::new(Box::pin(UserStream::new(page))))
     }
 
     async fn search_users(

@@ -13,22 +13,22 @@ use crate::{
     store::StoreError,
 };
 
-/// `SELECT` of the columns that [`user_from_row`] reads, in its order, up to where the condition begins.
+/// `SELECT` of the columns that [`user_from_row`] reads, in its order, up to where the tables begin.
 macro_rules! select_user {
     ($rest:literal) => {
         concat!(
             "SELECT u.id, u.email, u.name, u.username, u.role, u.status, u.age, u.phone, u.locale, u.attributes, \
-             u.email_verified, u.created_at, u.updated_at, u.revision FROM users u ",
+             u.email_verified, u.created_at, u.updated_at, u.revision ",
             $rest
         )
     };
 }
 
 /// A user by its id, `?1`.
-pub(super) const USER_BY_ID: &str = select_user!("WHERE u.id = ?1");
+pub(super) const USER_BY_ID: &str = select_user!("FROM users u WHERE u.id = ?1");
 /// A user by the unique key of its email, `?1`.
-pub(super) const USER_BY_EMAIL: &str = select_user!("WHERE u.email_key = ?1");
-/// Users; a condition and an order may follow.
+pub(super) const USER_BY_EMAIL: &str = select_user!("FROM users u WHERE u.email_key = ?1");
+/// The columns alone; tables and conditions follow.
 pub(super) const USERS: &str = select_user!("");
 
 /// Reads the columns of [`USERS`].

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{current_user, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserPatch, text},
+    model::{Action, ChangeMeta, User, UserId, UserPatch, inputs, text},
     store::{
         StoreError,
         sqlite::{
@@ -30,6 +30,9 @@ impl Command for UpdateUser {
     fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
         let before = current_user(connection, &self.id, self.etag.as_deref())?;
         let (user, changed) = self.patch.apply(&before, self.meta.at);
+        // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
+        inputs::check_attributes_size(&user.attributes)
+            .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
         if !changed.is_empty() {
             write(connection, &user)?;
             log_change(connection, Action::Updated, &user, &changed, &self.meta)?;
