@@ -1,19 +1,38 @@
-//! Compiles the protos without `protoc`, writes the stubs, and writes the table of access rules.
+//! Compiles the protos without `protoc`, writes the stubs, and writes the tables that are read off the protos.
 //!
 //! Two passes: messages and clients use tonic's own codec; the server stubs use
 //! [`ServerCodec`](../src/codec.rs), which answers a malformed message with `INVALID_ARGUMENT`.
 //! A method of ours without an access rule stops the build here.
 
-use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
+#[path = "build/access.rs"]
+mod access;
+#[path = "build/streams.rs"]
+mod streams;
+
+use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
+use prost_reflect::DescriptorPool;
 
-/// Every proto file that Roster serves, relative to `proto/`.
-const FILES: &[&str] = &["user/v1/user.proto"];
+/// Every proto file that Roster serves, relative to `proto/`. The imports of these are found by themselves.
+const FILES: &[&str] = &[
+    "user/v1/user_service.proto",
+    "auth/v1/auth.proto",
+    "notification/v1/notification.proto",
+    "compat/user.proto",
+    "compat/notification_service.proto",
+];
 
-/// Packages whose Rust modules are `roster_api::<package>`; the server stubs borrow their messages.
-const PACKAGES: &[(&str, &str)] = &[(".user.v1", "crate::user::v1")];
+/// Packages and their Rust modules; the server stubs borrow the messages from there.
+const PACKAGES: &[(&str, &str)] = &[
+    (".user.v1", "crate::user::v1"),
+    (".auth.v1", "crate::auth::v1"),
+    (".notification.v1", "crate::notification::v1"),
+    (".user", "crate::compat::user"),
+];
+
+/// The Rust module of what stands in no package.
+const NO_PACKAGE: &str = "crate::compat::notification";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -24,11 +43,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
     // `encode_file_descriptor_set` keeps custom options; `file_descriptor_set` drops them.
     let encoded = compiler.encode_file_descriptor_set();
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
     fs::write(out.join("descriptors.bin"), &encoded)?;
-    fs::write(out.join("access.rs"), access_table(&encoded)?)?;
+    fs::write(out.join("access.rs"), access::table(&pool)?)?;
+    fs::write(out.join("streams.rs"), streams::table(&pool)?)?;
 
-    let files = || prost_types_set(&encoded);
-    tonic_prost_build::configure().build_server(false).compile_fds(files()?)?;
+    let files = || prost_types::FileDescriptorSet::decode(encoded.as_slice());
+    // Without transport: its `connect` would collide with the RPC of that name. `Client::connect` is the way in.
+    tonic_prost_build::configure().build_server(false).build_transport(false).compile_fds(files()?)?;
 
     let server_out = out.join("server");
     fs::create_dir_all(&server_out)?;
@@ -40,58 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (package, module) in PACKAGES {
         server = server.extern_path(*package, *module);
     }
+    // prost knows no path for the empty package, so each of its messages is named.
+    for message in pool.all_messages().filter(|message| message.package_name().is_empty()) {
+        let name = message.full_name();
+        server = server.extern_path(format!(".{name}"), format!("{NO_PACKAGE}::{name}"));
+    }
     server.compile_fds(files()?)?;
     Ok(())
-}
-
-fn prost_types_set(encoded: &[u8]) -> Result<prost_types::FileDescriptorSet, prost::DecodeError> {
-    prost_types::FileDescriptorSet::decode(encoded)
-}
-
-/// A `match` from the exact gRPC path to its method and rule, generated so that a lookup allocates nothing.
-fn access_table(encoded: &[u8]) -> Result<String, Box<dyn Error>> {
-    let pool = DescriptorPool::decode(encoded)?;
-    let mut arms = String::new();
-    let mut paths = String::new();
-    for service in pool.services() {
-        for method in service.methods() {
-            let path = format!("/{}/{}", service.full_name(), method.name());
-            let rule = rule_of(&pool, &method).ok_or_else(|| {
-                format!("{path} has no access rule: add option (roster.options.v1.access) to it in its proto")
-            })?;
-            writeln!(arms, "        {path:?} => {rule},")?;
-            writeln!(paths, "    {path:?},")?;
-        }
-    }
-    Ok(format!(
-        "/// The rule of the method at an exact gRPC path, such as `/user.v1.UserService/GetUser`.\n\
-         #[must_use]\n\
-         pub fn rule(path: &str) -> Option<AccessRule> {{\n    Some(match path {{\n{arms}        _ => return None,\n    }})\n}}\n\n\
-         /// The gRPC path of every method that has a rule, in the order of the protos.\n\
-         pub const PATHS: &[&str] = &[\n{paths}];\n"
-    ))
-}
-
-fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<String> {
-    let extension = pool.get_extension_by_name("roster.options.v1.access")?;
-    let options = method.options();
-    if !options.has_extension(&extension) {
-        return None;
-    }
-    let value = options.get_extension(&extension);
-    let rule = value.as_message()?;
-    let name = |field: &str| match rule.get_field_by_name(field)?.into_owned() {
-        Value::String(permission) if !permission.is_empty() => Some(permission),
-        _ => None,
-    };
-    let flag = |field: &str| rule.get_field_by_name(field).and_then(|v| v.as_bool()) == Some(true);
-    if flag("public") {
-        Some("AccessRule::Public".into())
-    } else if flag("signed_in") {
-        Some("AccessRule::SignedIn".into())
-    } else if let Some(permission) = name("self_or") {
-        Some(format!("AccessRule::SelfOr({permission:?})"))
-    } else {
-        name("permission").map(|permission| format!("AccessRule::Permission({permission:?})"))
-    }
 }

@@ -1,24 +1,113 @@
-//! Roster's API: generated messages, client and server stubs, descriptors, access rules.
+//! Roster's API: generated messages, client and server stubs, descriptors, access rules, and a Rust client.
+//!
+//! ```no_run
+//! use roster_api::{Client, user::v1::CreateUserRequest};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("localhost:50051").await?;
+//! let request = CreateUserRequest { email: "ada@example.com".into(), name: "Ada".into(), ..Default::default() };
+//! let user = client.users().create_user(request).await?.into_inner();
+//! println!("created {}", user.id);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it has |
+//! | --- | --- |
+//! | [`user::v1`], [`auth::v1`], [`notification::v1`] | the API: messages and client stubs |
+//! | [`compat`] | the same users and clients, by the two protos that older clients hold |
+//! | [`client`] | [`Client`]: a connection with a deadline and limits |
+//! | [`error`] | [`Error`]: what a failed call says, taken apart |
+//! | [`access`] | who may call which method |
+//! | `server`, `codec` | with the feature `server`: stubs to implement the API |
+//!
+//! Limits, defaults and errors of each field and method are told in the protos, and from there in the docs of the
+//! generated items.
 
 pub mod access;
+pub mod client;
 #[cfg(feature = "server")]
 pub mod codec;
+pub mod error;
 
-/// Package `user.v1`: users and everything that hangs on them.
-#[expect(missing_docs, clippy::all, reason = "generated; the protos hold the comments")]
+pub use client::{Client, ConnectError};
+pub use error::Error;
+
+/// Users, and everything that hangs on them.
+#[expect(clippy::large_enum_variant, reason = "generated; an event that carries a user is the common one")]
 pub mod user {
+    /// Package `user.v1`.
     pub mod v1 {
         tonic::include_proto!("user.v1");
     }
 }
 
-/// Server stubs, one module a package; implement their traits to serve the API.
-#[cfg(feature = "server")]
-#[expect(missing_docs, clippy::all, reason = "generated; the protos hold the comments")]
-pub mod server {
+/// Sign-in, sessions, API keys.
+pub mod auth {
+    /// Package `auth.v1`.
+    pub mod v1 {
+        tonic::include_proto!("auth.v1");
+    }
+}
+
+/// Who is online.
+pub mod notification {
+    /// Package `notification.v1`.
+    pub mod v1 {
+        tonic::include_proto!("notification.v1");
+    }
+}
+
+/// The protos that older clients hold, to the letter. New code uses [`user::v1`] and [`notification::v1`].
+pub mod compat {
+    /// Package `user`.
     pub mod user {
+        tonic::include_proto!("user");
+    }
+
+    /// `NotificationService`, which has no package.
+    pub mod notification {
+        tonic::include_proto!("_");
+    }
+}
+
+/// Server stubs: implement their traits to serve the API. A method that is not implemented answers `UNIMPLEMENTED`.
+#[cfg(feature = "server")]
+pub mod server {
+    /// Packages `user.*`.
+    pub mod user {
+        /// Package `user.v1`.
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/server/user.v1.rs"));
+        }
+    }
+
+    /// Packages `auth.*`.
+    pub mod auth {
+        /// Package `auth.v1`.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/server/auth.v1.rs"));
+        }
+    }
+
+    /// Packages `notification.*`.
+    pub mod notification {
+        /// Package `notification.v1`.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/server/notification.v1.rs"));
+        }
+    }
+
+    /// The services that older clients call.
+    pub mod compat {
+        /// Package `user`.
+        pub mod user {
+            include!(concat!(env!("OUT_DIR"), "/server/user.rs"));
+        }
+
+        /// `NotificationService`, which has no package.
+        pub mod notification {
+            include!(concat!(env!("OUT_DIR"), "/server/_.rs"));
         }
     }
 }

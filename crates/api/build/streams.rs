@@ -1,0 +1,19 @@
+//! The table of methods that stream: a default deadline, which suits a single answer, would cut them off.
+
+use std::fmt::Write as _;
+
+use prost_reflect::DescriptorPool;
+
+/// Rust source of a list of service and method names.
+pub fn table(pool: &DescriptorPool) -> Result<String, std::fmt::Error> {
+    let mut rows = String::new();
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        if method.is_client_streaming() || method.is_server_streaming() {
+            writeln!(rows, "    ({:?}, {:?}),", method.parent_service().full_name(), method.name())?;
+        }
+    }
+    Ok(format!(
+        "/// Service and method of every call that streams in either direction.\n\
+         const STREAMS: &[(&str, &str)] = &[\n{rows}];\n"
+    ))
+}
