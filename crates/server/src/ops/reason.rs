@@ -13,7 +13,6 @@ pub enum Code {
     PermissionDenied,
     ResourceExhausted,
     Aborted,
-    OutOfRange,
     Unimplemented,
     Internal,
     Unavailable,
@@ -83,8 +82,8 @@ reasons! {
     MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
     /// The method is part of the API but this server does not serve it yet.
     MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
-    /// The message is larger than `max_message_bytes`, or compressed in a way that is not supported.
-    MessageTooLarge = "MESSAGE_TOO_LARGE", OutOfRange;
+    /// The message is larger than `max_message_bytes`.
+    MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted;
     /// The call's deadline passed. A write may have been done; read before you try again.
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded;
     /// The caller gave up.

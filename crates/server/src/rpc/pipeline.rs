@@ -132,9 +132,10 @@ fn complete(response: &mut Response<Body>, code: Code) {
     }
     let headers: &HeaderMap = response.headers();
     let message = Status::from_header_map(headers).map(|status| status.message().to_owned()).unwrap_or_default();
-    let status = status::of_code(code, message);
-    // The headers of a status are ASCII by construction.
-    let _ = status.add_header(response.headers_mut());
+    if let Some(status) = status::of_tonic(code, message) {
+        // The headers of a status are ASCII by construction.
+        let _ = status.add_header(response.headers_mut());
+    }
 }
 
 fn unwatched(body: Body) -> CallBody {

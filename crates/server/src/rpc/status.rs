@@ -50,18 +50,21 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, details(reason, HashMap::new()))
 }
 
-/// Gives a status that tonic made, such as for a message that is too large, a reason as all of ours have.
-pub(super) fn of_code(code: Code, message: String) -> Status {
-    let reason = match code {
+/// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
+/// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
+pub(super) fn of_tonic(made: Code, message: impl Into<String>) -> Option<Status> {
+    let reason = match made {
         Code::Unimplemented => Reason::MethodNotImplemented,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::DeadlineExceeded => Reason::DeadlineExceeded,
         Code::Cancelled => Reason::CallCancelled,
         Code::Unavailable => Reason::ShuttingDown,
         Code::InvalidArgument => Reason::MalformedMessage,
-        _ => Reason::Internal,
+        Code::Internal => Reason::Internal,
+        // The standard services have answers of their own, such as NOT_FOUND for the health of an unknown service.
+        _ => return None,
     };
-    Status::with_error_details(code, message, details(reason, HashMap::new()))
+    Some(of_reason(reason, message))
 }
 
 fn details(reason: Reason, metadata: HashMap<String, String>) -> ErrorDetails {
@@ -117,7 +120,6 @@ fn code(reason: Reason) -> Code {
         ops::reason::Code::PermissionDenied => Code::PermissionDenied,
         ops::reason::Code::ResourceExhausted => Code::ResourceExhausted,
         ops::reason::Code::Aborted => Code::Aborted,
-        ops::reason::Code::OutOfRange => Code::OutOfRange,
         ops::reason::Code::Unimplemented => Code::Unimplemented,
         ops::reason::Code::Internal => Code::Internal,
         ops::reason::Code::Unavailable => Code::Unavailable,
