@@ -1,5 +1,9 @@
 //! Who calls, what they may do, and passwords.
 
+pub mod hasher;
 pub mod password;
+mod phc;
+mod pool;
 
+pub use hasher::{HashError, HashParams, Hasher, HasherOptions};
 pub use password::{Password, PasswordHash};
