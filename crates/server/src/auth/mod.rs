@@ -3,7 +3,9 @@
 mod caller;
 pub mod hasher;
 pub mod password;
+mod phc;
+mod pool;
 
 pub use caller::{Caller, Refusal};
-pub use hasher::{HashError, HashOptions, Hasher};
+pub use hasher::{HashError, HashParams, Hasher, HasherOptions};
 pub use password::{Password, PasswordHash};
