@@ -1,6 +1,8 @@
 //! What a list asks for: filter, search, order, and where to go on.
 
-use crate::model::{UserId, filter::Filter, order::Order};
+use crate::model::{filter::Filter, order::Order};
+
+pub use crate::model::order::{Cursor, CursorValue};
 
 /// A page of users to read.
 #[derive(Clone, Debug)]
@@ -16,24 +18,4 @@ pub struct UserQuery {
     pub after: Option<Cursor>,
     /// At most this many, at least 1.
     pub limit: u32,
-}
-
-/// A place in an ordered list: the last user's values for the order's terms, and its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// One value for each term of the order.
-    pub values: Vec<CursorValue>,
-    /// Breaks ties, ascending.
-    pub id: UserId,
-}
-
-/// A value that users are ordered by. Absent comes before all others, ascending.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CursorValue {
-    /// The user has none.
-    Absent,
-    /// Numbers, times (microseconds), and enums by number.
-    Int(i64),
-    /// Text, by its key.
-    Text(String),
 }

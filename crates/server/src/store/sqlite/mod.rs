@@ -9,6 +9,7 @@ mod migrations;
 mod open;
 mod readers;
 mod row;
+mod sql;
 mod writer;
 
 use std::{

@@ -1,0 +1,209 @@
+//! A filter as a condition.
+//!
+//! SQL knows a third truth, NULL, and filters do not. Negations are pushed down to the comparisons, so `AND` and `OR`
+//! are all that stands above them: there NULL acts as false, which is what a comparison with nothing is in a filter.
+//! A negated comparison is then written so that it is never NULL. This leaves plain comparisons of plain columns, which
+//! indexes can serve.
+
+use rusqlite::types::Value;
+
+use super::builder::{SqlBuilder, id_value};
+use crate::model::{
+    filter::{
+        Filter,
+        ast::{Expr, Form, Matching, Operand, Relation, Test, TextField, TimeField},
+    },
+    text::fold,
+};
+
+/// Appends the condition that `filter` sets. It can be joined with others by `AND`.
+pub fn where_filter(filter: &Filter, sql: &mut SqlBuilder) {
+    push_expr(filter.expr(), false, sql);
+}
+
+fn push_expr(expr: &Expr, negated: bool, sql: &mut SqlBuilder) {
+    match expr {
+        Expr::Not(inner) => push_expr(inner, !negated, sql),
+        Expr::And(parts) if negated => push_any(parts, negated, sql),
+        Expr::Or(parts) if !negated => push_any(parts, negated, sql),
+        Expr::And(parts) | Expr::Or(parts) => push_joined(parts, negated, " AND ", sql),
+        Expr::Test(test) => push_test(test, negated, sql),
+    }
+}
+
+fn push_any(parts: &[Expr], negated: bool, sql: &mut SqlBuilder) {
+    sql.push("(");
+    push_joined(parts, negated, " OR ", sql);
+    sql.push(")");
+}
+
+fn push_joined(parts: &[Expr], negated: bool, joint: &'static str, sql: &mut SqlBuilder) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            sql.push(joint);
+        }
+        push_expr(part, negated, sql);
+    }
+}
+
+fn push_test(test: &Test, negated: bool, sql: &mut SqlBuilder) {
+    match test {
+        Test::Search(operand) => {
+            sql.push("instr(u.search_text, ").bind(operand.key().to_owned()).push(if negated {
+                ") = 0"
+            } else {
+                ") > 0"
+            });
+        }
+        Test::TextPresent(field) => push_presence(field, negated, sql),
+        Test::AgePresent => {
+            sql.push(if negated { "u.age IS NULL" } else { "u.age IS NOT NULL" });
+        }
+        Test::Id(id) => push_comparison("u.id", Relation::Equal, id_value(id), negated, sql),
+        Test::Text(field, matching, operand) => {
+            push_nullable(negated, sql, |sql| push_text(field, *matching, operand, sql));
+        }
+        Test::Role(role) => push_comparison("u.role", Relation::Equal, *role as i64, negated, sql),
+        Test::Status(status) => push_comparison("u.status", Relation::Equal, *status as i64, negated, sql),
+        Test::EmailVerified(verified) => push_comparison("u.email_verified", Relation::Equal, *verified, negated, sql),
+        Test::Age(relation, age) => {
+            push_nullable(negated, sql, |sql| push_comparison("u.age", *relation, *age, false, sql));
+        }
+        Test::Time(field, relation, time) => {
+            let column = match field {
+                TimeField::CreatedAt => "u.created_at",
+                TimeField::UpdatedAt => "u.updated_at",
+            };
+            push_comparison(column, *relation, time.0, negated, sql);
+        }
+    }
+}
+
+/// A condition that may be NULL, or its exact opposite, which is not.
+fn push_nullable(negated: bool, sql: &mut SqlBuilder, push: impl FnOnce(&mut SqlBuilder)) {
+    if negated {
+        sql.push("(");
+        push(sql);
+        sql.push(") IS NOT TRUE");
+    } else {
+        push(sql);
+    }
+}
+
+/// Compares a column, which is not null if the comparison is `negated`.
+fn push_comparison(
+    column: &'static str,
+    relation: Relation,
+    value: impl Into<Value>,
+    negated: bool,
+    sql: &mut SqlBuilder,
+) {
+    sql.push(column).push(operator(relation, negated)).bind(value);
+}
+
+fn operator(relation: Relation, negated: bool) -> &'static str {
+    match (relation, negated) {
+        (Relation::Equal, false) => " = ",
+        (Relation::Equal, true) => " <> ",
+        (Relation::Less, false) | (Relation::GreaterOrEqual, true) => " < ",
+        (Relation::LessOrEqual, false) | (Relation::Greater, true) => " <= ",
+        (Relation::Greater, false) | (Relation::LessOrEqual, true) => " > ",
+        (Relation::GreaterOrEqual, false) | (Relation::Less, true) => " >= ",
+    }
+}
+
+fn push_presence(field: &TextField, negated: bool, sql: &mut SqlBuilder) {
+    match field {
+        TextField::Name | TextField::Phone | TextField::Locale => {
+            push_form(field, Form::Stored, sql);
+            sql.push(if negated { " = ''" } else { " <> ''" });
+        }
+        TextField::Email | TextField::Username | TextField::Attribute(_) => {
+            push_form(field, field.form(Matching::Is(Relation::Equal)), sql);
+            sql.push(if negated { " IS NULL" } else { " IS NOT NULL" });
+        }
+    }
+}
+
+/// A comparison of text: NULL or false if there is none.
+fn push_text(field: &TextField, matching: Matching, operand: &Operand, sql: &mut SqlBuilder) {
+    let form = field.form(matching);
+    let key = operand.key().to_owned();
+    match matching {
+        Matching::Is(relation) => {
+            // Equal names have equal keys, and those are what an index has.
+            if (field, relation) == (&TextField::Name, Relation::Equal) {
+                sql.push("u.name_key = ").bind(fold(operand.text())).push(" AND ");
+            }
+            // Nothing is stored as '' there, and '' is less than anything.
+            let absent_is_less = matches!(field, TextField::Name | TextField::Phone | TextField::Locale)
+                && matches!(relation, Relation::Less | Relation::LessOrEqual);
+            if absent_is_less {
+                push_form(field, form, sql);
+                sql.push(" > '' AND ");
+            }
+            push_form(field, form, sql);
+            sql.push(operator(relation, false)).bind(key);
+        }
+        Matching::StartsWith => {
+            let end = after_prefix(&key);
+            push_form(field, form, sql);
+            sql.push(" >= ").bind(key);
+            if let Some(end) = end {
+                sql.push(" AND ");
+                push_form(field, form, sql);
+                sql.push(" < ").bind(end);
+            }
+        }
+        Matching::EndsWith => {
+            // A negative start counts from the end, in characters.
+            let length = i64::try_from(key.chars().count()).unwrap_or(i64::MAX);
+            sql.push("substr(");
+            push_form(field, form, sql);
+            sql.push(", ").bind(-length).push(") = ").bind(key);
+        }
+        Matching::Contains | Matching::Has => {
+            sql.push("instr(");
+            push_form(field, form, sql);
+            sql.push(", ").bind(key).push(") > 0");
+        }
+    }
+}
+
+/// The field in the form in which it is compared: a plain column wherever the table has one.
+fn push_form(field: &TextField, form: Form, sql: &mut SqlBuilder) {
+    let lower = form == Form::AsciiLower;
+    if lower {
+        sql.push("lower(");
+    }
+    match field {
+        TextField::Email => sql.push("u.email_key"),
+        TextField::Username => sql.push("u.username_key"),
+        TextField::Name if form == Form::Folded => sql.push("u.name_key"),
+        TextField::Name => sql.push("u.name"),
+        TextField::Phone => sql.push("u.phone"),
+        TextField::Locale => sql.push("u.locale"),
+        TextField::Attribute(key) => sql.push("u.attributes ->> ").bind(json_path(key)),
+    };
+    if lower {
+        sql.push(")");
+    }
+}
+
+/// The path of a key at the top of a JSON object. SQLite reads the quoted key as a JSON string.
+fn json_path(key: &str) -> String {
+    format!("$.{}", serde_json::Value::from(key))
+}
+
+/// The least text that comes after all those that start with `prefix`, if there is one.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // A range of characters steps over the gap where UTF-16 keeps its surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}

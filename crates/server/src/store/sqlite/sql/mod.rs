@@ -1,0 +1,28 @@
+//! Filters, orders and cursors in SQLite's SQL, for the table `users` under the alias `u`.
+//!
+//! Every value is bound; the SQL itself is made of constants. What the columns must hold for the answers to be those
+//! of [`Filter::matches`](crate::model::filter::Filter::matches) and [`Order::compare`](crate::model::order::Order::compare):
+//!
+//! | column | holds |
+//! | --- | --- |
+//! | `id` | a blob of 16 bytes, or text: [`id_value`]. `ANY` if the table is strict. SQLite sorts text before blobs, as ids compare |
+//! | `email_key` | the unique key, never null |
+//! | `username_key` | the unique key; null, never empty, if there is no username |
+//! | `name`, `phone`, `locale` | text, empty if there is none, never null |
+//! | `name_key` | the folded name, never null |
+//! | `role`, `status` | the API's number |
+//! | `age` | a number or null |
+//! | `email_verified` | 0 or 1 |
+//! | `created_at`, `updated_at` | microseconds |
+//! | `attributes` | a JSON object of strings |
+//! | `search_text` | [`search_text`](crate::model::filter::search_text) |
+
+mod builder;
+mod filter;
+mod order;
+#[cfg(test)]
+mod tests;
+
+pub use builder::{SqlBuilder, id_value};
+pub use filter::where_filter;
+pub use order::{after_cursor, order_by};
