@@ -5,4 +5,5 @@
 
 pub mod auth;
 pub mod model;
+pub mod net;
 pub mod store;
