@@ -3,15 +3,17 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZero,
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{runtime, sync::watch};
 
 use crate::{
-    auth::Hasher,
+    auth::{Hasher, HasherOptions},
     config::{Config, DatabaseUrl},
     http,
     model::SystemClock,
@@ -140,9 +142,11 @@ impl Running {
     }
 
     /// Blocks until the server has stopped.
-    #[must_use]
-    pub fn wait(self) -> DrainReport {
-        self.supervisor.join().unwrap_or_default()
+    ///
+    /// # Errors
+    /// The thread that watches over the server has panicked.
+    pub fn wait(self) -> thread::Result<DrainReport> {
+        self.supervisor.join()
     }
 }
 
@@ -156,7 +160,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let grpc = listen(config.grpc_addr, "grpc_addr")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
     let store = SqliteStore::open(sqlite_options(&config))?;
-    let hasher = Hasher::start(config.hash_options()).map_err(|error| failed(&error))?;
+    let hasher = Hasher::new(hasher_options(&config)).map_err(|error| failed(&error))?;
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let ops = runtime.block_on(Ops::new(Arc::new(store), hasher, Arc::new(SystemClock)));
@@ -201,9 +205,9 @@ impl End {
                 std::future::pending::<()>().await;
             }
         };
-        let report = self.grpc.drain_until(self.config.drain_grace, cut_short).await;
+        let report = self.grpc.drain(self.config.drain_grace, cut_short).await;
         if let Some(http) = self.http {
-            http.drain(std::time::Duration::ZERO).await;
+            http.drain(Duration::ZERO, std::future::pending()).await;
         }
         self.pipeline.services().ops().close().await;
         tracing::info!(
@@ -233,6 +237,15 @@ fn sqlite_options(config: &Config) -> SqliteOptions {
         cache_bytes: config.cache_bytes as u64,
         write_queue_max: config.write_queue_max,
         reader_threads: config.workers,
+    }
+}
+
+fn hasher_options(config: &Config) -> HasherOptions {
+    let at_least_one = |number| NonZero::new(number).unwrap_or(NonZero::<usize>::MIN);
+    HasherOptions {
+        threads: at_least_one(config.hash_threads),
+        queue: at_least_one(config.hash_queue_max),
+        ..HasherOptions::default()
     }
 }
 

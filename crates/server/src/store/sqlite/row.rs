@@ -64,11 +64,6 @@ pub(super) fn attributes_json(attributes: &BTreeMap<String, String>) -> Result<S
     serde_json::to_string(attributes).map_err(|error| StoreError::Internal(error.to_string()))
 }
 
-/// What a search looks into. The parts are on lines of their own, which no part can hold.
-pub(super) fn search_text(user: &User) -> String {
-    format!("{}\n{}\n{}", text::fold(&user.name), text::fold(&user.email), text::fold(&user.username))
-}
-
 /// The unique key of the username, or none.
 pub(super) fn username_key(user: &User) -> Option<String> {
     (!user.username.is_empty()).then(|| text::unique_key(&user.username))

@@ -6,11 +6,11 @@ use rusqlite::{Connection, params};
 
 use super::log_change;
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, text},
+    model::{Action, ChangeMeta, User, UserId, filter::search_text, text},
     store::{
         NewUser, StoreError,
         sqlite::{
-            row::{attributes_json, search_text, username_key},
+            row::{attributes_json, username_key},
             writer::Command,
         },
     },

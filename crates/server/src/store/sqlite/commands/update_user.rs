@@ -6,11 +6,11 @@ use rusqlite::{Connection, params};
 
 use super::{current_user, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserPatch, inputs, text},
+    model::{Action, ChangeMeta, User, UserId, UserPatch, filter::search_text, inputs, text},
     store::{
         StoreError,
         sqlite::{
-            row::{attributes_json, search_text, username_key},
+            row::{attributes_json, username_key},
             writer::Command,
         },
     },

@@ -1,0 +1,124 @@
+//! One connection: preface, HTTP/2 or HTTP/1.1, and its end.
+
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::{
+    DrainSignal, NetOptions, Peer,
+    accept::Accepted,
+    load::{Counted, Ending},
+    preface::{Protocol, sniff},
+};
+
+/// Bytes of a request's header, names and values with their overhead, in either protocol.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Streams that a client's faulty frames may make us reset before the connection is closed ("MadeYouReset",
+/// CVE-2025-8671): each costs us a request and the client a frame.
+const MAX_LOCAL_ERROR_RESETS: usize = 100;
+/// Streams that a client may reset before we have even looked at them ("Rapid Reset", CVE-2023-44487).
+const MAX_PENDING_ACCEPT_RESETS: usize = 20;
+/// Bytes that a client may send on one stream, and on the connection, before we have read them.
+/// Larger ones made no upload faster on a local network, and this much memory a connection can take from us.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes of one response that wait in memory for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Serves one connection to its end.
+pub(super) async fn serve<H, Fut, B>(accepted: Accepted, options: Arc<NetOptions>, drain: DrainSignal, handler: H)
+where
+    H: Fn(Arc<Peer>, Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Accepted { stream, peer, open } = accepted;
+    let load = &open.0;
+    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
+    let sniffed = tokio::select! {
+        biased;
+        sniffed = tokio::time::timeout(options.preface_timeout, sniff(stream)) => sniffed,
+        // Nothing has been asked, so nothing is lost.
+        () = drain.draining() => return load.ended(Ending::Drained),
+    };
+    let Ok(Ok((protocol, stream))) = sniffed else { return };
+
+    let requests = Arc::clone(load);
+    let service = service_fn(move |request| {
+        let in_flight = requests.request();
+        let response = handler(Arc::clone(&peer), request);
+        async move { Ok::<_, Infallible>(response.await.map(|body| Counted::new(body, in_flight))) }
+    });
+    let io = TokioIo::new(stream);
+    let ending = match protocol {
+        Protocol::Http2 => {
+            let connection = http2_builder(&options).serve_connection(io, service);
+            drive(connection, http2::Connection::graceful_shutdown, &drain).await
+        }
+        Protocol::Http1 => {
+            let connection = http1_builder(&options).serve_connection(io, service);
+            drive(connection, http1::Connection::graceful_shutdown, &drain).await
+        }
+    };
+    load.ended(ending);
+}
+
+/// Polls a connection to its end, through the phases of a drain.
+async fn drive<C>(connection: C, begin_shutdown: fn(Pin<&mut C>), drain: &DrainSignal) -> Ending
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+            return Ending::ByItself;
+        }
+        () = drain.draining() => {}
+    }
+    begin_shutdown(connection.as_mut());
+    tokio::select! {
+        biased;
+        _ = connection => Ending::Drained,
+        () = drain.cut() => Ending::Cut,
+    }
+}
+
+fn http2_builder(options: &NetOptions) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
+        .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(options.keep_alive_interval)
+        .keep_alive_timeout(options.keep_alive_timeout)
+        // gRPC has no use for it.
+        .auto_date_header(false);
+    builder
+}
+
+fn http1_builder(options: &NetOptions) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_header_size(MAX_HEADER_BYTES as usize);
+    builder
+}
