@@ -64,8 +64,11 @@ impl Pipeline {
         if !self.grpc_web.allows(origin.as_ref()) {
             return grpc_web::forbidden_origin().map(unwatched);
         }
-        let inner = Arc::clone(&self);
-        let response = grpc_web::translate(request, move |request| async move { inner.call(&peer, request).await }).await;
+        let call = move |request| {
+            let (pipeline, peer) = (Arc::clone(&self), Arc::clone(&peer));
+            async move { pipeline.call(&peer, request).await }
+        };
+        let response = grpc_web::translate(request, call).await;
         GrpcWeb::expose(origin, response).map(unwatched)
     }
 

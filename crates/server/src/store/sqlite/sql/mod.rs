@@ -23,6 +23,6 @@ mod order;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{SqlBuilder, id_value};
+pub use builder::SqlBuilder;
 pub use filter::where_filter;
 pub use order::{after_cursor, order_by};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
-use super::{SqlBuilder, after_cursor, id_value, order_by, where_filter};
+use super::{SqlBuilder, after_cursor, builder::id_value, order_by, where_filter};
 use crate::model::{
     User,
     filter::{Filter, search_text, testing},
