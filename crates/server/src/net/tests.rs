@@ -1,6 +1,7 @@
 //! Real sockets against a real server: what it answers, what it closes, and how it ends.
 
 use std::{
+    future::pending,
     io::{Read as _, Write as _},
     net::{TcpStream as StdStream, ToSocketAddrs as _},
     pin::Pin,
@@ -44,7 +45,7 @@ fn start(options: NetOptions) -> Fixture {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let handler_gate = Arc::clone(&gate);
-    let net = serve(listener, options, move |peer: Arc<Peer>, request: Request<Incoming>| {
+    let net = serve(listener, options, DrainSwitch::new(), move |peer: Arc<Peer>, request: Request<Incoming>| {
         let gate = Arc::clone(&handler_gate);
         async move {
             let body: UnsyncBoxBody<Bytes, std::io::Error> = match request.uri().path() {
@@ -147,7 +148,7 @@ async fn serves_http2_and_http1_and_counts_them() {
 
     drop(client);
     let stats = fixture.net.stats();
-    assert_eq!(fixture.net.drain(FAR).await.connections_cut, 0);
+    assert_eq!(fixture.net.drain(FAR, pending()).await.connections_cut, 0);
     assert_eq!((stats.connections(), stats.in_flight(), stats.served()), (0, 0, 2));
 }
 
@@ -258,7 +259,7 @@ async fn a_drain_says_goaway_and_finishes_what_is_in_flight() {
     call(&mut client, "/").await.unwrap();
     assert!(!signal.is_draining());
 
-    let drain = tokio::spawn(fixture.net.drain(FAR));
+    let drain = tokio::spawn(fixture.net.drain(FAR, pending()));
     signal.draining().await;
     // The GOAWAY has come when the client refuses to begin another call.
     while client.clone().ready().await.is_ok() {
@@ -294,7 +295,7 @@ async fn a_drain_cuts_what_never_ends() {
     while stats.connections() < 4 || stats.in_flight() < 2 {
         tokio::task::yield_now().await;
     }
-    let report = fixture.net.drain(SHORT).await;
+    let report = fixture.net.drain(SHORT, pending()).await;
     assert!(report.took >= SHORT && report.took < SHORT + STUCK_AFTER, "{report:?}");
     // The mute one has asked for nothing, so it is closed in order.
     assert_eq!((report.connections_closed_gracefully, report.connections_cut), (1, 3));
@@ -315,6 +316,6 @@ async fn background_tasks_run_until_the_drain_has_ended() {
         drop(hold);
     });
     assert!(fixture.net.local_addr().to_socket_addrs().is_ok());
-    fixture.net.drain(FAR).await;
+    fixture.net.drain(FAR, pending()).await;
     assert!(held.await.is_err());
 }

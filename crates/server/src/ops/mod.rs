@@ -9,6 +9,7 @@ mod users;
 
 use std::sync::Arc;
 
+use self::page_token::PageTokens;
 pub use self::{
     ctx::{Ctx, RequestId},
     error::Error,
@@ -18,7 +19,6 @@ pub use self::{
         CreateUserInput, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput, UserPage,
     },
 };
-use self::page_token::PageTokens;
 use crate::{
     auth::Hasher,
     model::Clock,

@@ -29,7 +29,8 @@ pub(super) fn echo(request_id: &RequestId, headers: &mut HeaderMap) {
 
 /// 16 hexadecimal digits of this process and 16 of a counter: unique without a system call a request.
 fn fresh() -> RequestId {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
+    static PROCESS: LazyLock<u64> =
+        LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let mut text = String::with_capacity(32);
     // Writing to a string cannot fail.

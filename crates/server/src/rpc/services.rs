@@ -72,7 +72,8 @@ impl Services {
             Some(USER_V1) => infallible(self.user_v1(ctx, &request).call(request).await),
             Some(service) if service.starts_with("grpc.") => infallible(self.standard.clone().call(request).await),
             // In the protos, but not served: see the reason's text.
-            _ => status::of_reason(Reason::MethodNotImplemented, "this server does not serve this method yet").into_http(),
+            _ => status::of_reason(Reason::MethodNotImplemented, "this server does not serve this method yet")
+                .into_http(),
         }
     }
 
@@ -88,11 +89,8 @@ impl Services {
 }
 
 fn reflection() -> Builder<'static> {
-    let names = [
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-        "grpc.reflection.v1alpha.ServerReflection",
-    ];
+    let names =
+        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
     names.iter().chain(SERVED).fold(
         Builder::configure()
             .register_encoded_file_descriptor_set(roster_api::DESCRIPTOR_SET)

@@ -30,7 +30,9 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         Error::StaleEtag { user_id } => {
             details.set_resource_info("user.v1.User", user_id, "", "");
         }
-        Error::HashingBusy { retry_after } | Error::QueueFull { retry_after } | Error::Unavailable { retry_after, .. } => {
+        Error::HashingBusy { retry_after }
+        | Error::QueueFull { retry_after }
+        | Error::Unavailable { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
         Error::DiskFull(_) => {

@@ -2,10 +2,7 @@
 
 use crate::{
     model::{User, UserId, Violations, filter::Filter, order::Order},
-    ops::{
-        Ctx, Error, Ops,
-        page_token::Scope,
-    },
+    ops::{Ctx, Error, Ops, page_token::Scope},
     store::{Cursor, StoreError, UserQuery},
 };
 
@@ -82,8 +79,8 @@ impl Ops {
     /// user is gone by now; any other text must be a user's id, or it is garbage.
     async fn bare_id(&self, token: &str, order: &Order) -> Result<Option<Cursor>, StoreError> {
         let Ok(id) = UserId::parse(token) else { return Ok(None) };
-        let is_place = order.is_default()
-            && (matches!(id, UserId::Uuid(_)) || self.store.find_user(&id).await?.is_some());
+        let is_place =
+            order.is_default() && (matches!(id, UserId::Uuid(_)) || self.store.find_user(&id).await?.is_some());
         Ok(is_place.then(|| Cursor { values: Vec::new(), id }))
     }
 

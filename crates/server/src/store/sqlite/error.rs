@@ -10,7 +10,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();
         match error.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation) => conflict(&error, &text).map_or(Self::Internal(text), Self::Conflict),
+            Some(ErrorCode::ConstraintViolation) => {
+                conflict(&error, &text).map_or(Self::Internal(text), Self::Conflict)
+            }
             Some(ErrorCode::DiskFull) => Self::Full(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
             Some(

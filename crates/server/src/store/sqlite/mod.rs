@@ -24,7 +24,6 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _};
 
-pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
 use self::{
     checkpoint::Checkpointer,
     commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
@@ -32,6 +31,7 @@ use self::{
     row::{USER_BY_EMAIL, change_from_row, user_from_row},
     writer::{Command, Writer},
 };
+pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
 use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,

@@ -145,7 +145,10 @@ async fn take(store: &dyn Store, model: &mut Model, step: &Step, number: usize) 
                 username: username.map(|number| if number == 0 { String::new() } else { format!("Name{number}") }),
                 name: name.map(|number| format!("Name {number}")),
                 attributes: name.map_or(AttributesPatch::Keep, |number| {
-                    AttributesPatch::Edit(BTreeMap::from([(format!("k{}", number % 5), (number % 2 == 0).then(|| "v".into()))]))
+                    AttributesPatch::Edit(BTreeMap::from([(
+                        format!("k{}", number % 5),
+                        (number % 2 == 0).then(|| "v".into()),
+                    )]))
                 }),
                 ..UserPatch::default()
             };
@@ -169,9 +172,7 @@ async fn take(store: &dyn Store, model: &mut Model, step: &Step, number: usize) 
             let expected = match model.users.get(&id(slot)).cloned() {
                 None => Err(StoreError::NotFound),
                 Some(user) if user.status == status => Ok(user),
-                Some(user) => {
-                    model.keep(User { status, revision: user.revision + 1, updated_at: meta.at, ..user })
-                }
+                Some(user) => model.keep(User { status, revision: user.revision + 1, updated_at: meta.at, ..user }),
             };
             same(&store.set_user_status(id(slot), status, None, meta).await, &expected);
         }

@@ -72,9 +72,23 @@ fn sorted(mut users: Vec<User>, order: &str) -> Vec<User> {
 pub async fn pages_cover_every_order_exactly_once(store: &dyn Store) {
     let users = populate(store).await;
     let orders = [
-        "", "id desc", "name", "name desc", "email", "email desc", "username", "username desc", "created_at",
-        "created_at desc", "updated_at", "age", "age desc", "role, age desc, name", "status desc, username, age",
-        "age desc, role desc", "username desc, name",
+        "",
+        "id desc",
+        "name",
+        "name desc",
+        "email",
+        "email desc",
+        "username",
+        "username desc",
+        "created_at",
+        "created_at desc",
+        "updated_at",
+        "age",
+        "age desc",
+        "role, age desc, name",
+        "status desc, username, age",
+        "age desc, role desc",
+        "username desc, name",
     ];
     for order in orders {
         for page in [1, 7, 1_000] {
@@ -86,10 +100,24 @@ pub async fn pages_cover_every_order_exactly_once(store: &dyn Store) {
 pub async fn filters_agree_with_their_meaning(store: &dyn Store) {
     let users = populate(store).await;
     let filters = [
-        "role = ADMIN", "role != ADMIN AND status = ACTIVE", "age > 20", "NOT age > 20", "age != 20", "-age:*",
-        "name:é", "name = \"Ada\"", "name = \"*ie*\"", "username:*", "email : \"user01\"", "email = USER007@example.com",
-        "status = ACTIVE role = USER OR role = ADMIN age >= 21", "created_at > \"2026-01-01T00:00:00Z\"",
-        "attributes.team = blue", "attributes:desk", "id = \"text-37\"", "NOT (age < 20 OR name:ada)",
+        "role = ADMIN",
+        "role != ADMIN AND status = ACTIVE",
+        "age > 20",
+        "NOT age > 20",
+        "age != 20",
+        "-age:*",
+        "name:é",
+        "name = \"Ada\"",
+        "name = \"*ie*\"",
+        "username:*",
+        "email : \"user01\"",
+        "email = USER007@example.com",
+        "status = ACTIVE role = USER OR role = ADMIN age >= 21",
+        "created_at > \"2026-01-01T00:00:00Z\"",
+        "attributes.team = blue",
+        "attributes:desk",
+        "id = \"text-37\"",
+        "NOT (age < 20 OR name:ada)",
     ];
     for text in filters {
         let filter = Filter::parse(text).unwrap().unwrap();
@@ -104,12 +132,32 @@ pub async fn filters_agree_with_their_meaning(store: &dyn Store) {
 pub async fn searches_find_every_substring(store: &dyn Store) {
     let users = populate(store).await;
     let searches = [
-        "a", "ZO", "é", "Ë ç", "user01", "USER149@EXAMPLE.COM", "example.com", "李", "小龍", "'", "%", "_su", "\"b ", "a\"b c",
-        "nobody here", "100%_SURE", "r1", "\\", "*", "AND", "ada",
+        "a",
+        "ZO",
+        "é",
+        "Ë ç",
+        "user01",
+        "USER149@EXAMPLE.COM",
+        "example.com",
+        "李",
+        "小龍",
+        "'",
+        "%",
+        "_su",
+        "\"b ",
+        "a\"b c",
+        "nobody here",
+        "100%_SURE",
+        "r1",
+        "\\",
+        "*",
+        "AND",
+        "ada",
     ];
     for search in searches {
         let wanted = fold(search);
-        let found = |user: &&User| [&user.name, &user.email, &user.username].iter().any(|part| fold(part).contains(&wanted));
+        let found =
+            |user: &&User| [&user.name, &user.email, &user.username].iter().any(|part| fold(part).contains(&wanted));
         let expected: Vec<_> = users.iter().filter(found).cloned().collect();
         for order in ["", "age desc, name"] {
             let listed = list(store, "", search, order, 9).await;

@@ -137,10 +137,7 @@ pub async fn a_stale_etag_changes_nothing(store: &dyn Store) {
     let second = store.update_user(first.id.clone(), rename("Second"), Some(first.etag()), meta()).await.unwrap();
     let stale = Some(first.etag());
     let id = first.id.clone();
-    assert_eq!(
-        store.update_user(id.clone(), rename("Third"), stale.clone(), meta()).await,
-        Err(StoreError::Stale)
-    );
+    assert_eq!(store.update_user(id.clone(), rename("Third"), stale.clone(), meta()).await, Err(StoreError::Stale));
     let inactive = UserStatus::Inactive;
     assert_eq!(store.set_user_status(id.clone(), inactive, stale.clone(), meta()).await, Err(StoreError::Stale));
     assert_eq!(store.delete_user(id.clone(), stale, meta()).await, Err(StoreError::Stale));
