@@ -3,6 +3,7 @@
 //! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`ops`] ← [`rpc`] ← [`app`].
 //! Only `rpc` knows tonic and prost; only `store::sqlite` knows rusqlite.
 
+pub mod app;
 pub mod auth;
 pub mod config;
 pub mod model;
