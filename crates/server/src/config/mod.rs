@@ -229,10 +229,11 @@ fn from_env(env: &BTreeMap<String, String>) -> Result<Vec<Given>, ConfigError> {
     }
     let mut given = Vec::new();
     for setting in SETTINGS {
-        let names = setting.also_env.iter().map(|name| (*name).to_owned()).chain([setting.env_name()]);
-        // The last name that is set wins, and the others say nothing.
-        let named = names.filter_map(|name| Some((env.get(&name)?, name)));
-        if let Some((text, name)) = named.filter(|(text, name)| !is_kubernetes_service_link(name, text)).last() {
+        // The strongest name that is set wins, and the others say nothing.
+        let names =
+            [setting.env_name()].into_iter().chain(setting.also_env.iter().rev().map(|name| (*name).to_owned()));
+        let mut set = names.filter_map(|name| Some((env.get(&name)?, name)));
+        if let Some((text, name)) = set.find(|(text, name)| !is_kubernetes_service_link(name, text)) {
             given.push(Given { setting, text: text.clone(), origin: Origin::Env(name) });
         }
     }

@@ -8,6 +8,9 @@ fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// Names or keys, and values.
+type Pairs = &'static [(&'static str, &'static str)];
+
 fn load(file: &str, vars: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, String> {
     let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
     Config::load(Some(("roster.toml", file)), env(vars), flags).map_err(|error| error.to_string())
@@ -73,7 +76,7 @@ fn a_port_changes_the_port_alone() {
 
 #[test]
 fn bad_values_name_the_key_where_it_came_from_what_came_and_what_it_takes() {
-    let cases: &[(&str, &[(&str, &str)], &[(&'static str, &str)], &str)] = &[
+    let cases: &[(&str, Pairs, Pairs, &str)] = &[
         ("workers = 0", &[], &[], r#"workers cannot be "0" (in roster.toml); it takes a whole number from 1 to 1024"#),
         (
             "",

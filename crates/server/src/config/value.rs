@@ -174,7 +174,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 /// The shortest exact text that [`bytes`] reads.
 pub(super) fn show_bytes(count: u64) -> String {
     let (unit, shift) =
-        UNITS.iter().rev().find(|(_, shift)| count != 0 && count % (1 << shift) == 0).unwrap_or(&UNITS[0]);
+        UNITS.iter().rev().find(|(_, shift)| count != 0 && count.is_multiple_of(1 << shift)).unwrap_or(&UNITS[0]);
     format!("{}{}{unit}", count >> shift, if unit.is_empty() { "" } else { " " })
 }
 

@@ -30,7 +30,6 @@ const LINES_WAITING_MAX: usize = 16_384;
 
 /// Starts logging to stderr. Keep the guard until the process ends: dropping it writes what waits.
 /// Does nothing more if the process logs already.
-#[must_use]
 pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
     let terminal = io::stderr().is_terminal();
     let human = format == LogFormat::Human || (format == LogFormat::Auto && terminal);

@@ -1,0 +1,170 @@
+//! `roster demo`: a server in memory, and a tour of all it can do.
+//!
+//! Each step of the [`tour`] is a command line. It is printed, and then that very line is parsed and
+//! run against the server, so what the tour shows is what a user gets.
+
+mod tour;
+
+use std::{io, time::Duration};
+
+use roster_api::user::v1::{GetUserRequest, HealthCheckRequest, HealthStatus};
+use roster_server::{
+    app::{self, Running},
+    config::{Config, DatabaseUrl},
+};
+
+use self::tour::{Expect, Step};
+use super::block_on;
+use crate::{
+    args::{Cli, Command, Global},
+    client,
+    context::Context,
+    error::{CliError, Failure},
+    exit::Exit,
+    output::{Output, Style, terminal_width},
+};
+
+/// What a step may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the server may take to stop at the end.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Starts the server, takes the tour, stops the server.
+pub fn run(global: &Global) -> Result<(), Failure> {
+    let running = app::start(config())?;
+    let result = block_on(guide(&running, Style::for_stdout(global.color)));
+    running.shutdown();
+    let _report = running.wait();
+    result
+}
+
+/// A free port of loopback, and nothing on disk.
+fn config() -> Config {
+    let mut config = Config::defaults(true);
+    config.grpc_addr.set_port(0);
+    config.http_addr = None;
+    config.database_url = DatabaseUrl::Memory;
+    config.drain_grace = DRAIN_GRACE;
+    config
+}
+
+async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
+    let url = format!("http://{}", running.grpc_addr());
+    let mut context = Context {
+        users: client::connect(&url, STEP_TIMEOUT).await?,
+        timeout: STEP_TIMEOUT,
+        out: Output::table(Box::new(io::stdout()), style, terminal_width()),
+        input: Box::new(io::empty()),
+        interactive: false,
+    };
+    context.out.text(&format!("{}\n", style.bold("Roster: a tour")))?;
+    context.out.text(&format!(
+        "A server runs at {url}, in memory, for as long as the tour takes.\n\
+         What follows a {} you can type yourself while `roster serve --dev` runs.",
+        style.cyan("$")
+    ))?;
+    health(&mut context).await?;
+    for (number, step) in (2..).zip(tour::STEPS) {
+        take(number, step, &mut context).await?;
+    }
+    context.out.text(&format!(
+        "\n{} Start your own: {}",
+        style.bold("That was all of it."),
+        style.cyan("roster serve --dev")
+    ))
+}
+
+/// The first step stands apart: its command, `roster doctor`, looks at this machine and not at the tour's server.
+async fn health(context: &mut Context) -> Result<(), Failure> {
+    heading(context, 1, "Is the server well?", "HealthCheck names each part it depends on.", "roster doctor")?;
+    let request = context.request(HealthCheckRequest {});
+    let health = context.users.health_check(request).await?.into_inner();
+    let status = HealthStatus::try_from(health.status).unwrap_or(HealthStatus::Unspecified);
+    if status != HealthStatus::Healthy {
+        return Err(surprise(format!("the server says {}", status.as_str_name())));
+    }
+    let text = format!("Roster {} is {}", health.version, context.out.style.green("healthy"));
+    context.out.text(&text)
+}
+
+fn heading(context: &mut Context, number: usize, title: &str, why: &str, line: &str) -> Result<(), Failure> {
+    let style = context.out.style;
+    context.out.text(&format!("\n{}", style.bold(&format!("{number}. {title}"))))?;
+    context.out.text(&style.dim(why))?;
+    context.out.text(&format!("{} {line}", style.cyan("$")))
+}
+
+/// Shows one step, runs it, and checks that it ends as the tour says.
+async fn take(number: usize, step: &Step, context: &mut Context) -> Result<(), Failure> {
+    let mut args: Vec<String> = step.args.iter().map(|arg| (*arg).to_owned()).collect();
+    if args.contains(&tour::ETAG.to_owned()) {
+        let etag = current_etag(context).await?;
+        args.iter_mut().filter(|arg| *arg == tour::ETAG).for_each(|arg| arg.clone_from(&etag));
+    }
+    let pipe = if step.input.is_empty() { String::new() } else { format!("echo {} | ", quoted(step.input)) };
+    let line = args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ");
+    heading(context, number, step.title, step.why, &format!("{pipe}roster {line}"))?;
+
+    context.input = Box::new(io::Cursor::new(step.input));
+    let result = command(&args)?.run(context).await;
+    match (result, step.expect) {
+        (Ok(()), Expect::Done) => Ok(()),
+        (Err(Failure::Error(error)), Expect::Refused(exit)) if error.exit == exit => {
+            let style = context.out.style;
+            context.out.text(&error.lines(style).join("\n"))?;
+            context.out.text(&style.dim(&format!("(exit code {})", exit as u8)))
+        }
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Expect::Refused(_)) => Err(surprise(format!("step {number} was not refused"))),
+    }
+}
+
+/// The `roster user …` command that `args` are.
+fn command(args: &[String]) -> Result<super::user::User, Failure> {
+    let line = std::iter::once("roster".to_owned()).chain(args.iter().cloned());
+    match Cli::parse_from_args(line) {
+        Ok(Cli { command: Command::User(user), .. }) => Ok(*user),
+        Ok(_) => Err(surprise(format!("{args:?} is no user command"))),
+        Err(error) => Err(surprise(error.to_string())),
+    }
+}
+
+async fn current_etag(context: &mut Context) -> Result<String, Failure> {
+    let request = context.request(GetUserRequest { user_id: tour::ETAG_OF.into() });
+    Ok(context.users.get_user(request).await?.into_inner().etag)
+}
+
+/// The tour and the program do not agree.
+fn surprise(what: String) -> Failure {
+    CliError::new(Exit::Internal, format!("the tour went wrong: {what}")).hint("please report this").into()
+}
+
+/// `text` as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_a_command_that_exists() {
+        for step in tour::STEPS {
+            let args: Vec<String> = step.args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert!(command(&args).is_ok(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn command_lines_are_quoted_for_a_shell() {
+        assert_eq!(quoted("a@b.c"), "a@b.c");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,152 @@
+//! Ports: free, or who answers there; and the server that the client commands would call.
+
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use roster_api::user::v1::{HealthCheckRequest, HealthCheckResponse, HealthStatus};
+use roster_server::config::Config;
+use tonic::Request;
+
+use super::check::Check;
+use crate::{client, error::CliError, exit::Exit};
+
+/// Whoever takes longer than this to say how it is, is not well.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The ports that a server would listen on.
+pub async fn ports(config: &Config) -> Vec<Check> {
+    let (grpc, roster_runs) = grpc_port(config.grpc_addr).await;
+    let mut checks = vec![grpc];
+    checks.extend(config.http_addr.map(|addr| http_port(addr, roster_runs)));
+    checks
+}
+
+/// Also says whether a Roster answers there.
+async fn grpc_port(addr: SocketAddr) -> (Check, bool) {
+    const NAME: &str = "gRPC port";
+    let error = match TcpListener::bind(addr) {
+        Ok(_) => return (Check::ok(NAME, format!("{addr} is free")), false),
+        Err(error) => error,
+    };
+    if error.kind() == ErrorKind::AddrInUse
+        && let Ok(health) = health(&format!("http://{}", reachable(addr))).await
+    {
+        return (Check::ok(NAME, format!("{addr} is in use, by Roster {}", health.version)), true);
+    }
+    (occupied(NAME, addr, &error, "grpc_addr (or --port)"), false)
+}
+
+fn http_port(addr: SocketAddr, roster_runs: bool) -> Check {
+    const NAME: &str = "HTTP port";
+    match TcpListener::bind(addr) {
+        Ok(_) => Check::ok(NAME, format!("{addr} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && roster_runs => {
+            Check::ok(NAME, format!("{addr} is in use, as it should be while a Roster runs"))
+        }
+        Err(error) => occupied(NAME, addr, &error, "http_addr"),
+    }
+}
+
+fn occupied(name: &'static str, addr: SocketAddr, error: &io::Error, key: &str) -> Check {
+    match error.kind() {
+        ErrorKind::AddrInUse => Check::fail(
+            Exit::Unavailable,
+            name,
+            format!("{addr} is in use by something that is no Roster"),
+            format!("stop it (`ss -ltnp` shows it), or set {key} to another port"),
+        ),
+        ErrorKind::PermissionDenied => Check::fail(
+            Exit::Refused,
+            name,
+            format!("may not listen on {addr}: {error}"),
+            format!("set {key} to a port from 1024, which needs no privilege"),
+        ),
+        _ => Check::fail(
+            Exit::Unavailable,
+            name,
+            format!("cannot listen on {addr}: {error}"),
+            format!("set {key} to an address of this machine"),
+        ),
+    }
+}
+
+/// Where to call a server that listens on `addr`: on every interface means on loopback too.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+/// The server that `roster user …` would call.
+pub async fn server(url: &str) -> Check {
+    const NAME: &str = "server";
+    let health = match health(url).await {
+        Ok(health) => health,
+        Err(error) if error.exit == Exit::Usage => {
+            return Check::fail(error.exit, NAME, error.message, "mend --server");
+        }
+        Err(error) => {
+            return Check::warn(NAME, error.message, "start one with `roster serve`, or name it with --server");
+        }
+    };
+    let found = format!("Roster {} at {url}{}", health.version, dependencies(&health));
+    match HealthStatus::try_from(health.status) {
+        Ok(HealthStatus::Healthy) => Check::ok(NAME, found),
+        Ok(HealthStatus::Degraded) => Check::warn(NAME, found, "see what its log says of the part that is not well"),
+        _ => Check::fail(Exit::Unavailable, NAME, found, "see what its log says; it may be stopping"),
+    }
+}
+
+async fn health(url: &str) -> Result<HealthCheckResponse, CliError> {
+    let mut users = client::connect(url, HEALTH_TIMEOUT).await?;
+    let mut request = Request::new(HealthCheckRequest {});
+    request.set_timeout(HEALTH_TIMEOUT);
+    Ok(users.health_check(request).await?.into_inner())
+}
+
+/// `: store healthy in 0.1 ms` and so on.
+fn dependencies(health: &HealthCheckResponse) -> String {
+    let one = |d: &roster_api::user::v1::DependencyHealth| {
+        let status = HealthStatus::try_from(d.status).unwrap_or(HealthStatus::Unspecified).as_str_name();
+        let status = status.trim_start_matches("HEALTH_STATUS_").to_ascii_lowercase();
+        let took = d.latency.map_or(0.0, |t| t.seconds as f64 * 1e3 + f64::from(t.nanos) / 1e6);
+        let message = if d.message.is_empty() { String::new() } else { format!(" ({})", d.message) };
+        format!("{} {status} in {took:.1} ms{message}", d.name)
+    };
+    let parts: Vec<String> = health.dependencies.iter().map(one).collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::State, *};
+
+    #[tokio::test]
+    async fn a_port_is_free_or_held_by_something_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        assert_eq!(http_port(addr, false).state, State::Fail(Exit::Unavailable));
+        assert_eq!(http_port(addr, true).state, State::Ok);
+        drop(listener);
+        let (check, roster_runs) = grpc_port(addr).await;
+        assert!(check.state == State::Ok && !roster_runs, "{check:?}");
+    }
+
+    #[test]
+    fn parts_of_the_server_are_told_in_words() {
+        let part = roster_api::user::v1::DependencyHealth {
+            name: "store".into(),
+            status: HealthStatus::Healthy.into(),
+            latency: Some(prost_types::Duration { seconds: 0, nanos: 250_000 }),
+            message: String::new(),
+        };
+        let health = HealthCheckResponse { dependencies: vec![part], ..HealthCheckResponse::default() };
+        assert_eq!(dependencies(&health), ": store healthy in 0.2 ms");
+    }
+}

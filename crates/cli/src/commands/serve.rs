@@ -1,0 +1,140 @@
+//! `roster serve`: runs the server until it is told to stop.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process, thread,
+};
+
+use roster_server::{
+    app::{self, Running},
+    config::{Config, DatabaseUrl},
+    telemetry,
+};
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{args::Color, config_flags::ConfigFlags, error::Failure, output::Style};
+
+/// What shells add to a signal's number to make an exit code.
+const SIGNAL_EXIT_BASE: i32 = 128;
+
+/// Run the server
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Settings.
+    #[command(flatten)]
+    pub flags: ConfigFlags,
+}
+
+impl Serve {
+    /// Serves until SIGTERM or SIGINT and the end of the drain. A second signal ends the process at once.
+    pub fn run(&self, color: Color) -> Result<(), Failure> {
+        let config = self.flags.load()?;
+        let _log = telemetry::init(&config.log_level, config.log_format);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        // Before the start, so that no signal is missed.
+        let mut signals = Signals::listen()?;
+        let running = app::start(config.clone())?;
+        announce(&running, &config, Style::for_stderr(color));
+
+        signals.next();
+        running.shutdown();
+        tracing::info!(grace_ms = config.drain_grace.as_millis() as u64, "draining; a second signal stops at once");
+        thread::Builder::new().name("second-signal".into()).spawn(move || {
+            let number = signals.next();
+            process::exit(SIGNAL_EXIT_BASE + number);
+        })?;
+        let report = running.wait();
+        tracing::info!(
+            closed = report.connections_closed_gracefully,
+            cut = report.connections_cut,
+            took_ms = report.took.as_millis() as u64,
+            "stopped"
+        );
+        Ok(())
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Blocks until one comes, and gives its number.
+    fn next(&mut self) -> i32 {
+        let Self { runtime, terminate, interrupt } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+                _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            }
+        })
+    }
+}
+
+/// Says where the server is: in words on a terminal, as an event in a log.
+fn announce(running: &Running, config: &Config, style: Style) {
+    let http = running.http_addr().map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+    if !io::stderr().is_terminal() {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            grpc_addr = %running.grpc_addr(),
+            http_addr = http,
+            database = %config.database_url,
+            dev = config.dev,
+            "serving"
+        );
+        return;
+    }
+    // The terminal may be gone; the server serves all the same.
+    let _ = io::stderr().write_all(greeting(&running.grpc_addr().to_string(), &http, config, style).as_bytes());
+}
+
+fn greeting(grpc: &str, http: &str, config: &Config, style: Style) -> String {
+    let data = match &config.database_url {
+        DatabaseUrl::Memory => "in memory, gone at the end".to_owned(),
+        DatabaseUrl::Sqlite(path) => format!("in {}", path.display()),
+    };
+    let mut text = format!(
+        "{} serves gRPC on {}, HTTP on {}; data {data}. Ctrl-C stops it.\n",
+        style.bold("roster"),
+        style.cyan(grpc),
+        style.cyan(http),
+    );
+    if config.dev {
+        text += &format!("{} with --dev every caller is an administrator\n", style.yellow("note:"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_says_where_and_what_dev_means() {
+        let dev = greeting("127.0.0.1:1", "off", &Config::defaults(true), Style::PLAIN);
+        assert_eq!(
+            dev,
+            "roster serves gRPC on 127.0.0.1:1, HTTP on off; data in roster.db. Ctrl-C stops it.\n\
+             note: with --dev every caller is an administrator\n"
+        );
+        assert!(!greeting("a", "b", &Config::default(), Style::PLAIN).contains("administrator"));
+    }
+}

@@ -1,0 +1,112 @@
+//! `roster user list`.
+
+use roster_api::user::v1::{ListUsersRequest, User};
+use tonic::metadata::MetadataMap;
+
+use crate::{context::Context, error::Failure};
+
+/// The most users that the server gives a page.
+pub(super) const PAGE_SIZE_MAX: u32 = 1000;
+/// Trailing metadata in which the server says where the next page starts.
+const NEXT_PAGE_TOKEN: &str = "x-next-page-token";
+
+/// List users
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+For example:
+  roster user list --filter 'status = ACTIVE AND role = ADMIN' --order-by 'name, created_at desc'
+  roster user list --all --output json > users.jsonl")]
+pub struct List {
+    /// Only users that match, such as 'status = ACTIVE AND email : \"@example.com\"'
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    filter: String,
+    /// Such as 'name, created_at desc'
+    #[arg(long, value_name = "ORDER", default_value = "", hide_default_value = true)]
+    order_by: String,
+    /// At most this many users; pages are followed
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Every user
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Start after this place: a token from an earlier list, or without --order-by the last user's id
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    page_token: String,
+}
+
+impl List {
+    /// Reads page after page and shows each as it comes, so that memory holds one page.
+    pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        let mut left = if self.all { u64::MAX } else { self.limit.into() };
+        let mut token = self.page_token.clone();
+        let mut shown: u64 = 0;
+        loop {
+            let request = self.page(left, token);
+            let size = request.page_size;
+            let (users, next) = read_page(context, request).await?;
+            context.out.users(&users)?;
+            let count = users.len() as u64;
+            shown += count;
+            left = left.saturating_sub(count);
+            token = next.or_else(|| users.last().map(|user| user.id.clone())).unwrap_or_default();
+            let full = i64::from(size) <= users.len() as i64;
+            if !full || token.is_empty() {
+                return if shown == 0 { context.out.note("no users") } else { Ok(()) };
+            }
+            if left == 0 {
+                let more =
+                    format!("{shown} users shown, there may be more: --page-token '{token}', --limit N or --all");
+                return context.out.note(&more);
+            }
+        }
+    }
+
+    fn page(&self, left: u64, page_token: String) -> ListUsersRequest {
+        ListUsersRequest {
+            // At most a thousand, so it fits.
+            page_size: left.min(PAGE_SIZE_MAX.into()) as i32,
+            page_token,
+            filter: self.filter.clone(),
+            order_by: self.order_by.clone(),
+            pagination: None,
+        }
+    }
+}
+
+/// One page, and the token of the next if the server gives one.
+async fn read_page(context: &mut Context, request: ListUsersRequest) -> Result<(Vec<User>, Option<String>), Failure> {
+    let request = context.request(request);
+    let response = context.users.list_users(request).await?;
+    let headers = next_token(response.metadata());
+    let mut stream = response.into_inner();
+    let mut users = Vec::new();
+    while let Some(user) = stream.message().await? {
+        users.push(user);
+    }
+    let trailers = stream.trailers().await?.as_ref().and_then(next_token);
+    Ok((users, trailers.or(headers)))
+}
+
+fn next_token(metadata: &MetadataMap) -> Option<String> {
+    metadata.get(NEXT_PAGE_TOKEN)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{User, parse};
+
+    #[test]
+    fn pages_are_as_large_as_is_left_and_allowed() {
+        let Ok(User::List(list)) = parse(&["list", "--filter", "role = ADMIN", "--order-by", "name"]) else {
+            panic!("list")
+        };
+        let page = list.page(list.limit.into(), "t".into());
+        assert_eq!(
+            (page.page_size, page.page_token.as_str(), page.filter.as_str(), page.order_by.as_str()),
+            (100, "t", "role = ADMIN", "name")
+        );
+        assert_eq!(list.page(u64::MAX, String::new()).page_size, 1000);
+        assert!(parse(&["list", "--limit", "0"]).is_err());
+        assert!(parse(&["list", "--limit", "5", "--all"]).is_err());
+    }
+}

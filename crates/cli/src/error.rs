@@ -1,0 +1,205 @@
+//! What the user sees when something fails: what, every violation, the request id, and what to do next.
+
+use std::{
+    error::Error as _,
+    io::{self, Write as _},
+};
+
+use roster_server::{app::StartError, config::ConfigError, telemetry::escape};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::{exit::Exit, output::Style};
+
+/// Metadata that carries the request's id.
+const REQUEST_ID: &str = "x-request-id";
+
+/// How a command ends early.
+#[derive(Debug)]
+pub enum Failure {
+    /// To be told.
+    Error(Box<CliError>),
+    /// Told already.
+    Told(Exit),
+    /// Whoever read our output has seen enough, such as `head`: no failure.
+    PipeClosed,
+}
+
+/// An error in words.
+#[derive(Debug)]
+pub struct CliError {
+    /// For scripts.
+    pub exit: Exit,
+    /// What failed: one line.
+    pub message: String,
+    /// More of it: one line each.
+    pub details: Vec<String>,
+    /// The id under which the server's log has the call.
+    pub request_id: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl CliError {
+    /// An error without details.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), details: Vec::new(), request_id: None, hint: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The server cannot be reached.
+    pub fn unreachable(server: &str, error: &tonic::transport::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(deeper) = cause.and_then(|cause| cause.source()) {
+            cause = Some(deeper);
+        }
+        let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+        Self::new(Exit::Unavailable, format!("cannot reach {server}: {cause}"))
+            .hint("start a server with `roster serve --dev`, name another with --server URL, or ask `roster doctor`")
+    }
+
+    /// The lines, escaped: parts of them come from the server.
+    pub fn lines(&self, style: Style) -> Vec<String> {
+        let mut lines = vec![format!("{} {}", style.red("error:"), escape(&self.message))];
+        lines.extend(self.details.iter().map(|detail| format!("  {}", escape(detail))));
+        lines.extend(self.request_id.iter().map(|id| format!("{} {}", style.dim("request id:"), escape(id))));
+        lines.extend(self.hint.iter().map(|hint| format!("{} {hint}", style.cyan("hint:"))));
+        lines
+    }
+
+    /// Writes the lines to stderr.
+    pub fn print(&self, style: Style) {
+        // There is nobody left to tell when stderr is gone.
+        let _ = io::stderr().write_all((self.lines(style).join("\n") + "\n").as_bytes());
+    }
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::PipeClosed,
+            _ => CliError::new(Exit::Io, format!("cannot write: {error}")).into(),
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        CliError::from(status).into()
+    }
+}
+
+impl From<Status> for CliError {
+    fn from(status: Status) -> Self {
+        let message = match status.message() {
+            "" => status.code().description().to_owned(),
+            message => message.to_owned(),
+        };
+        let violations = status.get_details_bad_request().map_or(Vec::new(), |details| details.field_violations);
+        Self {
+            exit: Exit::of(status.code()),
+            message,
+            details: violations.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect(),
+            request_id: status.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+            hint: next_step(status.code()).map(str::to_owned),
+        }
+    }
+}
+
+/// What to do about a call that failed with `code`.
+fn next_step(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::InvalidArgument | Code::OutOfRange => {
+            "mend what is named and try again; --help says what each flag takes"
+        }
+        Code::NotFound => "find users with `roster user search TEXT` or `roster user list`",
+        Code::AlreadyExists => "see who has it with `roster user search TEXT`, or choose another",
+        Code::Aborted => {
+            "someone else changed the user: look at it with `roster user get ID`, then try again with its etag"
+        }
+        Code::DeadlineExceeded | Code::Cancelled => "try again, or allow more time with --timeout SECONDS",
+        Code::ResourceExhausted => "the server is busy or the request is too large: wait a little, then try again",
+        Code::Unauthenticated => {
+            "for trying things out, `roster serve --dev` lets every caller of this machine do everything"
+        }
+        Code::PermissionDenied => "ask an administrator for the permission",
+        Code::Unavailable => "the server is stopping or overloaded: try again, or ask `roster doctor`",
+        Code::Unimplemented => "the server does not know this call: compare its version with `roster doctor`",
+        Code::Internal | Code::Unknown | Code::DataLoss => "look up the request id in the server's log",
+        Code::Ok | Code::FailedPrecondition => return None,
+    })
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        CliError::new(Exit::Config, error.to_string())
+            .hint("docs/configuration.md has every setting; `roster doctor` checks them without starting anything")
+            .into()
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::PortInUse { .. } => Exit::Unavailable,
+            StartError::CannotListen { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::Refused,
+            StartError::CannotListen { .. } => Exit::Unavailable,
+            StartError::CannotCreate { .. } => Exit::CannotCreate,
+            StartError::Locked { .. } => Exit::TryAgain,
+            StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
+            StartError::Io { .. } => Exit::Io,
+        };
+        // The text says how to mend it.
+        CliError::new(exit, error.to_string()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataMap;
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn a_status_becomes_lines_that_nothing_in_it_can_break() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("email", "\"x\x1b[31m\ny\" has no @");
+        details.add_bad_request_violation("age", "200 is over 150");
+        let mut metadata = MetadataMap::new();
+        metadata.insert(REQUEST_ID, "r-1".parse().unwrap());
+        let status =
+            Status::with_error_details_and_metadata(Code::InvalidArgument, "2 fields are wrong", details, metadata);
+        let error = CliError::from(status);
+        assert_eq!(error.exit, Exit::Data);
+        assert_eq!(
+            error.lines(Style::PLAIN),
+            [
+                "error: 2 fields are wrong",
+                "  email: \"x\\u{1b}[31m\\ny\" has no @",
+                "  age: 200 is over 150",
+                "request id: r-1",
+                "hint: mend what is named and try again; --help says what each flag takes",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        assert!(matches!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)), Failure::PipeClosed));
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(matches!(full, Failure::Error(error) if error.exit == Exit::Io));
+    }
+}

@@ -1,0 +1,97 @@
+//! How results are printed: tables for people, JSON lines for programs.
+
+mod json;
+mod style;
+mod table;
+
+use std::io::{self, Write};
+
+use roster_api::user::v1::User;
+use roster_server::telemetry::escape;
+
+use crate::{
+    args::{Format, Global},
+    error::{CliError, Failure},
+    exit::Exit,
+};
+
+pub use style::Style;
+pub use table::{Cell, grid, terminal_width};
+
+/// Where results go, and how they look there.
+pub struct Output {
+    /// Table or JSON.
+    pub format: Format,
+    /// Colours, or none.
+    pub style: Style,
+    /// Columns to fit, if there is such a limit.
+    pub width: Option<u16>,
+    out: Box<dyn Write + Send>,
+}
+
+impl Output {
+    /// As the flags say, on stdout.
+    pub fn stdout(global: &Global) -> Self {
+        Self {
+            format: global.output,
+            style: Style::for_stdout(global.color),
+            width: table::terminal_width(),
+            // Buffered, so that a list costs a few writes and not one a line.
+            out: Box::new(io::BufWriter::new(io::stdout())),
+        }
+    }
+
+    /// Tables into `out`, for the demo.
+    pub fn table(out: Box<dyn Write + Send>, style: Style, width: Option<u16>) -> Self {
+        Self { format: Format::Table, style, width, out }
+    }
+
+    /// One user, in full.
+    pub fn user(&mut self, user: &User) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.text(&table::user(user, self.style, self.width)),
+            Format::Json => self.json(user, "user.v1.User"),
+        }
+    }
+
+    /// Many users, one a line.
+    pub fn users(&mut self, users: &[User]) -> Result<(), Failure> {
+        match self.format {
+            Format::Table if users.is_empty() => Ok(()),
+            Format::Table => self.text(&table::users(users, self.style, self.width)),
+            Format::Json => users.iter().try_for_each(|user| self.json(user, "user.v1.User")),
+        }
+    }
+
+    /// A message in canonical JSON.
+    pub fn json(&mut self, message: &impl prost::Message, name: &str) -> Result<(), Failure> {
+        let text = json::canonical(message, name)
+            .map_err(|error| CliError::new(Exit::Internal, format!("cannot show {name} as JSON: {error}")))?;
+        self.text(&text)
+    }
+
+    /// Text as it is, and a line feed.
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// A remark beside the results: part of them for people, on stderr where a program reads.
+    pub fn note(&mut self, text: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => {
+                let text = self.style.dim(&escape(text));
+                self.text(&text)
+            }
+            Format::Json => {
+                // Without stderr there is nobody to tell, and the results are whole.
+                let _ = writeln!(io::stderr(), "{}", escape(text));
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is buffered; what cannot be written is heard of here.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}
