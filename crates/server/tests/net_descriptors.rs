@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use roster_server::net::{self, NetOptions, Peer};
+use roster_server::net::{self, DrainSwitch, NetOptions, Peer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Few, so that the test is fast, but enough for the runtimes of the server.
@@ -29,7 +29,7 @@ fn ask(mut stream: &TcpStream) -> std::io::Result<String> {
 fn accepts_again_when_descriptors_are_free_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = NetOptions { workers: 1, ..NetOptions::default() };
-    let server = net::serve(listener, options, async |_: Arc<Peer>, _: Request<Incoming>| {
+    let server = net::serve(listener, options, DrainSwitch::new(), async |_: Arc<Peer>, _: Request<Incoming>| {
         Response::new(Full::<Bytes>::from("here"))
     })
     .unwrap();
