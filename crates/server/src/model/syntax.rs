@@ -33,10 +33,10 @@ impl Problem {
 /// Characters of the caller's own text that a message repeats.
 const SHOWN_MAX_CHARS: usize = 40;
 
-/// What the caller wrote, short enough for a message.
+/// What the caller wrote, short enough for a message, and with everything invisible escaped.
 pub(super) fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX_CHARS) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    }
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(SHOWN_MAX_CHARS).flat_map(char::escape_debug).collect();
+    let more = if chars.next().is_some() { "…" } else { "" };
+    format!("`{start}{more}`")
 }

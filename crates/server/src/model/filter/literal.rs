@@ -71,6 +71,7 @@ impl Literal<'_> {
                 '\\' => match chars.next() {
                     Some((_, escaped @ ('\\' | '"' | '\'' | '*'))) => text.push(escaped),
                     Some((_, other)) => {
+                        let other = other.escape_debug();
                         let message = format!("unknown escape `\\{other}`; known are \\\\ \\\" \\' \\*");
                         return Err(Problem::new(here, message));
                     }

@@ -13,7 +13,7 @@
 //! | field | comparisons | meaning |
 //! | --- | --- | --- |
 //! | `id` | `=` `!=` `:` | the same id |
-//! | `email`, `username` | `=` `!=` `<` `<=` `>` `>=` | by the key that makes them unique: case and look-alikes do not count |
+//! | `email`, `username` | `=` `!=` `<` `<=` `>` `>=` | by their unique key: case and look-alikes do not count |
 //! | | `:` | contains, by the same key |
 //! | `name` | `=` `!=` | exactly as stored |
 //! | | `<` `<=` `>` `>=` | alphabetical without regard to case, as in `order_by` |
@@ -30,9 +30,9 @@
 //! - `=` and `!=` on text take a `*` at the start, the end, or both: `email = "*@example.com"` ends with,
 //!   `name = "Al*"` starts with, `name = "*li*"` contains. Any other `*` is written `\*`.
 //! - `FIELD:*` asks whether `name`, `username`, `phone`, `locale`, `age` or `attributes.KEY` is there at all.
-//!   `FIELD = ""` is `NOT FIELD:*`, but `attributes.KEY = ""` asks for an attribute that is there and empty.
+//!   `FIELD = ""` is `NOT FIELD:*`; only `attributes.KEY = ""` asks for an attribute that is there and empty.
 //! - Text with spaces, parentheses, quotes or comparison signs stands in `"…"` or `'…'`; within, `\"`, `\'`, `\\`
-//!   and `\*` stand for the character itself. An attribute's key may be quoted too: `attributes."cost center"`.
+//!   and `\*` stand for the character itself. An attribute's key may be quoted too: `attributes."team" = red`.
 //! - A comparison with a value that is absent is false, and `!=` is true: `age < 18` leaves out users
 //!   without an age, `age != 18` keeps them. `NOT` is the exact opposite of what it stands before.
 

@@ -58,6 +58,9 @@ const FALSE_JOINTS: &[&str] = &["and", "or", "not", "&&", "||"];
 /// A word or quoted text without a comparison: what a search looks for.
 pub(super) fn bare(name: Name<'_>) -> Result<Expr, Problem> {
     let word = name.word;
+    if name.key.is_some() {
+        field(name)?;
+    }
     if !word.quoted {
         if FALSE_JOINTS.iter().any(|joint| word.raw.eq_ignore_ascii_case(joint)) {
             let message = format!("{} joins nothing; write AND, OR, NOT, or put quotes around it", word.shown());

@@ -1,4 +1,5 @@
 //! The language as its module describes it, rule by rule.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -231,6 +232,8 @@ fn mistakes_name_their_place() {
         ("'name' = a", "at character 1: the name of a field takes no quotes"),
         ("email_verified", "at character 1: the field `email_verified` is not compared with anything"),
         ("attributes.team", "at character 1: the field `attributes.team` is not compared"),
+        ("attributes.'team'", "at character 1: the field `attributes.` is not compared"),
+        ("alice.'team'", "at character 1: unknown field `alice.`"),
         ("a or b", "at character 3: `or` joins nothing; write AND, OR, NOT"),
         ("a && b", "at character 3: `&&` joins nothing"),
         ("a AND", "at character 6: a comparison such as `status = ACTIVE` belongs here, found the end"),

@@ -1,4 +1,5 @@
 //! The language of orders, and what a list may rely on.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 

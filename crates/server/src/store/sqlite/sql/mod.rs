@@ -1,11 +1,12 @@
 //! Filters, orders and cursors in SQLite's SQL, for the table `users` under the alias `u`.
 //!
-//! Every value is bound; the SQL itself is made of constants. What the columns must hold for the answers to be those
-//! of [`Filter::matches`](crate::model::filter::Filter::matches) and [`Order::compare`](crate::model::order::Order::compare):
+//! Every value is bound; the SQL itself is made of constants. The answers are those of
+//! [`Filter::matches`](crate::model::filter::Filter::matches) and
+//! [`Order::compare`](crate::model::order::Order::compare) if the columns hold this:
 //!
 //! | column | holds |
 //! | --- | --- |
-//! | `id` | a blob of 16 bytes, or text: [`id_value`]. `ANY` if the table is strict. SQLite sorts text before blobs, as ids compare |
+//! | `id` | a blob of 16 bytes, or text (so `ANY` in a strict table); text sorts before blobs, as ids compare |
 //! | `email_key` | the unique key, never null |
 //! | `username_key` | the unique key; null, never empty, if there is no username |
 //! | `name`, `phone`, `locale` | text, empty if there is none, never null |

@@ -1,4 +1,5 @@
 //! The SQL against a real table, with the evaluation in memory as the oracle.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 
@@ -77,7 +78,7 @@ fn rows(db: &Connection, sql: &SqlBuilder) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(testing::config(1000))]
+    #![proptest_config(testing::config(2000))]
 
     #[test]
     fn answers_as_memory_does(users in testing::users(), filter in testing::filter(), order in testing::order()) {
