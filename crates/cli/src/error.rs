@@ -159,7 +159,7 @@ impl From<StartError> for Failure {
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
-            StartError::Io { .. } => Exit::Io,
+            StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.
         CliError::new(exit, error.to_string()).into()

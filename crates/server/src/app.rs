@@ -114,12 +114,23 @@ enum Stop {
     Now,
 }
 
-/// A server that is up. Dropping it drains it.
+/// Ends a server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<Stop>);
+
+impl Stopper {
+    /// Begins the drain; a second call cuts it short. What was acknowledged is safe either way.
+    pub fn stop(&self) {
+        self.0.send_modify(|stop| *stop = if *stop == Stop::No { Stop::Drain } else { Stop::Now });
+    }
+}
+
+/// A server that is up. Dropping it and its stoppers drains it.
 #[derive(Debug)]
 pub struct Running {
     grpc_addr: SocketAddr,
     http_addr: Option<SocketAddr>,
-    stop: watch::Sender<Stop>,
+    stopper: Stopper,
     supervisor: JoinHandle<DrainReport>,
 }
 
@@ -136,17 +147,23 @@ impl Running {
         self.http_addr
     }
 
-    /// Begins the drain; a second call cuts it short.
+    /// What ends the server; see [`Stopper::stop`].
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Begins the drain.
     pub fn shutdown(&self) {
-        self.stop.send_modify(|stop| *stop = if *stop == Stop::No { Stop::Drain } else { Stop::Now });
+        self.stopper.stop();
     }
 
     /// Blocks until the server has stopped.
     ///
     /// # Errors
-    /// The thread that watches over the server has panicked.
-    pub fn wait(self) -> thread::Result<DrainReport> {
-        self.supervisor.join()
+    /// The thread that watches over the server has panicked: a mistake of ours.
+    pub fn wait(self) -> io::Result<DrainReport> {
+        self.supervisor.join().map_err(|_| io::Error::other("the supervisor thread panicked"))
     }
 }
 
@@ -183,7 +200,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let end = End { pipeline, grpc, http, config };
     let run = move || runtime.block_on(end.supervise(stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
-    Ok(Running { grpc_addr, http_addr, stop, supervisor })
+    Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
 }
 
 /// What has to be brought to an end, in order.

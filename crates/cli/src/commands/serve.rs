@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    process, thread,
+    thread,
 };
 
 use roster_server::{
@@ -17,9 +17,6 @@ use tokio::{
 
 use crate::{args::Color, config_flags::ConfigFlags, error::Failure, output::Style};
 
-/// What shells add to a signal's number to make an exit code.
-const SIGNAL_EXIT_BASE: i32 = 128;
-
 /// Run the server
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -29,7 +26,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until SIGTERM or SIGINT and the end of the drain. A second signal ends the process at once.
+    /// Serves until SIGTERM or SIGINT and the end of the drain. A second signal ends it at once.
     pub fn run(&self, color: Color) -> Result<(), Failure> {
         let config = self.flags.load()?;
         let _log = telemetry::init(&config.log_level, config.log_format);
@@ -41,20 +38,15 @@ impl Serve {
         let running = app::start(config.clone())?;
         announce(&running, &config, Style::for_stderr(color));
 
-        signals.next();
-        running.shutdown();
-        tracing::info!(grace_ms = config.drain_grace.as_millis() as u64, "draining; a second signal stops at once");
-        thread::Builder::new().name("second-signal".into()).spawn(move || {
-            let number = signals.next();
-            process::exit(SIGNAL_EXIT_BASE + number);
+        let stopper = running.stopper();
+        // The first signal drains, the second cuts the drain short.
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            loop {
+                signals.next();
+                stopper.stop();
+            }
         })?;
-        let report = running.wait();
-        tracing::info!(
-            closed = report.connections_closed_gracefully,
-            cut = report.connections_cut,
-            took_ms = report.took.as_millis() as u64,
-            "stopped"
-        );
+        running.wait()?;
         Ok(())
     }
 }
@@ -76,15 +68,15 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt })
     }
 
-    /// Blocks until one comes, and gives its number.
-    fn next(&mut self) -> i32 {
+    /// Blocks until one comes.
+    fn next(&mut self) {
         let Self { runtime, terminate, interrupt } = self;
         runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
-                _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
-        })
+        });
     }
 }
 

@@ -1,3 +1,5 @@
 //! Roster from outside: stores behind their trait, and a real server with real clients.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
+
 mod store;

@@ -34,7 +34,7 @@ pub fn run(global: &Global) -> Result<(), Failure> {
     let running = app::start(config())?;
     let result = block_on(guide(&running, Style::for_stdout(global.color)));
     running.shutdown();
-    let _report = running.wait();
+    running.wait()?;
     result
 }
 
