@@ -2,8 +2,6 @@
 //!
 //! What a rule finds must be listed in [`EXCEPTIONS`], one by one; an exception that nothing needs any more fails too.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

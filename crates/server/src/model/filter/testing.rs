@@ -1,5 +1,4 @@
 //! Random users, filters and orders for property tests. All draw from small pools, so that they often meet.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::{
     collection::{btree_map, vec},

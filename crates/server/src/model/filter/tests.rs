@@ -1,5 +1,4 @@
 //! The language as its module describes it, rule by rule.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! The language of orders, and what a list may rely on.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
 //! The SQL against a real table, with the evaluation in memory as the oracle.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 
