@@ -88,6 +88,8 @@ impl From<Status> for CliError {
         let error = roster_api::Error::from(status);
         let message = match error.message() {
             "" => error.code().description(),
+            // The server's text repeats the violations, which get a line each below.
+            _ if !error.violations().is_empty() => "the request is not valid",
             message => message,
         };
         let reason = error.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -173,7 +175,7 @@ mod tests {
         assert_eq!(
             error.lines(Style::PLAIN),
             [
-                "error: 2 fields are wrong (VALIDATION_FAILED)",
+                "error: the request is not valid (VALIDATION_FAILED)",
                 "  email: \"x\\u{1b}[31m\\ny\" has no @",
                 "  age: 200 is over 150",
                 "request id: r-1",

@@ -172,10 +172,8 @@ mod tests {
     fn files_are_judged_by_their_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("real.db");
-        rusqlite::Connection::open(&path)
-            .unwrap()
-            .execute_batch("CREATE TABLE t (x); PRAGMA user_version = 3")
-            .unwrap();
+        let marked = format!("CREATE TABLE t (x); PRAGMA user_version = 3; PRAGMA application_id = {APPLICATION_ID}");
+        rusqlite::Connection::open(&path).unwrap().execute_batch(&marked).unwrap();
         let real = fs::read(&path).unwrap();
 
         let (state, found) = state_of(&real);
