@@ -19,6 +19,12 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
+    /// The file that is read, if there is one.
+    pub fn file_name(&self) -> Option<String> {
+        let default = || Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.to_owned());
+        self.file.as_ref().map(|path| path.display().to_string()).or_else(default)
+    }
+
     /// The whole configuration: file, environment and these flags.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let file = match &self.file {

@@ -11,7 +11,7 @@ use crate::{
     args::Global,
     client::{self, Users},
     error::CliError,
-    output::Output,
+    output::{Output, Style},
 };
 
 /// A server to call, a place to print to, and someone to ask.
@@ -22,6 +22,8 @@ pub struct Context {
     pub timeout: Duration,
     /// Where results go.
     pub out: Output,
+    /// How errors look that do not end the command.
+    pub stderr: Style,
     /// Where passwords and answers come from.
     pub input: Box<dyn BufRead + Send>,
     /// Whether a person can be asked.
@@ -33,9 +35,10 @@ impl Context {
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         let timeout = Duration::from_secs(global.timeout.into());
         Ok(Self {
-            users: client::connect(&global.server, timeout).await?,
+            users: client::connect(&global.server).await?,
             timeout,
             out: Output::stdout(global),
+            stderr: Style::for_stderr(global.color),
             input: Box::new(BufReader::new(stdin())),
             interactive: stdin().is_terminal(),
         })

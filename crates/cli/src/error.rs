@@ -1,18 +1,11 @@
 //! What the user sees when something fails: what, every violation, the request id, and what to do next.
 
-use std::{
-    error::Error as _,
-    io::{self, Write as _},
-};
+use std::io::{self, Write as _};
 
 use roster_server::{app::StartError, config::ConfigError, telemetry::escape};
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
 use crate::{exit::Exit, output::Style};
-
-/// Metadata that carries the request's id.
-const REQUEST_ID: &str = "x-request-id";
 
 /// How a command ends early.
 #[derive(Debug)]
@@ -51,17 +44,6 @@ impl CliError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-
-    /// The server cannot be reached.
-    pub fn unreachable(server: &str, error: &tonic::transport::Error) -> Self {
-        let mut cause = error.source();
-        while let Some(deeper) = cause.and_then(|cause| cause.source()) {
-            cause = Some(deeper);
-        }
-        let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
-        Self::new(Exit::Unavailable, format!("cannot reach {server}: {cause}"))
-            .hint("start a server with `roster serve --dev`, name another with --server URL, or ask `roster doctor`")
     }
 
     /// The lines, escaped: parts of them come from the server.
@@ -103,17 +85,21 @@ impl From<Status> for Failure {
 
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
-        let message = match status.message() {
-            "" => status.code().description().to_owned(),
-            message => message.to_owned(),
+        let error = roster_api::Error::from(status);
+        let message = match error.message() {
+            "" => error.code().description(),
+            // The server's text repeats the violations, which get a line each below.
+            _ if !error.violations().is_empty() => "the request is not valid",
+            message => message,
         };
-        let violations = status.get_details_bad_request().map_or(Vec::new(), |details| details.field_violations);
+        let reason = error.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
+        let wait = error.retry_after().map(|wait| format!("try again in {:.1} s", wait.as_secs_f64()));
         Self {
-            exit: Exit::of(status.code()),
-            message,
-            details: violations.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect(),
-            request_id: status.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
-            hint: next_step(status.code()).map(str::to_owned),
+            exit: Exit::of(error.code()),
+            message: format!("{message}{reason}"),
+            details: error.violations().iter().map(|v| format!("{}: {}", v.field, v.description)).collect(),
+            request_id: error.request_id().map(str::to_owned),
+            hint: wait.or_else(|| next_step(error.code()).map(str::to_owned)),
         }
     }
 }
@@ -168,14 +154,16 @@ impl From<StartError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use roster_api::error::{DOMAIN, REQUEST_ID};
     use tonic::metadata::MetadataMap;
-    use tonic_types::ErrorDetails;
+    use tonic_types::{ErrorDetails, StatusExt as _};
 
     use super::*;
 
     #[test]
     fn a_status_becomes_lines_that_nothing_in_it_can_break() {
         let mut details = ErrorDetails::new();
+        details.set_error_info("VALIDATION_FAILED", DOMAIN, [("method".to_owned(), "CreateUser".to_owned())]);
         details.add_bad_request_violation("email", "\"x\x1b[31m\ny\" has no @");
         details.add_bad_request_violation("age", "200 is over 150");
         let mut metadata = MetadataMap::new();
@@ -187,7 +175,7 @@ mod tests {
         assert_eq!(
             error.lines(Style::PLAIN),
             [
-                "error: 2 fields are wrong",
+                "error: the request is not valid (VALIDATION_FAILED)",
                 "  email: \"x\\u{1b}[31m\\ny\" has no @",
                 "  age: 200 is over 150",
                 "request id: r-1",

@@ -27,9 +27,9 @@ impl Cell {
     fn styled(self, style: Style) -> comfy_table::Cell {
         let cell = |text: &str| comfy_table::Cell::new(escape(text));
         match self {
-            Self::Good(text) if style.on => cell(&text).fg(Color::Green),
-            Self::Warning(text) if style.on => cell(&text).fg(Color::Yellow),
-            Self::Bad(text) if style.on => cell(&text).fg(Color::Red),
+            Self::Good(text) if style.on => cell(&text).fg(Color::DarkGreen),
+            Self::Warning(text) if style.on => cell(&text).fg(Color::DarkYellow),
+            Self::Bad(text) if style.on => cell(&text).fg(Color::DarkRed),
             Self::Heading(text) if style.on => cell(&text).add_attribute(Attribute::Bold),
             Self::Plain(text) | Self::Good(text) | Self::Warning(text) | Self::Bad(text) | Self::Heading(text) => {
                 cell(&text)
@@ -51,7 +51,7 @@ pub fn grid(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u
         table.set_width(width);
     }
     if style.on {
-        table.enforce_styling();
+        table.enforce_styling().style_text_only();
     } else {
         table.force_no_tty();
     }

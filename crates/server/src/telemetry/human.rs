@@ -11,8 +11,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::escape::Escaped;
-use crate::model::{Clock as _, SystemClock};
+use super::{escape::Escaped, now};
 
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
@@ -31,19 +30,13 @@ where
         let (dim, reset) = if self.colour { (DIM, RESET) } else { ("", "") };
         let level = event.metadata().level();
         let colour = if self.colour { colour_of(*level) } else { "" };
-        write!(writer, "{dim}{}{reset} {colour}{level:>5}{reset} ", time())?;
+        write!(writer, "{dim}{}{reset} {colour}{level:>5}{reset} ", now(3))?;
         write!(writer, "{dim}{}{reset}", event.metadata().target())?;
         let mut fields = Fields { writer: &mut writer, dim, reset, scratch: String::new(), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
         writeln!(writer)
     }
-}
-
-/// Now, in UTC, to the millisecond.
-fn time() -> String {
-    let now = SystemClock.now();
-    jiff::Timestamp::from_microsecond(now.0).map_or_else(|_| now.to_string(), |time| format!("{time:.3}"))
 }
 
 fn colour_of(level: Level) -> &'static str {

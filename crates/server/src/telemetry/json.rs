@@ -11,8 +11,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::escape::{is_safe, write_runs};
-use crate::model::{Clock as _, SystemClock};
+use super::{
+    escape::{is_safe, write_runs},
+    now,
+};
 
 /// The format; spans are not shown.
 pub(super) struct Json;
@@ -24,7 +26,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        write!(writer, r#"{{"timestamp":"{}","level":"{level}","target":""#, SystemClock.now())?;
+        write!(writer, r#"{{"timestamp":"{}","level":"{level}","target":""#, now(6))?;
         write!(JsonText(&mut writer), "{target}")?;
         writer.write_char('"')?;
         let mut fields = Fields { writer: &mut writer, result: Ok(()) };

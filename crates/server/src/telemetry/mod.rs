@@ -18,7 +18,10 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, prelude::*, reg
 
 pub use escape::{Escaped, escape, is_safe};
 
-use crate::config::{LogFormat, LogLevel};
+use crate::{
+    config::{LogFormat, LogLevel},
+    model::{Clock as _, SystemClock},
+};
 use human::Human;
 use json::Json;
 
@@ -52,4 +55,10 @@ where
 {
     let layer = fmt::layer().with_writer(writer);
     if human { layer.event_format(Human { colour }).boxed() } else { layer.event_format(Json).boxed() }
+}
+
+/// The time in UTC, always with as many decimals, so that lines align and sort as text.
+fn now(decimals: usize) -> String {
+    let now = SystemClock.now();
+    jiff::Timestamp::from_microsecond(now.0).map_or_else(|_| now.to_string(), |time| format!("{time:.decimals$}"))
 }

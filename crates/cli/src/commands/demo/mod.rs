@@ -51,9 +51,10 @@ fn config() -> Config {
 async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
     let url = format!("http://{}", running.grpc_addr());
     let mut context = Context {
-        users: client::connect(&url, STEP_TIMEOUT).await?,
+        users: client::connect(&url).await?,
         timeout: STEP_TIMEOUT,
         out: Output::table(Box::new(io::stdout()), style, terminal_width()),
+        stderr: style,
         input: Box::new(io::empty()),
         interactive: false,
     };

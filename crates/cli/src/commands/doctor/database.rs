@@ -14,6 +14,8 @@ use crate::exit::Exit;
 
 /// Every SQLite file begins with this (<https://sqlite.org/fileformat2.html#the_database_header>).
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The `application_id` that Roster writes into that header: "Rstr".
+const APPLICATION_ID: u32 = 0x5273_7472;
 /// Bytes of that header.
 const HEADER_BYTES: usize = 100;
 /// Below this much room a server may stop writing within hours.
@@ -73,7 +75,13 @@ fn judge_header(header: &[u8], path: &Path) -> Result<String, &'static str> {
         return Err("is not a SQLite database");
     }
     let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    let (Some(pages), Some(schema)) = (number(28), number(60)) else { return Err("is cut off within its header") };
+    let (Some(pages), Some(schema), Some(application)) = (number(28), number(60), number(68)) else {
+        return Err("is cut off within its header");
+    };
+    // A file that another program made and left unmarked may still be empty; only the start can tell.
+    if application != APPLICATION_ID && (application, schema) != (0, 0) {
+        return Err("is the SQLite database of another program");
+    }
     let page_bytes = match [header[16], header[17]] {
         [0, 1] => 65_536,
         bytes => u64::from(u16::from_be_bytes(bytes)),
@@ -164,17 +172,18 @@ mod tests {
     fn files_are_judged_by_their_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("real.db");
-        rusqlite::Connection::open(&path)
-            .unwrap()
-            .execute_batch("CREATE TABLE t (x); PRAGMA user_version = 3")
-            .unwrap();
+        let marked = format!("CREATE TABLE t (x); PRAGMA user_version = 3; PRAGMA application_id = {APPLICATION_ID}");
+        rusqlite::Connection::open(&path).unwrap().execute_batch(&marked).unwrap();
         let real = fs::read(&path).unwrap();
 
         let (state, found) = state_of(&real);
         assert!(state == State::Ok && found.contains("schema 3"), "{found}");
         assert_eq!(state_of(b"").0, State::Ok);
+        let mut foreign = real.clone();
+        foreign[68] ^= 1;
         for (bad, why) in [
-            (&b"hello, I am a text file"[..], "not a SQLite database"),
+            (&foreign[..], "of another program"),
+            (b"hello, I am a text file", "not a SQLite database"),
             (&real[..50], "cut off within its header"),
             (&real[..real.len() - 1], "shorter than its header says"),
         ] {

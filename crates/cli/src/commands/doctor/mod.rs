@@ -46,7 +46,8 @@ impl Doctor {
         const NAME: &str = "configuration";
         match self.flags.load() {
             Ok(config) => {
-                let mut checks = vec![Check::ok(NAME, "valid")];
+                let file = self.flags.file_name().unwrap_or_else(|| "no file, only environment and flags".into());
+                let mut checks = vec![Check::ok(NAME, format!("valid ({file})"))];
                 checks.extend(config.warnings.iter().map(|warning| Check::warn(NAME, warning, "unset it")));
                 (config, checks)
             }

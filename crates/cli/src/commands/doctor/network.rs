@@ -104,7 +104,7 @@ pub async fn server(url: &str) -> Check {
 }
 
 async fn health(url: &str) -> Result<HealthCheckResponse, CliError> {
-    let mut users = client::connect(url, HEALTH_TIMEOUT).await?;
+    let mut users = client::connect(url).await?;
     let mut request = Request::new(HealthCheckRequest {});
     request.set_timeout(HEALTH_TIMEOUT);
     Ok(users.health_check(request).await?.into_inner())

@@ -45,7 +45,7 @@ impl Delete {
                     error.message = format!("{id}: {}", error.message);
                     // What was deleted before it is shown before it.
                     context.out.flush()?;
-                    error.print(context.out.style);
+                    error.print(context.stderr);
                     first_failure.get_or_insert(error.exit);
                 }
             }

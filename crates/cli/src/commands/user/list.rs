@@ -7,8 +7,8 @@ use crate::{context::Context, error::Failure};
 
 /// The most users that the server gives a page.
 pub(super) const PAGE_SIZE_MAX: u32 = 1000;
-/// Trailing metadata in which the server says where the next page starts.
-const NEXT_PAGE_TOKEN: &str = "x-next-page-token";
+/// Metadata after a page that says where the next one starts; without it, the page was the last.
+const NEXT_PAGE_TOKEN: &str = "next-page-token";
 
 /// List users
 #[derive(Debug, clap::Args)]
@@ -42,22 +42,19 @@ impl List {
         let mut shown: u64 = 0;
         loop {
             let request = self.page(left, token);
-            let size = request.page_size;
             let (users, next) = read_page(context, request).await?;
             context.out.users(&users)?;
-            let count = users.len() as u64;
-            shown += count;
-            left = left.saturating_sub(count);
-            token = next.or_else(|| users.last().map(|user| user.id.clone())).unwrap_or_default();
-            let full = i64::from(size) <= users.len() as i64;
-            if !full || token.is_empty() {
+            shown += users.len() as u64;
+            left = left.saturating_sub(users.len() as u64);
+            let Some(next) = next else {
                 return if shown == 0 { context.out.note("no users") } else { Ok(()) };
-            }
+            };
             if left == 0 {
-                let more =
-                    format!("{shown} users shown, there may be more: --page-token '{token}', --limit N or --all");
-                return context.out.note(&more);
+                return context
+                    .out
+                    .note(&format!("{shown} users; for more: --page-token '{next}', --limit N or --all"));
             }
+            token = next;
         }
     }
 
@@ -73,18 +70,16 @@ impl List {
     }
 }
 
-/// One page, and the token of the next if the server gives one.
+/// One page, and the token of the next if there is one.
 async fn read_page(context: &mut Context, request: ListUsersRequest) -> Result<(Vec<User>, Option<String>), Failure> {
     let request = context.request(request);
-    let response = context.users.list_users(request).await?;
-    let headers = next_token(response.metadata());
-    let mut stream = response.into_inner();
+    let mut stream = context.users.list_users(request).await?.into_inner();
     let mut users = Vec::new();
     while let Some(user) = stream.message().await? {
         users.push(user);
     }
-    let trailers = stream.trailers().await?.as_ref().and_then(next_token);
-    Ok((users, trailers.or(headers)))
+    let next = stream.trailers().await?.as_ref().and_then(next_token);
+    Ok((users, next))
 }
 
 fn next_token(metadata: &MetadataMap) -> Option<String> {

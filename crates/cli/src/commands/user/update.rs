@@ -40,8 +40,8 @@ pub struct Update {
     /// Whether the address is known to be the user's
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     email_verified: Option<bool>,
-    /// Empty these fields
-    #[arg(long, value_name = "FIELD", num_args = 1.., value_delimiter = ',')]
+    /// Empty these fields, with commas between them
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     clear: Vec<Clear>,
     /// Set a free key; can be given several times
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
@@ -149,16 +149,7 @@ impl Update {
             return Ok(Vec::new());
         }
         let keys = self.attributes.iter().map(|(key, _)| key).chain(&self.removed_attributes);
-        Ok(keys.map(|key| attribute_path(key)).collect())
-    }
-}
-
-/// The path of one key, quoted where AIP-161 asks for it: a key may hold dots.
-fn attribute_path(key: &str) -> String {
-    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        format!("attributes.{key}")
-    } else {
-        format!("attributes.`{}`", key.replace('`', "``"))
+        Ok(keys.map(|key| format!("attributes.{key}")).collect())
     }
 }
 
@@ -197,7 +188,7 @@ mod tests {
     #[test]
     fn attributes_are_set_and_removed_by_key() {
         let edited = paths("update ada --attribute team=core --attribute a.b=1 --remove-attribute old");
-        assert_eq!(edited, ["attributes.team", "attributes.`a.b`", "attributes.old"]);
+        assert_eq!(edited, ["attributes.team", "attributes.a.b", "attributes.old"]);
         assert_eq!(paths("update ada --clear attributes --attribute team=core"), ["attributes"]);
     }
 
