@@ -1,8 +1,12 @@
 //! What every use case is told about the call it serves.
 
-use std::fmt;
-
-use bytes::Bytes;
+use std::{
+    fmt,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use crate::{
     auth::Caller,
@@ -25,10 +29,19 @@ impl Ctx {
     }
 }
 
-/// Names one call: 1 to 128 visible ASCII characters, so that it can break no log line. Cheap to clone.
+/// Names one call: 1 to 128 visible ASCII characters, so that it can break no log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(Bytes);
+pub struct RequestId(Text);
 
+/// Ids that we make have one length and need no allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Text {
+    Made([u8; MADE_BYTES]),
+    Given(Arc<str>),
+}
+
+/// Characters of an id that we make: 16 of the process, 16 of a counter, in hexadecimal.
+const MADE_BYTES: usize = 32;
 /// Characters that an id may have.
 const MAX_BYTES: usize = 128;
 
@@ -37,31 +50,36 @@ impl RequestId {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let is_id = (1..=MAX_BYTES).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
-        is_id.then(|| Self(Bytes::copy_from_slice(text)))
+        str::from_utf8(text).ok().filter(|_| is_id).map(|text| Self(Text::Given(text.into())))
+    }
+
+    /// A new id: unique without a system call for each.
+    #[must_use]
+    pub fn generate() -> Self {
+        static PROCESS: LazyLock<u64> =
+            LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let number = u128::from(*PROCESS) << 64 | u128::from(CALLS.fetch_add(1, Ordering::Relaxed));
+        let mut text = [0; MADE_BYTES];
+        for (index, digit) in text.iter_mut().enumerate() {
+            let shift = 4 * (MADE_BYTES - 1 - index);
+            *digit = b"0123456789abcdef"[(number >> shift & 0xf) as usize];
+        }
+        Self(Text::Made(text))
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// The id as bytes that can be shared.
-    #[must_use]
-    pub fn bytes(&self) -> Bytes {
-        self.0.clone()
+        match &self.0 {
+            Text::Made(bytes) => str::from_utf8(bytes).unwrap_or_default(),
+            Text::Given(text) => text,
+        }
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Trusts `text` to be visible ASCII: for ids that we make.
-impl From<String> for RequestId {
-    fn from(text: String) -> Self {
-        Self(text.into())
     }
 }

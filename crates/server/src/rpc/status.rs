@@ -90,6 +90,7 @@ fn message(error: &Error) -> String {
             let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
             all.join("; ")
         }
+        Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
         Error::StaleEtag { user_id } => format!("user {user_id} has changed since this etag was read"),

@@ -110,8 +110,8 @@ trait Job: Send {
     fn touches(&self) -> Option<&UserId> {
         None
     }
-    /// Runs; `true` if the changes are to be kept.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Runs; `Ok(true)` if the changes are to be kept.
+    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
     /// Publishes and answers, after the commit.
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>, cache: &UserCache);
 }
@@ -131,9 +131,9 @@ impl<C: Command> Job for Pending<C> {
         self.command.touches()
     }
 
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError> {
         let outcome = self.command.run(connection);
-        let keep = outcome.is_ok() && self.command.keep();
+        let keep = outcome.as_ref().map(|_| self.command.keep()).map_err(Clone::clone);
         self.outcome = Some(outcome);
         keep
     }
@@ -162,8 +162,8 @@ impl Job for Close {
     fn is_close(&self) -> bool {
         true
     }
-    fn run(&mut self, _: &Connection) -> bool {
-        true
+    fn run(&mut self, _: &Connection) -> Result<bool, StoreError> {
+        Ok(true)
     }
     fn finish(self: Box<Self>, _: &Result<(), StoreError>, _: &UserCache) {}
 }
@@ -209,21 +209,26 @@ impl WriterThread {
             // Nothing more can be done if this fails too; the next BEGIN will say so.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
-        result.map_err(StoreError::from)
+        result
     }
 
-    fn in_transaction(&self, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
-        run("BEGIN IMMEDIATE")?;
+    fn in_transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
         for job in jobs {
-            run("SAVEPOINT command")?;
-            if !job.run(&self.connection) {
-                // A full disk or an I/O error has already taken the whole transaction back: then this fails.
-                run("ROLLBACK TO command")?;
+            self.execute("SAVEPOINT command")?;
+            match job.run(&self.connection) {
+                Ok(true) => {}
+                // SQLite itself has taken the whole transaction back, as it does when the disk is full.
+                Err(error) if self.connection.is_autocommit() => return Err(error),
+                Ok(false) | Err(_) => self.execute("ROLLBACK TO command")?,
             }
-            run("RELEASE command")?;
+            self.execute("RELEASE command")?;
         }
-        run("COMMIT")?;
+        self.execute("COMMIT")
+    }
+
+    fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())
     }
 }
