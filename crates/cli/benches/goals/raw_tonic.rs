@@ -77,7 +77,7 @@ fn user() -> User {
     let time = Some(Timestamp { seconds: 1_790_000_000, nanos: 123_456_000 });
     User {
         id: "01980000-0000-7000-8000-000000000000".into(),
-        email: "marten.korvin.1234@example.com".into(),
+        email: "marten.korvin.123456@example.com".into(),
         name: "Marten Korvin".into(),
         status: UserStatus::Active.into(),
         role: Role::User.into(),

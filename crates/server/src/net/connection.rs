@@ -26,12 +26,16 @@ const MAX_HEADER_BYTES: u32 = 16 * 1024;
 const MAX_LOCAL_ERROR_RESETS: usize = 100;
 /// Streams that a client may reset before we have even looked at them ("Rapid Reset", CVE-2023-44487).
 const MAX_PENDING_ACCEPT_RESETS: usize = 20;
-/// Bytes that a client may send on one stream, and on the connection, before we have read them.
-/// Larger ones made no upload faster on a local network, and this much memory a connection can take from us.
+/// Bytes that a client may send on one stream, and on the connection, before we have read them. On a local network
+/// the 64 KiB of the standard cost an upload a quarter of its speed and 4 MiB gain nothing; over 50 ms, these give
+/// 20 MB/s. A client that stalls its own upload holds this much of our memory.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Bytes of one response that wait in memory for a client that does not read.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// Bytes of one frame. Uploads of megabytes are a quarter faster than with the standard's 16 KiB.
+const MAX_FRAME_BYTES: u32 = 64 * 1024;
+/// Bytes of one response that wait in memory for a client that does not read. Streams are as fast with 32 KiB as
+/// with 1 MiB.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves one connection to its end.
 pub(super) async fn serve<H, Fut, B>(accepted: Accepted, options: Arc<NetOptions>, drain: DrainSignal, handler: H)
@@ -106,6 +110,7 @@ fn http2_builder(options: &NetOptions) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(MAX_HEADER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(options.keep_alive_interval)
         .keep_alive_timeout(options.keep_alive_timeout)
