@@ -17,7 +17,7 @@ use crate::{
     config::{Config, DatabaseUrl},
     http,
     model::SystemClock,
-    net::{self, DrainReport, DrainSwitch, Net, NetOptions},
+    net::{self, DrainReport, DrainSwitch, Net, NetOptions, Peer},
     ops::Ops,
     rpc::{GrpcWeb, Pipeline, Services},
     store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
@@ -190,7 +190,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let pipeline = Arc::new(Pipeline::new(services, config.dev, web, drain.signal()));
     let handler = Arc::clone(&pipeline);
-    let handle = move |peer, request| Arc::clone(&handler).handle(peer, request);
+    let handle = move |peer: Arc<Peer>, request| handler.handle(&peer, request);
     let grpc = net::serve(grpc, net_options(&config, config.workers), drain, handle).map_err(|error| failed(&error))?;
     let http = http.map(|listener| http::serve(listener, net_options(&config, 1), Arc::clone(&ops), draining));
     let http = http.transpose().map_err(|error| failed(&error))?;

@@ -3,9 +3,12 @@
 //! Plain functions in one order rather than a stack of layers: the order can be read here, and
 //! nothing is boxed or wrapped for a call that does not need it.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{CONTENT_TYPE, ORIGIN},
+};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +21,7 @@ use super::{
     deadline,
     grpc_web::{self, GrpcWeb},
     request_id,
-    services::Services,
+    services::{ResponseFuture, Services},
     status,
 };
 use crate::{
@@ -49,31 +52,51 @@ impl Pipeline {
     }
 
     /// Answers one HTTP request, whatever it is.
-    pub async fn handle(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<CallBody> {
-        match request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
-            Some(kind) if kind.starts_with(b"application/grpc-web") => self.web(peer, request).await,
-            Some(kind) if kind.starts_with(b"application/grpc") => self.call(&peer, request).await,
-            _ if grpc_web::is_preflight(&request) => self.grpc_web.preflight(&request).map(unwatched),
-            _ => grpc_web::not_grpc().map(unwatched),
+    ///
+    /// What can be done at once is done before the future is made: a future that held the request
+    /// would be moved about with it on every call.
+    pub fn handle(
+        self: &Arc<Self>,
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<CallBody>> + Send + use<> {
+        let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let answer = if !kind.starts_with(b"application/grpc") {
+            Answer::Ready(Box::new(self.not_grpc(&request)))
+        } else if kind.starts_with(b"application/grpc-web") {
+            Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
+        } else {
+            Answer::Call(self.call(peer, request))
+        };
+        async {
+            match answer {
+                Answer::Call(call) => call.finish().await,
+                Answer::Web(response) => response.await,
+                Answer::Ready(response) => *response,
+            }
         }
+    }
+
+    fn not_grpc(&self, request: &Request<Incoming>) -> Response<CallBody> {
+        let response = match grpc_web::is_preflight(request) {
+            true => self.grpc_web.preflight(request),
+            false => grpc_web::not_grpc(),
+        };
+        response.map(unwatched)
     }
 
     /// gRPC-Web is translated to gRPC on the way in and back on the way out.
-    async fn web(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<CallBody> {
-        let origin = request.headers().get(http::header::ORIGIN).cloned();
+    async fn web(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<CallBody> {
+        let origin = request.headers().get(ORIGIN).cloned();
         if !self.grpc_web.allows(origin.as_ref()) {
             return grpc_web::forbidden_origin().map(unwatched);
         }
-        let call = move |request| {
-            let (pipeline, peer) = (Arc::clone(&self), Arc::clone(&peer));
-            async move { pipeline.call(&peer, request).await }
-        };
-        let response = grpc_web::translate(request, call).await;
+        let response = grpc_web::translate(request, move |request| self.call(&peer, request).finish()).await;
         GrpcWeb::expose(origin, response).map(unwatched)
     }
 
-    /// One gRPC call.
-    async fn call<B>(&self, peer: &Peer, request: Request<B>) -> Response<CallBody>
+    /// Starts one gRPC call.
+    fn call<B>(&self, peer: &Peer, request: Request<B>) -> Call
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
@@ -81,15 +104,42 @@ impl Pipeline {
         let request_id = request_id::take_or_make(request.headers());
         let caller = self.nobody.clone();
         let path = request.uri().path();
-        let mut record = CallRecord::start(path, &request_id, &caller, peer.addr);
+        let record = CallRecord::start(path, &request_id, &caller, peer.addr);
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
-
-        let (mut response, deadline) = match admit(&request, &caller, &request_id) {
-            Err(refusal) => (refusal.into_http(), None),
+        let (deadline, response) = match admit(&request, &caller, &request_id) {
+            Err(refusal) => (None, Err(refusal)),
             Ok(deadline) => {
                 let ctx = Ctx { caller, request_id: request_id.clone() };
-                (before(deadline, self.services.call(ctx, request)).await, deadline)
+                (deadline, Ok(self.services.call(ctx, request)))
             }
+        };
+        Call { request_id, record, drain, deadline, response }
+    }
+}
+
+/// How a request is answered.
+enum Answer {
+    Call(Call),
+    Web(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
+    Ready(Box<Response<CallBody>>),
+}
+
+/// A call under way.
+struct Call {
+    request_id: RequestId,
+    record: Option<CallRecord>,
+    drain: Option<DrainSignal>,
+    deadline: Option<Instant>,
+    response: Result<ResponseFuture, Status>,
+}
+
+impl Call {
+    /// Waits for the response and readies it for the way back.
+    async fn finish(self) -> Response<CallBody> {
+        let Self { request_id, mut record, drain, deadline, response } = self;
+        let mut response = match response {
+            Ok(response) => before(deadline, response).await,
+            Err(refusal) => refusal.into_http(),
         };
         // A response of headers alone is over already.
         let code = code_in(response.headers());
@@ -121,9 +171,9 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
-async fn before(deadline: Option<Instant>, response: impl Future<Output = Response<Body>>) -> Response<Body> {
+async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
     let Some(deadline) = deadline else { return response.await };
-    timeout_at(deadline, response)
+    Box::pin(timeout_at(deadline, response))
         .await
         .unwrap_or_else(|_| status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http())
 }

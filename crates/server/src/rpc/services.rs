@@ -1,6 +1,11 @@
 //! Which service answers which path.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -8,6 +13,7 @@ use roster_api::server::user::v1::user_service_server::{SERVICE_NAME as USER_V1,
 use tonic::{
     body::Body,
     codec::CompressionEncoding::{Gzip, Zstd},
+    codegen::BoxFuture,
     service::Routes,
 };
 use tonic_health::{
@@ -63,17 +69,22 @@ impl Services {
     }
 
     /// Answers a call that was let through.
-    pub(super) async fn call<B>(&self, ctx: Ctx, request: Request<B>) -> Response<Body>
+    pub(super) fn call<B>(&self, ctx: Ctx, request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         match request.uri().path().split('/').nth(1) {
-            Some(USER_V1) => infallible(self.user_v1(ctx, &request).call(request).await),
-            Some(service) if service.starts_with("grpc.") => infallible(self.standard.clone().call(request).await),
+            Some(USER_V1) => ResponseFuture(self.user_v1(ctx, &request).call(request)),
+            Some(service) if service.starts_with("grpc.") => {
+                ResponseFuture(Box::pin(self.standard.clone().call(request)))
+            }
             // In the protos, but not served: see the reason's text.
-            _ => status::of_reason(Reason::MethodNotImplemented, "this server does not serve this method yet")
-                .into_http(),
+            _ => {
+                let message = "this server does not serve this method yet";
+                let response = status::of_reason(Reason::MethodNotImplemented, message).into_http();
+                ResponseFuture(Box::pin(std::future::ready(Ok(response))))
+            }
         }
     }
 
@@ -103,8 +114,13 @@ fn is_compressed<B>(request: &Request<B>) -> bool {
     request.headers().get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }
 
-fn infallible<T>(result: Result<T, std::convert::Infallible>) -> T {
-    match result {
-        Ok(value) => value,
+/// A response to come.
+pub(super) struct ResponseFuture(BoxFuture<Response<Body>, Infallible>);
+
+impl Future for ResponseFuture {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        self.0.as_mut().poll(cx).map(|Ok(response)| response)
     }
 }
