@@ -54,7 +54,7 @@ macro_rules! reasons {
 reasons! {
     /// One or more fields are wrong; `BadRequest` lists every one with what came and what is allowed.
     ValidationFailed = "VALIDATION_FAILED", InvalidArgument;
-    /// The bytes are not the message that the method takes, such as text that is not UTF-8.
+    /// There is no message, or its bytes are not the message that the method takes, such as text that is not UTF-8.
     MalformedMessage = "MALFORMED_MESSAGE", InvalidArgument;
     /// The filter cannot be read; the violation says where and why.
     FilterInvalid = "FILTER_INVALID", InvalidArgument;
@@ -82,6 +82,8 @@ reasons! {
     MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
     /// The method is part of the API but this server does not serve it yet.
     MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
+    /// The message is compressed in a way that is not supported; use gzip, zstd or none.
+    EncodingUnsupported = "ENCODING_UNSUPPORTED", Unimplemented;
     /// The message is larger than `max_message_bytes`.
     MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted;
     /// The call's deadline passed. A write may have been done; read before you try again.

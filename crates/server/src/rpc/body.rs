@@ -46,19 +46,19 @@ impl Watched {
         })
     }
 
-    /// Whether the body must end now though it has more to say.
-    fn cut(&mut self, cx: &mut Context<'_>) -> Option<Status> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Some(status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
-        }
-        if let Some(drain) = &mut self.drain
-            && drain.as_mut().poll(cx).is_ready()
-        {
-            return Some(status::of_reason(Reason::ShuttingDown, "the server is stopping"));
-        }
-        None
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+    }
+
+    fn is_drained(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready())
+    }
+
+    /// Ends the body with this status though it has more to say.
+    fn cut(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.end(status.code());
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
 
     fn end(&mut self, code: Code) {
@@ -82,11 +82,15 @@ impl Body for CallBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = Pin::new(&mut this.inner).poll_frame(cx);
-        let Some(watched) = &mut this.watched else { return frame };
+        let Some(watched) = &mut this.watched else { return Pin::new(&mut this.inner).poll_frame(cx) };
         if watched.ended {
             return Poll::Ready(None);
         }
+        // Looked at first: a stream that always has more to say must end in time too.
+        if watched.is_late(cx) {
+            return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
+        }
+        let frame = Pin::new(&mut this.inner).poll_frame(cx);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
@@ -95,12 +99,11 @@ impl Body for CallBody {
             }
             Poll::Ready(Some(Err(status))) => watched.end(status.code()),
             Poll::Ready(None) => watched.end(Code::Ok),
-            Poll::Pending => {
-                if let Some(status) = watched.cut(cx) {
-                    watched.end(status.code());
-                    return Poll::Ready(Some(trailers(&status)));
-                }
+            // What is ready is said first, such as that the service is going.
+            Poll::Pending if watched.is_drained(cx) => {
+                return watched.cut(&status::of_reason(Reason::ShuttingDown, "the server is stopping"));
             }
+            Poll::Pending => {}
         }
         frame
     }
@@ -116,12 +119,6 @@ impl Body for CallBody {
         // A watched body can be cut short.
         if self.watched.is_some() { SizeHint::default() } else { self.inner.size_hint() }
     }
-}
-
-fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
-    let mut trailers = HeaderMap::new();
-    status.add_header(&mut trailers)?;
-    Ok(Frame::trailers(trailers))
 }
 
 /// The status that headers or trailers carry.

@@ -6,7 +6,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{CONTENT_TYPE, ORIGIN},
 };
 use http_body::Body as HttpBody;
@@ -61,12 +61,14 @@ impl Pipeline {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<CallBody>> + Send + use<> {
         let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let answer = if !kind.starts_with(b"application/grpc") {
-            Answer::Ready(Box::new(self.not_grpc(&request)))
-        } else if kind.starts_with(b"application/grpc-web") {
+        let is_post = request.method() == Method::POST;
+        let answer = if is_post && kind.starts_with(b"application/grpc-web") {
             Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
-        } else {
+        // Plain gRPC needs HTTP/2 for its trailers; over HTTP/1.1 only a page in a browser would send it.
+        } else if is_post && kind.starts_with(b"application/grpc") && request.version() == Version::HTTP_2 {
             Answer::Call(self.call(peer, request))
+        } else {
+            Answer::Ready(Box::new(self.not_grpc(&request)))
         };
         async {
             match answer {
@@ -185,7 +187,7 @@ fn complete(response: &mut Response<Body>, code: Code) {
     }
     let headers: &HeaderMap = response.headers();
     let message = Status::from_header_map(headers).map(|status| status.message().to_owned()).unwrap_or_default();
-    if let Some(status) = status::of_tonic(code, message) {
+    if let Some(status) = status::of_tonic(code, &message) {
         // The headers of a status are ASCII by construction.
         let _ = status.add_header(response.headers_mut());
     }

@@ -7,6 +7,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     auth::Refusal,
+    model::Violations,
     ops::{self, Error, Reason},
 };
 
@@ -19,11 +20,7 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     let mut details = details(reason, metadata(error));
     details.set_request_info(request_id, "");
     match error {
-        Error::Invalid(violations) => {
-            for violation in violations.iter() {
-                details.add_bad_request_violation(&violation.field, &violation.description);
-            }
-        }
+        Error::Invalid(violations) => add_violations(&mut details, violations),
         Error::UserNotFound { value, .. } => {
             details.set_resource_info("user.v1.User", value, "", "");
         }
@@ -44,6 +41,22 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     Status::with_error_details(code(reason), message(error), details)
 }
 
+/// Bytes of violations that are told. Clients refuse headers of more than 8 KiB, and base64 adds a third.
+const VIOLATIONS_MAX_BYTES: usize = 4 * 1024;
+
+fn add_violations(details: &mut ErrorDetails, violations: &Violations) {
+    let mut bytes = 0;
+    for (index, violation) in violations.iter().enumerate() {
+        bytes += violation.field.len() + violation.description.len();
+        if bytes > VIOLATIONS_MAX_BYTES && index > 0 {
+            let left = violations.iter().count() - index;
+            details.add_bad_request_violation("", format!("and {left} more"));
+            return;
+        }
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+}
+
 /// A disk does not empty itself in milliseconds.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -54,15 +67,16 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
 
 /// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
 /// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
-pub(super) fn of_tonic(made: Code, message: impl Into<String>) -> Option<Status> {
+pub(super) fn of_tonic(made: Code, message: &str) -> Option<Status> {
     let reason = match made {
+        Code::Unimplemented if message.contains("grpc-encoding") => Reason::EncodingUnsupported,
         Code::Unimplemented => Reason::MethodNotImplemented,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::DeadlineExceeded => Reason::DeadlineExceeded,
         Code::Cancelled => Reason::CallCancelled,
         Code::Unavailable => Reason::ShuttingDown,
-        Code::InvalidArgument => Reason::MalformedMessage,
-        Code::Internal => Reason::Internal,
+        // tonic calls a missing, cut or wrongly compressed message its own mistake. Ours have details and are not seen here.
+        Code::InvalidArgument | Code::Internal => Reason::MalformedMessage,
         // The standard services have answers of their own, such as NOT_FOUND for the health of an unknown service.
         _ => return None,
     };
@@ -86,10 +100,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 /// For developers, in English; nothing in it is internal or secret.
 fn message(error: &Error) -> String {
     match error {
-        Error::Invalid(violations) => {
-            let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            all.join("; ")
-        }
+        Error::Invalid(violations) => invalid_message(violations),
         Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
@@ -101,6 +112,19 @@ fn message(error: &Error) -> String {
         Error::DiskFull(_) => "the disk under the database is full; nothing was changed".into(),
         Error::Unavailable { .. } => "the database is unavailable; nothing was changed".into(),
         Error::Internal(_) => "an internal error; the server's log has it under the request id".into(),
+    }
+}
+
+/// One violation in full; of more, their fields, and the rest is in the details.
+fn invalid_message(violations: &Violations) -> String {
+    const FIELDS_SHOWN: usize = 8;
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    match violations.iter().next() {
+        Some(only) if fields.len() == 1 => only.to_string(),
+        _ => {
+            let more = if fields.len() > FIELDS_SHOWN { ", …" } else { "" };
+            format!("{} fields are wrong: {}{more}", fields.len(), fields[..fields.len().min(FIELDS_SHOWN)].join(", "))
+        }
     }
 }
 

@@ -82,14 +82,15 @@ impl UserCache {
         users.remove(id);
     }
 
-    /// To call after that commit, with the user as it now is, or `None` if it is gone or the commit failed.
+    /// To call after that commit, with the user as it now is, or `None` if it is gone or that is not known.
     pub fn resume(&self, id: &UserId, user: Option<&Arc<User>>) {
         let Some(users) = &self.users else { return };
         let mut shard = self.lock(self.shard_of(id));
         shard.epoch += 1;
         shard.suspended -= 1;
-        if let Some(user) = user {
-            users.insert(id.clone(), Arc::clone(user));
+        match user {
+            Some(user) => users.insert(id.clone(), Arc::clone(user)),
+            None => drop(users.remove(id)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Lists users, a page at a time.
 
-use super::paging::PageInput;
+use super::paging::{LIST_USERS, PageInput};
 use crate::{
     model::{User, Violations},
     ops::{Ctx, Error, Ops},
@@ -36,7 +36,7 @@ impl Ops {
     pub async fn list_users(&self, ctx: &Ctx, input: &ListUsersInput) -> Result<UserPage, Error> {
         ctx.caller.check("users.list")?;
         let page = PageInput {
-            method: "ListUsers",
+            method: LIST_USERS,
             page_size: input.page_size,
             page_token: &input.page_token,
             filter: &input.filter,

@@ -6,6 +6,8 @@ use crate::{
     store::{Cursor, StoreError, UserQuery},
 };
 
+/// The method whose older clients page by the bare id of the last user.
+pub(super) const LIST_USERS: &str = "ListUsers";
 /// Users on a page if the request does not say.
 const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Users on a page at most; more are clamped to it.
@@ -62,7 +64,8 @@ impl Ops {
     async fn cursor_in(&self, token: &str, page: &PageRequest) -> Result<Cursor, Error> {
         let cursor = match token.starts_with('~') {
             true => self.page_tokens.open(&page.scope(), token),
-            false => self.bare_id(token, &page.query.order).await?,
+            false if page.method == LIST_USERS => self.bare_id(token, &page.query.order).await?,
+            false => None,
         };
         cursor.ok_or_else(|| {
             let mut violations = Violations::new();

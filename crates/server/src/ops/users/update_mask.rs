@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Violations;
+use crate::model::{Violations, inputs};
 
 /// Paths that a mask may have: all fields, and as many attributes as a user can hold, with room to spare.
 const PATHS_MAX: usize = 256;
@@ -40,12 +40,18 @@ impl UpdateMask {
             violations.add("update_mask", format!("has {} paths; at most {PATHS_MAX} are allowed", paths.len()));
             return mask;
         }
+        if paths.iter().any(|path| path == "*") {
+            if paths.len() > 1 {
+                violations.add("update_mask", "* stands for every field, so it must be the only path");
+            }
+            mask.fields.extend(FIELDS);
+            return mask;
+        }
         for path in paths {
-            if path == "*" {
-                mask.fields.extend(FIELDS);
-            } else if let Some(field) = FIELDS.iter().find(|field| *field == path) {
+            if let Some(field) = FIELDS.iter().find(|field| *field == path) {
                 mask.fields.insert(field);
             } else if let Some(key) = path.strip_prefix("attributes.") {
+                violations.check("update_mask", inputs::check_attribute_key(key));
                 mask.attribute_keys.insert(key.to_owned());
             } else {
                 violations.add("update_mask", refusal(path));

@@ -81,7 +81,8 @@ fn mask_of(input: &UpdateUserInput, violations: &mut Violations) -> UpdateMask {
         ("name", input.name.is_some()),
         ("email", input.email.is_some()),
         ("username", input.username.is_some()),
-        ("role", input.role.is_some()),
+        // Unspecified is as good as left out.
+        ("role", input.role.is_some_and(|role| role != 0)),
         ("age", input.age.is_some()),
         ("phone", input.phone.is_some()),
         ("locale", input.locale.is_some()),
@@ -123,9 +124,6 @@ fn parse_attributes(
     }
     given.retain(|key, _| mask.attribute_keys.contains(key));
     let mut given = inputs::parse_attributes(given, violations).unwrap_or_default();
-    let edits = mask.attribute_keys.iter().map(|key| {
-        violations.check("update_mask", inputs::check_attribute_key(key));
-        (key.clone(), given.remove(key))
-    });
+    let edits = mask.attribute_keys.iter().map(|key| (key.clone(), given.remove(key)));
     AttributesPatch::Edit(edits.collect())
 }

@@ -47,7 +47,7 @@ pub(super) fn health_response(health: Health) -> api::HealthCheckResponse {
     let dependencies = health.dependencies.into_iter().map(|dependency| api::DependencyHealth {
         name: dependency.name.into(),
         status: health_status(dependency.state),
-        latency: Duration::try_from(dependency.latency).ok(),
+        latency: dependency.latency.and_then(|latency| Duration::try_from(latency).ok()),
         message: dependency.message.into(),
     });
     api::HealthCheckResponse {

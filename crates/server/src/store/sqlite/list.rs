@@ -1,8 +1,9 @@
 //! Lists, searches and counts.
 //!
 //! A search has two plans. Where the trigram index names few candidates, they are fetched and
-//! sorted. Where it names many, users are read in the wanted order until the page is full: with
-//! many matches that is soon, and nothing has to be sorted.
+//! sorted. Where it names many, or lags too far behind, users are read in the wanted order until the
+//! page is full: with many matches that is soon, and nothing has to be sorted. Both look at the
+//! users' own text, so what the index says can be stale but never shows.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::{
     row::{USERS, user_from_row},
+    search_index,
     sql::{SqlBuilder, after_cursor, order_by, where_filter},
 };
 use crate::{
@@ -19,20 +21,25 @@ use crate::{
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
 /// reading in order visits about as many rows once the candidates are this many.
-const CANDIDATES_MAX: u32 = 10_000;
-/// Characters of a trigram: shorter queries have none and are looked for row by row.
+const CANDIDATES_MAX: i64 = 10_000;
+/// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
-/// Trigrams asked of the index. More would narrow little: every hit is checked against the text.
+/// Trigrams asked of the index. More would narrow little.
 const TRIGRAMS_MAX: usize = 24;
 
 /// See [`crate::store::Store::list_users`].
-pub(super) fn list_users(connection: &Connection, query: &UserQuery) -> Result<Vec<User>, StoreError> {
-    let candidates = match query.search.as_deref().and_then(trigrams) {
-        Some(trigrams) if count_candidates(connection, &trigrams)? <= CANDIDATES_MAX => Some(trigrams),
+pub(super) fn list_users(
+    connection: &Connection,
+    query: &UserQuery,
+    indexed: bool,
+) -> Result<Vec<User>, StoreError> {
+    let search = query.search.as_deref();
+    let candidates = match Candidates::of(connection, search.filter(|_| indexed))? {
+        Some(candidates) if candidates.count(connection)? <= CANDIDATES_MAX => Some(candidates),
         _ => None,
     };
     let mut sql = SqlBuilder::new(USERS);
-    push_condition(candidates, query.search.as_deref(), query.filter.as_ref(), &mut sql);
+    push_condition(candidates.as_ref(), search, query.filter.as_ref(), &mut sql);
     if let Some(cursor) = &query.after {
         sql.push(" AND ");
         after_cursor(&query.order, cursor, &mut sql);
@@ -56,33 +63,75 @@ pub(super) fn count_users(
     filter: Option<&Filter>,
     search: Option<&str>,
     max: u32,
+    indexed: bool,
 ) -> Result<u32, StoreError> {
+    let candidates = Candidates::of(connection, search.filter(|_| indexed))?;
     let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 ");
-    push_condition(search.and_then(trigrams), search, filter, &mut sql);
+    push_condition(candidates.as_ref(), search, filter, &mut sql);
     sql.push(" LIMIT ").bind(i64::from(max)).push(")");
-    count(connection, &sql)
+    Ok(count(connection, &sql)?)
 }
 
-/// How many users hold all trigrams, counted a little beyond what matters.
-fn count_candidates(connection: &Connection, trigrams: &str) -> Result<u32, StoreError> {
-    let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 FROM users_search WHERE users_search MATCH ");
-    sql.bind(trigrams.to_owned()).push(" LIMIT ").bind(i64::from(CANDIDATES_MAX) + 1).push(")");
-    count(connection, &sql)
+fn count<T: rusqlite::types::FromSql>(connection: &Connection, sql: &SqlBuilder) -> rusqlite::Result<T> {
+    connection.prepare_cached(sql.text())?.query_row(params_from_iter(sql.params()), |row| row.get(0))
 }
 
-fn count(connection: &Connection, sql: &SqlBuilder) -> Result<u32, StoreError> {
-    Ok(connection.prepare_cached(sql.text())?.query_row(params_from_iter(sql.params()), |row| row.get(0))?)
+/// Users that may match: those that the index names, and those that changed since it was brought up to date.
+struct Candidates {
+    /// An FTS5 query for all trigrams of the text.
+    trigrams: String,
+    /// The last change that the index has taken in.
+    position: i64,
+}
+
+impl Candidates {
+    /// `None` if the text is too short for the index, or the index is absent or too far behind.
+    fn of(connection: &Connection, text: Option<&str>) -> rusqlite::Result<Option<Self>> {
+        let Some(trigrams) = text.and_then(trigrams) else { return Ok(None) };
+        // Before all else: what the index takes in from now on is looked at twice, never missed.
+        let Some(position) = search_index::position(connection)? else { return Ok(None) };
+        let newest = "SELECT coalesce(max(position), 0) FROM changes";
+        let newest: i64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
+        let in_reach = (0..=CANDIDATES_MAX).contains(&(newest - position));
+        Ok(in_reach.then_some(Self { trigrams, position }))
+    }
+
+    /// How many there are, counted a little beyond what matters.
+    fn count(&self, connection: &Connection) -> rusqlite::Result<i64> {
+        let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 FROM ");
+        self.push(&mut sql);
+        sql.push(" LIMIT ").bind(CANDIDATES_MAX + 1).push(")");
+        count(connection, &sql)
+    }
+
+    /// Appends them as a table with the column `pk`, each once.
+    fn push(&self, sql: &mut SqlBuilder) {
+        sql.push("(SELECT rowid AS pk FROM search.users_search WHERE users_search MATCH ")
+            .bind(self.trigrams.clone())
+            .push(" AND rowid NOT IN (SELECT user_pk FROM changes WHERE position > ")
+            .bind(self.position)
+            .push(") UNION ALL SELECT DISTINCT user_pk FROM changes WHERE position > ")
+            .bind(self.position)
+            .push(")");
+    }
 }
 
 /// Appends the tables, candidates first, and the search and filter as conditions; `AND` may follow.
-fn push_condition(candidates: Option<String>, search: Option<&str>, filter: Option<&Filter>, sql: &mut SqlBuilder) {
-    match candidates {
+fn push_condition(
+    candidates: Option<&Candidates>,
+    search: Option<&str>,
+    filter: Option<&Filter>,
+    sql: &mut SqlBuilder,
+) {
+    sql.push("FROM ");
+    if let Some(candidates) = candidates {
+        candidates.push(sql);
         // Unlike JOIN, CROSS JOIN keeps SQLite from walking the users first.
-        Some(trigrams) => sql
-            .push("FROM users_search s CROSS JOIN users u ON u.pk = s.rowid WHERE s.users_search MATCH ")
-            .bind(trigrams),
-        None => sql.push("FROM users u WHERE TRUE"),
-    };
+        sql.push(" c CROSS JOIN users u ON u.pk = c.pk");
+    } else {
+        sql.push("users u");
+    }
+    sql.push(" WHERE TRUE");
     if let Some(text) = search {
         sql.push(" AND instr(u.search_text, ").bind(text.to_owned()).push(") > 0");
     }

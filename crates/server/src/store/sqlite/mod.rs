@@ -9,6 +9,7 @@ mod migrations;
 mod open;
 mod readers;
 mod row;
+mod search_index;
 mod sql;
 mod writer;
 
@@ -29,7 +30,8 @@ use self::{
     commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
     readers::Readers,
     row::{USER_BY_EMAIL, change_from_row, user_from_row},
-    writer::{Command, Writer},
+    search_index::SearchIndex,
+    writer::{Command, Followers, Writer},
 };
 pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
 use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
@@ -76,19 +78,20 @@ impl SqliteStore {
         let mut opened = open::open(&options.location)?;
         let cache = Arc::new(UserCache::new(options.cache_bytes));
         let damaged = Arc::new(AtomicBool::new(false));
-        let (path, readers, checkpointer) = match &options.location {
+        let (path, readers, followers) = match &options.location {
             Location::Memory => (PathBuf::from(":memory:"), None, None),
             Location::File(path) => {
                 let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+                let search_index = SearchIndex::start(path).map_err(failed)?;
                 let readers = Readers::open(path, options.reader_threads, SCAN_THREADS).map_err(failed)?;
                 let checkpointer = Checkpointer::start(path, &mut opened.writer)?;
                 if opened.check_later {
                     check_while_serving(path.clone(), Arc::clone(&damaged));
                 }
-                (path.clone(), Some(readers), Some(checkpointer))
+                (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
-        let writer = Writer::start(opened.writer, Arc::clone(&cache), checkpointer, options.write_queue_max)
+        let writer = Writer::start(opened.writer, Arc::clone(&cache), followers, options.write_queue_max)
             .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
         Ok(Self { cache, writer: Arc::new(writer), readers, damaged, _lock: opened.lock })
     }
@@ -188,11 +191,14 @@ impl Store for SqliteStore {
     }
 
     async fn list_users(&self, query: UserQuery) -> Result<Vec<User>, StoreError> {
-        self.scan(move |connection| list::list_users(connection, &query)).await
+        let indexed = self.readers.is_some();
+        self.scan(move |connection| list::list_users(connection, &query, indexed)).await
     }
 
     async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError> {
-        self.scan(move |connection| list::count_users(connection, filter.as_ref(), search.as_deref(), max)).await
+        let indexed = self.readers.is_some();
+        self.scan(move |connection| list::count_users(connection, filter.as_ref(), search.as_deref(), max, indexed))
+            .await
     }
 
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {

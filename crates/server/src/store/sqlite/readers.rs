@@ -17,7 +17,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::open;
+use super::{open, search_index};
 use crate::store::StoreError;
 
 /// Scans that may wait for a thread.
@@ -42,6 +42,7 @@ impl Readers {
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..scans.max(1) {
             let (jobs, connection) = (Arc::clone(&jobs), open::reader(path)?);
+            search_index::attach(&connection, path)?;
             let thread = thread::Builder::new().name(format!("sqlite-scan-{number}"));
             // Without a thread there is nobody to answer; the start must fail.
             thread.spawn(move || run_scans(&jobs, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;

@@ -5,6 +5,7 @@
 //! fails takes back its own changes alone, and a commit that fails fails every command in it.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -12,7 +13,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::Checkpointer;
+use super::{checkpoint::Checkpointer, search_index::SearchIndex};
 use crate::{
     model::{User, UserId},
     store::{StoreError, cache::UserCache},
@@ -57,11 +58,11 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         cache: Arc<UserCache>,
-        checkpointer: Option<Checkpointer>,
+        followers: Option<Followers>,
         queue_max: usize,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(queue_max);
-        let run = move || WriterThread { connection, cache, checkpointer }.run(jobs);
+        let run = move || WriterThread { connection, cache, followers }.run(jobs);
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
@@ -112,8 +113,12 @@ trait Job: Send {
     }
     /// Runs; `Ok(true)` if the changes are to be kept.
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
-    /// Publishes and answers, after the commit.
-    fn finish(self: Box<Self>, committed: &Result<(), StoreError>, cache: &UserCache);
+    /// What the cache may hold of the user that it touches: nothing if it failed, was a rehearsal, or removed it.
+    fn user_after(&self) -> Option<&Arc<User>> {
+        None
+    }
+    /// Answers, after the commit.
+    fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
 struct Pending<C: Command> {
@@ -138,18 +143,18 @@ impl<C: Command> Job for Pending<C> {
         keep
     }
 
-    fn finish(self: Box<Self>, committed: &Result<(), StoreError>, cache: &UserCache) {
+    fn user_after(&self) -> Option<&Arc<User>> {
+        let output = self.outcome.as_ref()?.as_ref().ok()?;
+        C::user_after(output).filter(|_| self.command.keep())
+    }
+
+    fn finish(self: Box<Self>, committed: &Result<(), StoreError>) {
         let result = match (committed, self.outcome) {
-            // A command's own refusal stands whatever became of the commit.
-            (_, Some(Err(error))) => Err(error),
+            // A refusal too: it may rest on what another command of the lost transaction had done.
             (Err(error), _) => Err(error.clone()),
             (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(StoreError::Internal("a command was answered before it ran".into())),
         };
-        if let Some(id) = self.command.touches() {
-            let after = result.as_ref().ok().filter(|_| self.command.keep()).and_then(C::user_after);
-            cache.resume(id, after);
-        }
         // The caller may have gone; the change stands.
         let _ = self.reply.send(result);
     }
@@ -165,13 +170,20 @@ impl Job for Close {
     fn run(&mut self, _: &Connection) -> Result<bool, StoreError> {
         Ok(true)
     }
-    fn finish(self: Box<Self>, _: &Result<(), StoreError>, _: &UserCache) {}
+    fn finish(self: Box<Self>, _: &Result<(), StoreError>) {}
+}
+
+/// Who is told of every commit to a file.
+#[derive(Debug)]
+pub(super) struct Followers {
+    pub(super) checkpointer: Checkpointer,
+    pub(super) search_index: SearchIndex,
 }
 
 struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
-    checkpointer: Option<Checkpointer>,
+    followers: Option<Followers>,
 }
 
 impl WriterThread {
@@ -184,18 +196,30 @@ impl WriterThread {
             if let Err(error) = &committed {
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");
             }
+            self.publish(&jobs, committed.is_ok());
             for job in jobs.drain(..) {
-                job.finish(&committed, &self.cache);
+                job.finish(&committed);
             }
             if close {
                 queue.close();
             }
-            if let Some(checkpointer) = &mut self.checkpointer {
-                checkpointer.after_commit(&self.connection);
+            if let Some(followers) = &mut self.followers {
+                followers.checkpointer.after_commit(&self.connection);
+                followers.search_index.after_commit();
             }
         }
-        if let Some(checkpointer) = self.checkpointer {
-            checkpointer.stop(&self.connection);
+        if let Some(followers) = self.followers {
+            followers.search_index.stop();
+            followers.checkpointer.stop(&self.connection);
+        }
+    }
+
+    /// Lets the cache hold the users again, each as the last command of the batch has left it.
+    fn publish(&self, jobs: &[Box<dyn Job>], committed: bool) {
+        let touched = || jobs.iter().enumerate().filter_map(|(index, job)| Some((index, job, job.touches()?)));
+        let last: HashMap<&UserId, usize> = touched().map(|(index, _, id)| (id, index)).collect();
+        for (index, job, id) in touched() {
+            self.cache.resume(id, job.user_after().filter(|_| committed && last[id] == index));
         }
     }
 

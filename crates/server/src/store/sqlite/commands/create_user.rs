@@ -33,7 +33,7 @@ impl Command for CreateUser {
                 .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
                 .execute(params![pk, hash.as_str()])?;
         }
-        log_change(connection, Action::Created, user, &[], &self.meta)?;
+        log_change(connection, Action::Created, (pk, user), &[], &self.meta)?;
         Ok(Arc::new(user.clone()))
     }
 

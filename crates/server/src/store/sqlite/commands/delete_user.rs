@@ -19,15 +19,15 @@ impl Command for DeleteUser {
     type Output = ();
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let mut user = current_user(connection, &self.id, self.etag.as_deref())?;
-        // Credentials go with the row; the search index follows by trigger.
+        let (pk, mut user) = current_user(connection, &self.id, self.etag.as_deref())?;
+        // Credentials go with the row; the search index follows the change log.
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&self.id])?;
         // That something happened, and when, stays; what the person was called does not.
         connection
             .prepare_cached("UPDATE changes SET after = NULL WHERE user_id = ?1 AND after IS NOT NULL")?
             .execute(params![self.id])?;
         user.revision += 1;
-        log_change(connection, Action::Deleted, &user, &[], &self.meta)
+        log_change(connection, Action::Deleted, (pk, &user), &[], &self.meta)
     }
 
     fn keep(&self) -> bool {

@@ -20,13 +20,14 @@ use crate::{
     store::StoreError,
 };
 
-/// The user as the transaction sees it, checked against the etag that the caller last saw.
-fn current_user(connection: &Connection, id: &UserId, etag: Option<&str>) -> Result<User, StoreError> {
+/// The user as the transaction sees it and its row, checked against the etag that the caller last saw.
+fn current_user(connection: &Connection, id: &UserId, etag: Option<&str>) -> Result<(i64, User), StoreError> {
     let user = find_user(connection, id)?.ok_or(StoreError::NotFound)?;
-    match etag {
-        Some(etag) if etag != user.etag() => Err(StoreError::Stale),
-        _ => Ok(user),
+    if etag.is_some_and(|etag| etag != user.etag()) {
+        return Err(StoreError::Stale);
     }
+    let pk = connection.prepare_cached("SELECT pk FROM users WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+    Ok((pk, user))
 }
 
 /// The user with this id.
@@ -38,7 +39,7 @@ pub(super) fn find_user(connection: &Connection, id: &UserId) -> Result<Option<U
 fn log_change(
     connection: &Connection,
     action: Action,
-    user: &User,
+    (pk, user): (i64, &User),
     fields: &[&str],
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
@@ -46,14 +47,15 @@ fn log_change(
     let fields = serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))?;
     connection
         .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, revision, request_id, fields, after)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             meta.at,
             meta.actor.to_string(),
             action.name(),
             user.id,
+            pk,
             user.revision,
             meta.request_id,
             fields,

@@ -22,7 +22,7 @@ impl Command for SetUserStatus {
     type Output = Arc<User>;
 
     fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
-        let mut user = current_user(connection, &self.id, self.etag.as_deref())?;
+        let (pk, mut user) = current_user(connection, &self.id, self.etag.as_deref())?;
         if user.status != self.status {
             user.status = self.status;
             user.revision += 1;
@@ -34,7 +34,7 @@ impl Command for SetUserStatus {
                 UserStatus::Active => Action::Reactivated,
                 UserStatus::Inactive => Action::Deactivated,
             };
-            log_change(connection, action, &user, &["status"], &self.meta)?;
+            log_change(connection, action, (pk, &user), &["status"], &self.meta)?;
         }
         Ok(Arc::new(user))
     }

@@ -28,14 +28,14 @@ impl Command for UpdateUser {
     type Output = Arc<User>;
 
     fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
-        let before = current_user(connection, &self.id, self.etag.as_deref())?;
+        let (pk, before) = current_user(connection, &self.id, self.etag.as_deref())?;
         let (user, changed) = self.patch.apply(&before, self.meta.at);
         // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
         inputs::check_attributes_size(&user.attributes)
             .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
         if !changed.is_empty() {
             write(connection, &user)?;
-            log_change(connection, Action::Updated, &user, &changed, &self.meta)?;
+            log_change(connection, Action::Updated, (pk, &user), &changed, &self.meta)?;
         }
         Ok(Arc::new(user))
     }

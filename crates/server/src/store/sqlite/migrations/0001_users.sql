@@ -22,7 +22,6 @@ CREATE TABLE users (
     search_text    TEXT NOT NULL                   -- what a search looks into, folded
 ) STRICT;
 
-CREATE INDEX users_by_name ON users (name_key, id);
 CREATE INDEX users_by_created_at ON users (created_at, id);
 
 -- Kept apart so that no query about users can select a secret.
@@ -32,11 +31,12 @@ CREATE TABLE credentials (
 ) STRICT;
 
 CREATE TABLE changes (
-    position   INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, even when old rows are trimmed
+    position   INTEGER PRIMARY KEY,                -- one more than the last: whoever trims the log keeps its newest row
     at         INTEGER NOT NULL,
     actor      TEXT NOT NULL,
     action     TEXT NOT NULL,
     user_id    ANY NOT NULL,
+    user_pk    INTEGER NOT NULL,                   -- for what follows the log inside the store
     revision   INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     fields     TEXT NOT NULL,                      -- a JSON array of field names
@@ -50,21 +50,5 @@ CREATE TABLE secrets (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Substring search by trigrams. detail=none keeps the index small; hits are rechecked against search_text.
-CREATE VIRTUAL TABLE users_search USING fts5 (
-    search_text, content = 'users', content_rowid = 'pk', detail = 'none', tokenize = 'trigram case_sensitive 1'
-);
-
-CREATE TRIGGER users_search_insert AFTER INSERT ON users BEGIN
-    INSERT INTO users_search (rowid, search_text) VALUES (new.pk, new.search_text);
-END;
-
-CREATE TRIGGER users_search_delete AFTER DELETE ON users BEGIN
-    INSERT INTO users_search (users_search, rowid, search_text) VALUES ('delete', old.pk, old.search_text);
-END;
-
-CREATE TRIGGER users_search_update AFTER UPDATE OF search_text ON users
-WHEN old.search_text IS NOT new.search_text BEGIN
-    INSERT INTO users_search (users_search, rowid, search_text) VALUES ('delete', old.pk, old.search_text);
-    INSERT INTO users_search (rowid, search_text) VALUES (new.pk, new.search_text);
-END;
+-- Tells this database from any other, for what is kept beside it.
+INSERT INTO secrets (name, value) VALUES ('database', randomblob(32));

@@ -1,0 +1,242 @@
+//! The search index: trigrams of every user, in a file of its own beside the database.
+//!
+//! It follows the change log on a thread of its own, in large bites, so a write pays nothing for
+//! it. It may lag, or be missing: a search takes what has changed since the index's position into
+//! account, and reads the users themselves if that is too much. Everything in it can be made anew
+//! from the database, so it is not synced with every commit, and is dropped when it does not fit.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::open;
+
+/// Changes taken in at once: many enough that FTS5 writes few segments, few enough to stop soon.
+const BITE_MAX: i64 = 4_096;
+/// Below a whole bite, the index waits until writes pause for this long.
+const QUIET: Duration = Duration::from_millis(100);
+/// The version of [`SCHEMA`]; an index of another one is made anew.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE state (
+        database BLOB NOT NULL,       -- the secret of the database that this is the index of
+        built_pk INTEGER NOT NULL,    -- users up to here have been read, while not complete
+        position INTEGER NOT NULL,    -- the last change that the index has taken in
+        complete INTEGER NOT NULL     -- whether every user has been read once
+    ) STRICT;
+    CREATE VIRTUAL TABLE users_search USING fts5 (
+        search_text, content = '', contentless_delete = 1, detail = 'none', tokenize = 'trigram case_sensitive 1'
+    );";
+
+/// The thread that keeps the index, and the way to wake it.
+#[derive(Debug)]
+pub(super) struct SearchIndex {
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl SearchIndex {
+    /// Opens or makes the index of `database`, whose schema is in place, and starts to follow it.
+    pub(super) fn start(database: &Path) -> rusqlite::Result<Self> {
+        let users = open::reader(database)?;
+        let index = open_index(&path_of(database), &identity(&users)?)?;
+        let (wake, woken) = mpsc::sync_channel(1);
+        let follower = Follower { users, index };
+        let thread = thread::Builder::new().name("sqlite-search".into());
+        let thread = thread.spawn(move || follower.run(&woken)).map_err(|_| rusqlite::Error::InvalidQuery)?;
+        // What was written before the last stop may not be in it yet.
+        let _ = wake.try_send(());
+        Ok(Self { wake, thread })
+    }
+
+    /// To call after a commit.
+    pub(super) fn after_commit(&self) {
+        // Full: it is awake already.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Ends the thread after the bite that it is at.
+    pub(super) fn stop(self) {
+        drop(self.wake);
+        if self.thread.join().is_err() {
+            tracing::error!("the search index's thread panicked");
+        }
+    }
+}
+
+/// Makes the index visible to a reader of the database, as the schema `search`.
+pub(super) fn attach(connection: &Connection, database: &Path) -> rusqlite::Result<()> {
+    let path = path_of(database);
+    connection.execute("ATTACH ?1 AS search", [path.to_string_lossy()])?;
+    Ok(())
+}
+
+/// How far the index of an attached connection has come; `None` while it is being made.
+pub(super) fn position(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT position FROM search.state WHERE complete";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()
+}
+
+/// The index's file.
+fn path_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-search");
+    name.into()
+}
+
+/// What tells this database from any other, and from a backup of another time.
+fn identity(users: &Connection) -> rusqlite::Result<[u8; 32]> {
+    users.query_row("SELECT value FROM secrets WHERE name = 'database'", [], |row| row.get(0))
+}
+
+/// Opens the index, or makes a new one if there is none or it is not of this database.
+fn open_index(path: &Path, database: &[u8; 32]) -> rusqlite::Result<Connection> {
+    if let Ok(index) = connect(path)
+        && fits(&index, database).unwrap_or(false)
+    {
+        return Ok(index);
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "cannot remove an index that does not fit");
+            }
+            _ => {}
+        }
+    }
+    let index = connect(path)?;
+    index.execute_batch(SCHEMA)?;
+    index.execute("INSERT INTO state VALUES (?1, 0, 0, 0)", [database])?;
+    index.pragma_update(None, "user_version", VERSION)?;
+    Ok(index)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let index = Connection::open(path)?;
+    index.pragma_update(None, "journal_mode", "WAL")?;
+    index.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(index)
+}
+
+fn fits(index: &Connection, database: &[u8; 32]) -> rusqlite::Result<bool> {
+    let version: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != VERSION {
+        return Ok(false);
+    }
+    index.query_row("SELECT database FROM state", [], |row| Ok(row.get::<_, [u8; 32]>(0)? == *database))
+}
+
+/// The thread's side.
+struct Follower {
+    users: Connection,
+    index: Connection,
+}
+
+impl Follower {
+    fn run(mut self, woken: &Receiver<()>) {
+        while woken.recv().is_ok() {
+            if let Err(error) = self.catch_up(woken) {
+                // Searches go on without it; the next write wakes it to try again.
+                tracing::error!(%error, "the search index cannot follow");
+            }
+        }
+    }
+
+    /// Takes in everything, in bites; less than a bite only when writes pause.
+    fn catch_up(&mut self, woken: &Receiver<()>) -> rusqlite::Result<()> {
+        while !self.build()? {}
+        loop {
+            let lag = self.lag()?;
+            if lag == 0 {
+                return Ok(());
+            }
+            if lag < BITE_MAX && !matches!(woken.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)) {
+                // More was written, or the end has come: then the next start takes in what is left.
+                if matches!(woken.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
+                    return Ok(());
+                }
+                // One look a while is enough while writes keep coming.
+                thread::sleep(QUIET / 10);
+                continue;
+            }
+            self.take_bite()?;
+        }
+    }
+
+    /// Changes that the index has not taken in. A position beyond the log is of a database that was
+    /// since put back to a backup: the index is of no use then.
+    fn lag(&self) -> rusqlite::Result<i64> {
+        let newest: i64 = self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
+        let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
+        if position > newest {
+            self.index.execute_batch(
+                "BEGIN; DELETE FROM users_search; UPDATE state SET built_pk = 0, position = 0, complete = 0; COMMIT",
+            )?;
+        }
+        Ok(newest - position)
+    }
+
+    /// Reads a bite of users into an index that is not complete; `true` once it is.
+    fn build(&mut self) -> rusqlite::Result<bool> {
+        let (built, complete): (i64, bool) =
+            self.index.query_row("SELECT built_pk, complete FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if complete {
+            return Ok(true);
+        }
+        let transaction = self.index.transaction()?;
+        if built == 0 {
+            // What changes from here on is taken in again afterwards.
+            let newest: i64 =
+                self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
+            transaction.execute("UPDATE state SET position = ?1", [newest])?;
+        }
+        let mut users = self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
+        let mut rows = users.query([built, BITE_MAX])?;
+        let mut last = built;
+        while let Some(row) = rows.next()? {
+            last = row.get(0)?;
+            put(&transaction, last, Some(row.get_ref(1)?.as_str()?))?;
+        }
+        transaction.execute("UPDATE state SET built_pk = ?1, complete = ?2", params![last, last == built])?;
+        transaction.commit()?;
+        Ok(last == built)
+    }
+
+    fn take_bite(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.index.transaction()?;
+        let position: i64 = transaction.query_row("SELECT position FROM state", [], |row| row.get(0))?;
+        let mut changes = self.users.prepare_cached(
+            "SELECT c.position, c.user_pk, u.search_text FROM changes c LEFT JOIN users u ON u.pk = c.user_pk
+             WHERE c.position > ?1 ORDER BY c.position LIMIT ?2",
+        )?;
+        let mut rows = changes.query([position, BITE_MAX])?;
+        let mut last = position;
+        while let Some(row) = rows.next()? {
+            last = row.get(0)?;
+            // The text is today's, not the change's: what matters is that it ends up right.
+            put(&transaction, row.get(1)?, row.get_ref(2)?.as_str_or_null()?)?;
+        }
+        transaction.execute("UPDATE state SET position = ?1", [last])?;
+        transaction.commit()
+    }
+}
+
+/// Replaces what the index has of a user; `None` if the user is gone.
+fn put(index: &Connection, pk: i64, text: Option<&str>) -> rusqlite::Result<()> {
+    match text {
+        Some(text) => index
+            .prepare_cached("INSERT OR REPLACE INTO users_search (rowid, search_text) VALUES (?1, ?2)")?
+            .execute(params![pk, text])?,
+        None => index.prepare_cached("DELETE FROM users_search WHERE rowid = ?1")?.execute([pk])?,
+    };
+    Ok(())
+}
