@@ -18,7 +18,7 @@ use crate::{
     http,
     model::SystemClock,
     net::{self, DrainReport, DrainSwitch, Net, NetOptions, Peer},
-    ops::Ops,
+    ops::{HealthState, Ops},
     rpc::{GrpcWeb, Pipeline, Services},
     store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
 };
@@ -104,6 +104,9 @@ impl From<OpenError> for StartError {
     }
 }
 
+/// How often the store is looked at for `grpc.health.v1.Health`.
+const HEALTH_EVERY: Duration = Duration::from_secs(2);
+
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -183,7 +186,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let ops = runtime.block_on(Ops::new(Arc::new(store), hasher, Arc::new(SystemClock)));
     let ops = Arc::new(ops.map_err(|error| failed(&error))?);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
-    runtime.block_on(services.set_serving(true));
+    services.set_serving(true);
 
     let drain = DrainSwitch::new();
     let draining = drain.signal();
@@ -213,10 +216,13 @@ struct End {
 
 impl End {
     async fn supervise(self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
-        // An error says that `Running` was dropped: drain as well.
-        let _ = stopping.wait_for(|stop| *stop != Stop::No).await;
+        tokio::select! {
+            // An error says that `Running` was dropped: drain as well.
+            _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
+            () = self.watch_health() => {}
+        }
         tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
-        self.pipeline.services().set_serving(false).await;
+        self.pipeline.services().set_serving(false);
         let cut_short = async {
             if stopping.wait_for(|stop| *stop == Stop::Now).await.is_err() {
                 std::future::pending::<()>().await;
@@ -234,6 +240,17 @@ impl End {
             "stopped"
         );
         report
+    }
+}
+
+impl End {
+    /// Keeps `grpc.health.v1.Health` true to the store, for ever.
+    async fn watch_health(&self) {
+        let services = self.pipeline.services();
+        loop {
+            tokio::time::sleep(HEALTH_EVERY).await;
+            services.set_serving(services.ops().health_check().await.state == HealthState::Healthy);
+        }
     }
 }
 

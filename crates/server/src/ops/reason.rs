@@ -80,6 +80,8 @@ reasons! {
     PermissionDenied = "PERMISSION_DENIED", PermissionDenied;
     /// No such service or method.
     MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
+    /// The health of a service was asked for that is not here.
+    ServiceUnknown = "SERVICE_UNKNOWN", NotFound;
     /// The method is part of the API but this server does not serve it yet.
     MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
     /// The message is compressed in a way that is not supported; use gzip, zstd or none.
@@ -90,6 +92,10 @@ reasons! {
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded;
     /// The caller gave up.
     CallCancelled = "CALL_CANCELLED", Cancelled;
+    /// Too many large messages come in at the same time. Try again soon, or with smaller ones.
+    IntakeFull = "INTAKE_FULL", ResourceExhausted;
+    /// The request's message began and then did not go on.
+    RequestStalled = "REQUEST_STALLED", DeadlineExceeded;
     /// Too many writes or scans wait already. Try again after the time in `RetryInfo`.
     QueueFull = "QUEUE_FULL", ResourceExhausted;
     /// Too many passwords wait to be hashed. Try again after the time in `RetryInfo`.

@@ -14,6 +14,9 @@ use tonic::{Code, Status};
 use super::{call_log::CallRecord, status};
 use crate::{net::DrainSignal, ops::Reason};
 
+/// What polling a body gives.
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
+
 /// A response's body. Most pass through; see [`Watched`].
 pub struct CallBody {
     inner: tonic::body::Body,
@@ -55,7 +58,7 @@ impl Watched {
     }
 
     /// Ends the body with this status though it has more to say.
-    fn cut(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn cut(&mut self, status: &Status) -> PolledFrame {
         self.end(status.code());
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
@@ -80,9 +83,9 @@ impl Body for CallBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
-        let Some(watched) = &mut this.watched else { return Pin::new(&mut this.inner).poll_frame(cx) };
+        let Some(watched) = &mut this.watched else { return completed(Pin::new(&mut this.inner).poll_frame(cx)) };
         if watched.ended {
             return Poll::Ready(None);
         }
@@ -90,7 +93,7 @@ impl Body for CallBody {
         if watched.is_late(cx) {
             return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
         }
-        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        let frame = completed(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
@@ -119,6 +122,17 @@ impl Body for CallBody {
         // A watched body can be cut short.
         if self.watched.is_some() { SizeHint::default() } else { self.inner.size_hint() }
     }
+}
+
+/// Trailers with a reason in them if they tell of an error.
+fn completed(mut frame: PolledFrame) -> PolledFrame {
+    if let Poll::Ready(Some(Ok(frame))) = &mut frame
+        && let Some(trailers) = frame.trailers_mut()
+        && trailers.get(Status::GRPC_STATUS).is_some_and(|status| status != "0")
+    {
+        status::complete(trailers);
+    }
+    frame
 }
 
 /// The status that headers or trailers carry.

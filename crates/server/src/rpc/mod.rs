@@ -8,6 +8,8 @@ mod body;
 mod call_log;
 mod deadline;
 mod grpc_web;
+mod health;
+mod intake;
 pub mod pipeline;
 mod request_id;
 mod services;

@@ -16,15 +16,11 @@ use tonic::{
     codegen::BoxFuture,
     service::Routes,
 };
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::HealthServer,
-    server::{HealthReporter, HealthService},
-};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error as ReflectionError};
 use tower::Service as _;
 
-use super::{status, user_v1::UserV1};
+use super::{access, health::HealthService, intake::Intake, status, user_v1::UserV1};
 use crate::ops::{Ctx, Ops, Reason};
 
 /// The services of ours that are served, as health and reflection name them.
@@ -37,7 +33,8 @@ pub struct Services {
     max_message_bytes: usize,
     /// Health and reflection: small, standard, and not worth a way of their own.
     standard: Routes,
-    health: HealthReporter,
+    health: HealthService,
+    intake: Intake,
 }
 
 impl Services {
@@ -46,22 +43,19 @@ impl Services {
     /// # Errors
     /// The descriptors that were built in cannot be read.
     pub fn new(ops: Arc<Ops>, max_message_bytes: usize) -> Result<Self, ReflectionError> {
-        let health = HealthReporter::new();
-        let health_server = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+        let health = HealthService::new();
+        let health_server = HealthServer::new(health.clone());
         let standard = Routes::new(health_server.accept_compressed(Gzip).accept_compressed(Zstd))
             .add_service(reflection().build_v1()?.accept_compressed(Gzip).accept_compressed(Zstd))
             // Python's reflection client knows no other.
             .add_service(reflection().build_v1alpha()?.accept_compressed(Gzip).accept_compressed(Zstd))
             .prepare();
-        Ok(Self { ops, max_message_bytes, standard, health })
+        Ok(Self { ops, max_message_bytes, standard, health, intake: Intake::new() })
     }
 
-    /// Tells `grpc.health.v1.Health` how the whole (`""`) and each service is.
-    pub async fn set_serving(&self, serving: bool) {
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in [""].iter().chain(SERVED) {
-            self.health.set_service_status(*service, status).await;
-        }
+    /// Tells `grpc.health.v1.Health` whether to send calls here.
+    pub fn set_serving(&self, serving: bool) {
+        self.health.set_serving(serving);
     }
 
     /// The use cases.
@@ -75,6 +69,8 @@ impl Services {
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        let patient = access::is_long_lived(request.uri().path());
+        let request = request.map(|body| self.intake.meter(body, patient));
         match request.uri().path().split('/').nth(1) {
             Some(USER_V1) => ResponseFuture(self.user_v1(ctx, &request).call(request)),
             Some(service) if service.starts_with("grpc.") => {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -65,22 +66,27 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, details(reason, HashMap::new()))
 }
 
-/// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
-/// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
-pub(super) fn of_tonic(made: Code, message: &str) -> Option<Status> {
-    let reason = match made {
-        Code::Unimplemented if message.contains("grpc-encoding") => Reason::EncodingUnsupported,
+/// Gives a status in headers or trailers that tonic made, such as for a message that is too large, a
+/// reason as all of ours have, and the code that gRPC's own libraries use where tonic's is another.
+pub(super) fn complete(headers: &mut HeaderMap) {
+    let made = match Status::from_header_map(headers) {
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => status,
+        _ => return,
+    };
+    let reason = match made.code() {
+        Code::Unimplemented if made.message().contains("grpc-encoding") => Reason::EncodingUnsupported,
         Code::Unimplemented => Reason::MethodNotImplemented,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::DeadlineExceeded => Reason::DeadlineExceeded,
         Code::Cancelled => Reason::CallCancelled,
         Code::Unavailable => Reason::ShuttingDown,
-        // tonic calls a missing, cut or wrongly compressed message its own mistake. Ours have details and are not seen here.
+        // tonic calls a missing, cut or wrongly compressed message a mistake of its own.
         Code::InvalidArgument | Code::Internal => Reason::MalformedMessage,
-        // The standard services have answers of their own, such as NOT_FOUND for the health of an unknown service.
-        _ => return None,
+        // The standard services have answers of their own, such as reflection's NOT_FOUND.
+        _ => return,
     };
-    Some(of_reason(reason, message))
+    // The headers of a status are ASCII by construction.
+    let _ = of_reason(reason, made.message()).add_header(headers);
 }
 
 fn details(reason: Reason, metadata: HashMap<String, String>) -> ErrorDetails {

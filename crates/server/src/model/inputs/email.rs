@@ -1,6 +1,6 @@
 //! A user's email address.
 
-use crate::model::text::{Lines, check_text, is_word_char, nfc, quote};
+use crate::model::text::{Lines, check_raw_length, check_text, is_word_char, nfc, quote};
 
 /// Bytes that an address may have ([RFC 5321](https://www.rfc-editor.org/rfc/rfc5321), a path without its brackets).
 /// It leaves the domain at most 252, below the 253 of the DNS.
@@ -27,6 +27,7 @@ pub fn parse_email(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("is required, such as anna@example.com".to_owned());
     }
+    check_raw_length(text, EMAIL_MAX_BYTES)?;
     check_text(text, Lines::One)?;
     let email = nfc(text);
     if email.len() > EMAIL_MAX_BYTES {

@@ -1,6 +1,6 @@
 //! A user's display name.
 
-use crate::model::text::{Lines, check_text, nfc};
+use crate::model::text::{Lines, check_raw_length, check_text, nfc};
 
 /// Characters that a display name may have.
 pub const NAME_MAX_CHARS: usize = 200;
@@ -10,6 +10,7 @@ pub const NAME_MAX_CHARS: usize = 200;
 /// # Errors
 /// More than 200 characters, or one that hides or breaks lines ([`check_text`]).
 pub fn parse_name(text: &str) -> Result<String, String> {
+    check_raw_length(text, NAME_MAX_CHARS)?;
     check_text(text, Lines::One)?;
     let name = nfc(text);
     let length = name.chars().count();

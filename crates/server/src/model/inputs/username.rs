@@ -1,6 +1,6 @@
 //! A user's handle.
 
-use crate::model::text::{Lines, check_text, is_word_char, nfc, quote};
+use crate::model::text::{Lines, check_raw_length, check_text, is_word_char, nfc, quote};
 
 /// Characters that a username may have.
 pub const USERNAME_MAX_CHARS: usize = 64;
@@ -11,6 +11,7 @@ pub const USERNAME_MAX_CHARS: usize = 64;
 /// # Errors
 /// What a username may look like. An `@` is refused, so that no username is an email.
 pub fn parse_username(text: &str) -> Result<String, String> {
+    check_raw_length(text, USERNAME_MAX_CHARS)?;
     check_text(text, Lines::One)?;
     let username = nfc(text);
     let length = username.chars().count();

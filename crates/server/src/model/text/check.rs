@@ -73,6 +73,21 @@ const PICTOGRAPHS: &[(char, char)] = &[
     ('\u{1FC00}', '\u{1FFFD}'),
 ];
 
+/// Bytes for each allowed character that text may have before it is normalised. No character that
+/// NFC puts together is written with more.
+const RAW_BYTES_PER_CHAR: usize = 16;
+
+/// Refuses text that is too long however it is normalised, before time is spent on normalising it.
+///
+/// # Errors
+/// How long it is, and how long it may be.
+pub fn check_raw_length(text: &str, max_chars: usize) -> Result<(), String> {
+    if text.len() > max_chars * RAW_BYTES_PER_CHAR {
+        return Err(format!("has {} bytes; at most {max_chars} characters are allowed", text.len()));
+    }
+    Ok(())
+}
+
 /// Checks that text holds no control character, no invisible one outside an emoji, none that turns
 /// the direction of writing, and no noncharacter.
 ///

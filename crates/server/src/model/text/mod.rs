@@ -7,7 +7,7 @@ mod tests;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use unicode_security::skeleton;
 
-pub use check::{Lines, check_text, is_invisible};
+pub use check::{Lines, check_raw_length, check_text, is_invisible};
 
 /// Characters of foreign text that a message repeats at most.
 const QUOTE_MAX_CHARS: usize = 40;

@@ -55,8 +55,8 @@ impl Ops {
             ctx.caller.check(PERMISSION)?;
         }
         let validate_only = input.validate_only;
-        let (user, secret) = self.parse(input)?;
-        let meta = ctx.change(user.created_at, validate_only);
+        let id_is_ours = input.user_id.is_empty();
+        let (mut user, secret) = self.parse(input)?;
         let password_hash = match secret {
             Secret::None => None,
             Secret::Hash(hash) => Some(hash),
@@ -66,9 +66,17 @@ impl Ops {
                 if self.store.find_user_by_email(&text::unique_key(&user.email)).await?.is_some() {
                     return Err(Error::Taken(Unique::Email));
                 }
-                Some(self.hasher.hash(password).await?)
+                let hash = self.hasher.hash(password).await?;
+                // Ids and times are to be in the order of creation, and the hash took its time.
+                user.created_at = self.clock.now();
+                user.updated_at = user.created_at;
+                if id_is_ours {
+                    user.id = UserId::generate(user.created_at);
+                }
+                Some(hash)
             }
         };
+        let meta = ctx.change(user.created_at, validate_only);
         Ok(self.store.create_user(NewUser { user, password_hash }, meta).await?)
     }
 

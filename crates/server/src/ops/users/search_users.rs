@@ -71,9 +71,9 @@ impl Ops {
 
 fn check_query(query: &str, violations: &mut Violations) -> String {
     let length = query.chars().count();
-    if length > QUERY_MAX_CHARS {
-        violations.add("query", format!("has {length} characters; at most {QUERY_MAX_CHARS} are allowed"));
-    }
-    violations.check("query", text::check_text(query, text::Lines::One));
-    text::fold(query)
+    let checked = match length {
+        0..=QUERY_MAX_CHARS => text::check_text(query, text::Lines::One),
+        _ => Err(format!("has {length} characters; at most {QUERY_MAX_CHARS} are allowed")),
+    };
+    violations.check("query", checked).map(|()| text::fold(query)).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use std::{
         mpsc::{self, SyncSender, TrySendError},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -85,6 +86,8 @@ impl Checkpointer {
         if self.thread.join().is_err() {
             tracing::error!("the checkpoint thread panicked");
         }
+        // A reader that is still at it would make this wait, and the next start does the same.
+        let _ = writer.busy_timeout(Duration::ZERO);
         checkpoint(writer, "TRUNCATE");
     }
 }

@@ -75,10 +75,11 @@ impl SqliteStore {
     /// # Errors
     /// Why the database cannot be served.
     pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
-        let mut opened = open::open(&options.location)?;
+        let location = options.location.resolved()?;
+        let mut opened = open::open(&location)?;
         let cache = Arc::new(UserCache::new(options.cache_bytes));
         let damaged = Arc::new(AtomicBool::new(false));
-        let (path, readers, followers) = match &options.location {
+        let (path, readers, followers) = match &location {
             Location::Memory => (PathBuf::from(":memory:"), None, None),
             Location::File(path) => {
                 let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);

@@ -1,7 +1,9 @@
 //! From a path to connections that may be trusted: lock, checks, settings, schema.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -28,6 +30,20 @@ pub enum Location {
     File(PathBuf),
     /// Memory: gone with the process.
     Memory,
+}
+
+impl Location {
+    /// The same place without symbolic links: two names of one file must meet in one lock.
+    pub(super) fn resolved(&self) -> Result<Self, OpenError> {
+        let Self::File(path) = self else { return Ok(self.clone()) };
+        let failed = |error| OpenError::CannotCreate { path: path.clone(), error };
+        if let Ok(path) = path.canonicalize() {
+            return Ok(Self::File(path));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        Ok(Self::File(folder.canonicalize().map_err(failed)?.join(name)))
+    }
 }
 
 /// A database that passed its checks.
@@ -60,6 +76,7 @@ pub(super) fn open(location: &Location) -> Result<Opened, OpenError> {
 
 fn open_file(path: &Path) -> Result<Opened, OpenError> {
     let lock = FileLock::acquire(path)?;
+    make_private(path)?;
     let size_bytes = fs::metadata(path).map_or(0, |meta| meta.len());
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -84,6 +101,17 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
     };
     set_up().map_err(failed)?;
     Ok(Opened { writer, lock: Some(lock), check_later })
+}
+
+/// Makes the file, if there is none, for its owner alone: it holds hashes of passwords. SQLite gives
+/// the files beside it the same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(OpenError::CannotCreate { path: path.to_owned(), error })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses files of other programs and of newer Rosters.

@@ -5,6 +5,7 @@
 //! threads of their own and stop when nobody waits for them any more.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
@@ -126,7 +127,8 @@ fn run_scans(jobs: &Mutex<Receiver<Scan>>, mut connection: Connection) {
         // The lock is held while waiting: one thread waits for a job, the others for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            Ok(scan) => scan(&mut connection),
+            // A panic costs this scan its answer, not the thread.
+            Ok(scan) => drop(panic::catch_unwind(AssertUnwindSafe(|| scan(&mut connection)))),
             Err(_) => return,
         }
     }

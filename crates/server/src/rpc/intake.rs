@@ -1,0 +1,111 @@
+//! What comes in: request bodies, within a budget of memory and time that all calls share.
+//!
+//! A message is decoded only when all of it is there, so bytes of unfinished messages add up. Small
+//! ones always pass; the rest of a large one is taken only while the budget lasts.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+
+use super::status;
+use crate::ops::Reason;
+
+/// Bytes of a body that are not counted.
+const FREE_BYTES: usize = 64 * 1024;
+/// Bytes of all bodies under way together, beyond those.
+const BUDGET_BYTES: usize = 256 * 1024 * 1024;
+/// How long a body that has begun may pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The budget; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Intake(Arc<AtomicUsize>);
+
+impl Intake {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicUsize::new(BUDGET_BYTES)))
+    }
+
+    /// The body, counted. One that is `patient` may pause for ever, as the requests of an endless stream do.
+    pub(super) fn meter<B>(&self, inner: B, patient: bool) -> Metered<B> {
+        Metered { inner: Box::pin(inner), budget: Arc::clone(&self.0), seen: 0, held: 0, patient, pause: None }
+    }
+}
+
+/// A body that takes from the budget what it brings in, and gives it back at its end.
+pub(super) struct Metered<B> {
+    inner: Pin<Box<B>>,
+    budget: Arc<AtomicUsize>,
+    seen: usize,
+    held: usize,
+    patient: bool,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Metered<B> {
+    fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        self.seen += bytes;
+        let wanted = self.seen.saturating_sub(FREE_BYTES) - self.held;
+        if wanted > 0 {
+            let left = self.budget.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(wanted));
+            left.map_err(|_| status::of_reason(Reason::IntakeFull, "too many large messages come in; try again soon"))?;
+            self.held += wanted;
+        }
+        Ok(())
+    }
+
+    fn pauses_too_long(&mut self, cx: &mut Context<'_>) -> bool {
+        !self.patient && self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE_MAX))).as_mut().poll(cx).is_ready()
+    }
+}
+
+impl<B> Drop for Metered<B> {
+    fn drop(&mut self) {
+        self.budget.fetch_add(self.held, Ordering::Relaxed);
+    }
+}
+
+impl<B> Body for Metered<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.inner.as_mut().poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pause = None;
+                let taken = self.take(frame.data_ref().map_or(0, Bytes::len));
+                Poll::Ready(Some(taken.map(|()| frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Status::from_error(error.into())))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.pauses_too_long(cx) => {
+                let status = status::of_reason(Reason::RequestStalled, "the request's message did not go on");
+                Poll::Ready(Some(Err(status)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
