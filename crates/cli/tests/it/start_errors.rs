@@ -46,7 +46,7 @@ fn what_is_wrong_in_the_configuration_is_named() {
     let flags = |args: &[&str]| run(serve(folder.path()).args(args));
 
     in_file("grpc_prot = 1").refused(CONFIG, &["\"grpc_prot\"", "in roster.toml", "did you mean grpc_port?"]);
-    in_file("workers = 0").refused(CONFIG, &["workers cannot be 0", "in roster.toml", "1 to 1024"]);
+    in_file("workers = 0").refused(CONFIG, &["workers cannot be \"0\"", "in roster.toml", "1 to 1024"]);
     in_file("workers = \"many\"").refused(CONFIG, &["workers", "many", "1 to 1024"]);
     in_file("workers = ").refused(CONFIG, &["roster.toml, line 1", "TOML"]);
     in_file("[server]\nworkers = 1").refused(CONFIG, &["\"server\"", "in roster.toml"]);
@@ -134,8 +134,9 @@ fn damaged_files_are_refused_and_left_alone() {
     fs::remove_file(folder.path().join("roster.db-shm")).unwrap();
 
     let damaged = &["is damaged", "backup"];
-    refused_with(folder.path(), &whole[..whole.len() / 2], DATA, damaged);
-    refused_with(folder.path(), &whole[..whole.len() - 4096], DATA, damaged);
+    for length in [50, whole.len() / 2, whole.len() - 4096] {
+        refused_with(folder.path(), &whole[..length], DATA, damaged);
+    }
     for page in [1, 5, whole.len() / 4096 / 2] {
         let mut garbage = whole.clone();
         garbage[page * 4096..(page + 1) * 4096].fill(0xa5);
@@ -148,7 +149,6 @@ fn damaged_files_are_refused_and_left_alone() {
         DATA,
         stranger,
     );
-    refused_with(folder.path(), &whole[..50], DATA, stranger);
 
     // And the file itself is good.
     fs::write(folder.path().join("roster.db"), &whole).unwrap();
