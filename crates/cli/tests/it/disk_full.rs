@@ -94,7 +94,6 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
 
     let server = Server::on_file(folder.path());
     assert_eq!(count(&mut server.client().await).await, acknowledged.len());
-    server.stop();
     let copy = tempfile::tempdir().unwrap();
     let database = open_copy(folder.path(), copy.path());
     assert_consistent(&database);
@@ -109,8 +108,8 @@ async fn a_disk_that_is_full_at_the_end_keeps_what_was_acknowledged() {
     let server = limited_server(folder.path());
     let (acknowledged, _) = fill(&mut server.client().await, "user", USERS_MAX).await;
     // The log cannot be copied into the database, which may not grow either.
-    server.stop();
+    server.terminate();
+    server.ended().await.with_code(0);
     let server = Server::on_file(folder.path());
     assert_eq!(count(&mut server.client().await).await, acknowledged.len());
-    server.stop();
 }

@@ -117,6 +117,11 @@ impl Server {
         Ended { code, out: String::new(), err: self.seen.join("\n") }
     }
 
+    /// Like [`Self::wait`], while clients in this runtime go on: one that says nothing holds a drain to its end.
+    pub async fn ended(self) -> Ended {
+        tokio::task::spawn_blocking(|| self.wait()).await.unwrap()
+    }
+
     /// SIGTERM, and what came of it: exit code 0.
     #[track_caller]
     pub fn stop(self) -> Ended {

@@ -71,7 +71,7 @@ async fn calls_in_flight_finish_and_health_says_so_first() {
     let end = watch.message().await;
     assert!(matches!(&end, Ok(None)) || end.as_ref().is_err_and(|e| e.code() == Code::Unavailable), "{end:?}");
 
-    let ended = server.wait().with_code(0);
+    let ended = server.ended().await.with_code(0);
     assert!(ended.err.contains("\"message\":\"stopped\""), "{ended:#?}");
     let log = fs::metadata(folder.path().join("roster.db-wal"));
     assert!(log.is_err() || log.unwrap().len() == 0, "all is in the database itself");
@@ -96,7 +96,7 @@ async fn new_connections_are_refused_while_calls_finish() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    server.wait().with_code(0);
+    server.ended().await.with_code(0);
 }
 
 #[test]
@@ -110,6 +110,9 @@ fn idle_and_mute_connections_hold_nobody() {
     std::io::Write::write_all(&mut half, b"PRI * HTTP/2.0").unwrap();
     let mut idle = runtime.block_on(server.client());
     runtime.block_on(idle.health_check(HealthCheckRequest {})).unwrap();
+    // A client that is frozen, as its runtime does not run: it never hears that it is to go.
+    let frozen = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _frozen = frozen.block_on(server.client());
 
     let start = Instant::now();
     server.stop();
@@ -137,7 +140,7 @@ async fn a_second_signal_cuts_the_drain_short_and_loses_nothing() {
             }
         }
     }
-    server.wait().with_code(0);
+    server.ended().await.with_code(0);
     assert!(start.elapsed() < MOMENT, "{:?}", start.elapsed());
     assert!(acknowledged.len() < CALLS, "nothing was left to cut");
 
