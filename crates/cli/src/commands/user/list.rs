@@ -1,14 +1,15 @@
 //! `roster user list`.
 
-use roster_api::user::v1::{ListUsersRequest, User};
+use roster_api::{
+    client::NEXT_PAGE_TOKEN,
+    user::v1::{ListUsersRequest, User},
+};
 use tonic::metadata::MetadataMap;
 
 use crate::{context::Context, error::Failure};
 
 /// The most users that the server gives a page.
 pub(super) const PAGE_SIZE_MAX: u32 = 1000;
-/// Trailing metadata in which the server says where the next page starts.
-const NEXT_PAGE_TOKEN: &str = "x-next-page-token";
 
 /// List users
 #[derive(Debug, clap::Args)]
@@ -42,20 +43,17 @@ impl List {
         let mut shown: u64 = 0;
         loop {
             let request = self.page(left, token);
-            let size = request.page_size;
             let (users, next) = read_page(context, request).await?;
             context.out.users(&users)?;
             let count = users.len() as u64;
             shown += count;
             left = left.saturating_sub(count);
-            token = next.or_else(|| users.last().map(|user| user.id.clone())).unwrap_or_default();
-            let full = i64::from(size) <= users.len() as i64;
-            if !full || token.is_empty() {
+            let Some(next) = next else {
                 return if shown == 0 { context.out.note("no users") } else { Ok(()) };
-            }
+            };
+            token = next;
             if left == 0 {
-                let more =
-                    format!("{shown} users shown, there may be more: --page-token '{token}', --limit N or --all");
+                let more = format!("{shown} users shown; for more: --page-token '{token}', --limit N or --all");
                 return context.out.note(&more);
             }
         }
@@ -73,7 +71,7 @@ impl List {
     }
 }
 
-/// One page, and the token of the next if the server gives one.
+/// One page, and the token of the next if there is one.
 async fn read_page(context: &mut Context, request: ListUsersRequest) -> Result<(Vec<User>, Option<String>), Failure> {
     let request = context.request(request);
     let response = context.users.list_users(request).await?;
