@@ -103,15 +103,20 @@ impl From<Status> for Failure {
 
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
+        let violations = status.get_details_bad_request().map_or(Vec::new(), |details| details.field_violations);
+        let mut details: Vec<String> =
+            violations.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
         let message = match status.message() {
             "" => status.code().description().to_owned(),
+            // The server's message has all violations, for clients that show nothing else. Here once is enough.
+            message if details == [message] => details.remove(0),
+            message if details.join("; ") == message => format!("{} fields are wrong", details.len()),
             message => message.to_owned(),
         };
-        let violations = status.get_details_bad_request().map_or(Vec::new(), |details| details.field_violations);
         Self {
             exit: Exit::of(status.code()),
             message,
-            details: violations.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect(),
+            details,
             request_id: status.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
             hint: next_step(status.code()).map(str::to_owned),
         }
@@ -194,6 +199,21 @@ mod tests {
                 "hint: mend what is named and try again; --help says what each flag takes",
             ]
         );
+    }
+
+    #[test]
+    fn violations_are_told_once() {
+        let of = |message: &str, violations: &[(&str, &str)]| {
+            let mut details = ErrorDetails::new();
+            for (field, what) in violations {
+                details.add_bad_request_violation(*field, *what);
+            }
+            let error = CliError::from(Status::with_error_details(Code::InvalidArgument, message, details));
+            (error.message, error.details)
+        };
+        assert_eq!(of("a: is b", &[("a", "is b")]), ("a: is b".into(), vec![]));
+        let two = of("a: is b; c: is d", &[("a", "is b"), ("c", "is d")]);
+        assert_eq!(two, ("2 fields are wrong".into(), vec!["a: is b".into(), "c: is d".into()]));
     }
 
     #[test]
