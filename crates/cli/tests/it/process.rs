@@ -1,6 +1,7 @@
 //! Running `roster` to its end: what it was given, and what came of it.
 
 use std::{
+    fmt,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -21,7 +22,6 @@ pub fn command(program: &str, folder: &Path) -> Command {
 }
 
 /// How a program ended.
-#[derive(Debug)]
 pub struct Ended {
     /// The exit code; `None` after a signal.
     pub code: Option<i32>,
@@ -60,6 +60,16 @@ impl Ended {
             |line: &str| line.starts_with("hint: ") || line.starts_with("request id: ") || line.starts_with("  ");
         assert!(lines.all(beside), "{this:#?}");
         this
+    }
+}
+
+/// At most this many characters of each stream are shown when a test fails.
+const SHOWN_MAX: usize = 4_000;
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &str| text.chars().take(SHOWN_MAX).collect::<String>();
+        write!(f, "exit code {:?}\n-- stdout\n{}\n-- stderr\n{}", self.code, shown(&self.out), shown(&self.err))
     }
 }
 

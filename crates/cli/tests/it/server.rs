@@ -140,6 +140,17 @@ impl Server {
         Client::connect(&self.grpc).await.unwrap().users()
     }
 
+    /// Creates `count` users `user-0000` and so on, with a connection that is gone afterwards.
+    pub fn fill(&self, count: usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut users = self.client().await;
+            for number in 0..count {
+                users.create_user(new_user(&format!("user-{number:04}"))).await.unwrap();
+            }
+        });
+    }
+
     /// `roster …` as a user of this server.
     pub fn roster(&self, args: &[&str]) -> Ended {
         run(&mut self.command(args))

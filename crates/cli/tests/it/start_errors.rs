@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use crate::{
     process::{Ended, ROSTER, command, run},
-    server::{Server, new_user, serve},
+    server::{Server, serve},
 };
 
 /// At once, for who waits at a terminal.
@@ -106,13 +106,7 @@ fn a_second_server_names_the_first_and_a_kill_frees_the_file() {
 /// A database as a server leaves it, with some users in it.
 fn database(folder: &Path) {
     let server = Server::on_file(folder);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut users = server.client().await;
-        for number in 0..200 {
-            users.create_user(new_user(&format!("user-{number}"))).await.unwrap();
-        }
-    });
+    server.fill(200);
     server.stop();
 }
 
