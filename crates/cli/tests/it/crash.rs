@@ -169,7 +169,7 @@ impl Writer {
         let Known { id, acknowledged, attempted } = &mut self.users[at];
         let user_id = id.clone();
         let Some(before) = acknowledged.clone() else {
-            let has_password = way % 2 == 0;
+            let has_password = way < 3;
             let password_hash = if has_password { PASSWORD_HASH.into() } else { String::new() };
             let request = CreateUserRequest { password_hash, ..new_user(id) };
             *attempted = Some(Some(Row { name: request.name.clone(), active: true, revision: 1, has_password }));

@@ -20,10 +20,12 @@ use crate::{
 const SEED_ADDRESS: &str = "localhost:50051";
 
 fn python() -> String {
-    std::env::var("ROSTER_TEST_PYTHON").expect(
-        "run scripts/test, which sets this up, or set ROSTER_TEST_PYTHON to a Python that has scripts/requirements.txt \
-         installed",
-    )
+    std::env::var("ROSTER_TEST_PYTHON").unwrap_or_else(|_| {
+        panic!(
+            "run scripts/test, which sets this up, or set ROSTER_TEST_PYTHON to a Python that has \
+             scripts/requirements.txt installed"
+        )
+    })
 }
 
 /// A file of this repository.

@@ -8,7 +8,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 TIMEOUT_S = 30
-# The first method of seed 001 and of the proto in seed 003, and the standard services.
+# Ours, and the standard ones.
 SERVICES = {
     "user.v1.UserService",
     "grpc.health.v1.Health",
