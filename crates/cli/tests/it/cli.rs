@@ -146,7 +146,7 @@ fn lists_and_searches_follow_pages_in_any_order() {
     assert_eq!(ids(&user(&["search", "ER-", "--limit", "5000", "--order-by", "name desc"])), backwards);
     assert_eq!(ids(&user(&["list", "--filter", "name : \"0007\""])), ["user-0007"]);
 
-    for (command, remark) in [(&["list"][..], "100 users shown"), (&["search", "user"], "100 of 1203 users")] {
+    for (command, remark) in [(&["list"][..], "100 shown; for more: "), (&["search", "user"], "100 of 1203 users")] {
         let page = user(&[command, &["--order-by", "email desc"]].concat());
         assert_eq!(ids(&page), backwards[..100]);
         assert!(page.err.starts_with(remark), "{}", page.err);

@@ -83,9 +83,13 @@ fn kill_while_starting(folder: &Path, after: Duration) {
 /// Lets all writers write; whoever gets the acknowledgement with this number kills the server.
 async fn write_until_killed(server: Server, writers: Vec<Writer>, kill_at: u64) -> Vec<Writer> {
     let killer = Arc::new(Killer { pid: server.pid(), left: AtomicU64::new(kill_at), killed: AtomicBool::new(false) });
+    let mut clients = Vec::new();
+    for _ in &writers {
+        clients.push(server.client().await);
+    }
     let mut tasks = Vec::new();
-    for mut writer in writers {
-        let (users, killer) = (server.client().await, Arc::clone(&killer));
+    for (mut writer, users) in writers.into_iter().zip(clients) {
+        let killer = Arc::clone(&killer);
         tasks.push(tokio::spawn(async move {
             writer.write(users, &killer).await;
             writer

@@ -53,7 +53,7 @@ impl List {
             };
             token = next;
             if left == 0 {
-                let more = format!("{shown} users shown; for more: --page-token '{token}', --limit N or --all");
+                let more = format!("{shown} shown; for more: --page-token '{token}', --limit N or --all");
                 return context.out.note(&more);
             }
         }

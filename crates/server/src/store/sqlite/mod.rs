@@ -31,7 +31,12 @@ use self::{
     row::{USER_BY_EMAIL, change_from_row, user_from_row},
     writer::{Command, Writer},
 };
-pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
+pub use self::{
+    error::OpenError,
+    lock::lock_path,
+    migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
+    open::Location,
+};
 use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
