@@ -19,6 +19,9 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes that a message may have in either direction; the server's limit too.
 pub const MESSAGE_MAX_BYTES: usize = 50 * 1024 * 1024;
 
+/// The trailing metadata in which `ListUsers` says where the next page starts; absent after the last.
+pub const NEXT_PAGE_TOKEN: &str = "next-page-token";
+
 include!(concat!(env!("OUT_DIR"), "/streams.rs"));
 
 /// A connection to a server. Cheap to clone; clones share the connection, which mends itself when it breaks.

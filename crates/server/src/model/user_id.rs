@@ -80,3 +80,18 @@ impl<'de> Deserialize<'de> for UserId {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_of_their_microseconds() {
+        let ids: Vec<UserId> =
+            (0..3_000).map(|micros| UserId::generate(Timestamp(1_800_000_000_000_000 + micros))).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        let UserId::Uuid(last) = &ids[2_999] else { panic!("{}", ids[2_999]) };
+        assert_eq!((last.get_version_num(), last.get_variant()), (7, uuid::Variant::RFC4122));
+        assert_eq!(last.get_timestamp().map(|time| time.to_unix()), Some((1_800_000_000, 2_000_000)));
+    }
+}

@@ -89,7 +89,10 @@ where
 
 /// The answer to what is not gRPC, such as a browser that was pointed here, or gRPC that is not over HTTP/2.
 pub(super) fn not_grpc() -> Response<Body> {
-    plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This port speaks gRPC (POST over HTTP/2, application/grpc) and gRPC-Web (application/grpc-web).\n")
+    plain(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "This port speaks gRPC (POST over HTTP/2, application/grpc) and gRPC-Web (application/grpc-web).\n",
+    )
 }
 
 /// The answer to a page whose origin is not allowed.

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use roster_server::config::DatabaseUrl;
+use roster_server::{
+    config::DatabaseUrl,
+    store::sqlite::{APPLICATION_ID, NEWEST_SCHEMA},
+};
 use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
 
 use super::{check::Check, io_failure};
@@ -14,8 +17,6 @@ use crate::exit::Exit;
 
 /// Every SQLite file begins with this (<https://sqlite.org/fileformat2.html#the_database_header>).
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// The `application_id` that Roster writes into that header: "Rstr".
-const APPLICATION_ID: u32 = 0x5273_7472;
 /// Bytes of that header.
 const HEADER_BYTES: usize = 100;
 /// Below this much room a server may stop writing within hours.
@@ -37,7 +38,8 @@ pub fn checks(url: &DatabaseUrl) -> Vec<Check> {
 
 fn file(path: &Path) -> Check {
     const NAME: &str = "database file";
-    const RESTORE: &str = "restore it from a backup, or set database_url to another file";
+    const RESTORE: &str =
+        "restore it from a backup, start the Roster that wrote it, or set database_url to another file";
     let shown = path.display();
     let header = match read_header(path) {
         Ok(header) => header,
@@ -78,10 +80,6 @@ fn judge_header(header: &[u8], path: &Path) -> Result<String, &'static str> {
     let (Some(pages), Some(schema), Some(application)) = (number(28), number(60), number(68)) else {
         return Err("is cut off within its header");
     };
-    // A file that another program made and left unmarked may still be empty; only the start can tell.
-    if application != APPLICATION_ID && (application, schema) != (0, 0) {
-        return Err("is the SQLite database of another program");
-    }
     let page_bytes = match [header[16], header[17]] {
         [0, 1] => 65_536,
         bytes => u64::from(u16::from_be_bytes(bytes)),
@@ -92,7 +90,18 @@ fn judge_header(header: &[u8], path: &Path) -> Result<String, &'static str> {
     if !logged && length < u64::from(pages) * page_bytes {
         return Err("is cut off: it is shorter than its header says");
     }
-    Ok(format!("SQLite, schema {schema}, {} KiB{}", length >> 10, if logged { ", with a log to apply" } else { "" }))
+    let kib = length >> 10;
+    if logged {
+        // The log may hold a newer header than the file.
+        return Ok(format!("SQLite, {kib} KiB, with a log to apply"));
+    }
+    if i64::from(application) != APPLICATION_ID {
+        return Err("is an SQLite database of another program");
+    }
+    if i64::from(schema) > NEWEST_SCHEMA {
+        return Err("was written by a newer Roster");
+    }
+    Ok(format!("SQLite, schema {schema}, {kib} KiB"))
 }
 
 fn folder(folder: &Path) -> Check {
@@ -172,20 +181,28 @@ mod tests {
     fn files_are_judged_by_their_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("real.db");
-        let marked = format!("CREATE TABLE t (x); PRAGMA user_version = 3; PRAGMA application_id = {APPLICATION_ID}");
-        rusqlite::Connection::open(&path).unwrap().execute_batch(&marked).unwrap();
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch(&format!(
+                "CREATE TABLE t (x); PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID}"
+            ))
+            .unwrap();
         let real = fs::read(&path).unwrap();
 
         let (state, found) = state_of(&real);
-        assert!(state == State::Ok && found.contains("schema 3"), "{found}");
+        assert!(state == State::Ok && found.contains("schema 1"), "{found}");
         assert_eq!(state_of(b"").0, State::Ok);
-        let mut foreign = real.clone();
-        foreign[68] ^= 1;
+        let with = |at: usize, number: u32| {
+            let mut bytes = real.clone();
+            bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+            bytes
+        };
         for (bad, why) in [
-            (&foreign[..], "of another program"),
-            (b"hello, I am a text file", "not a SQLite database"),
+            (&b"hello, I am a text file"[..], "not a SQLite database"),
             (&real[..50], "cut off within its header"),
             (&real[..real.len() - 1], "shorter than its header says"),
+            (&with(60, 999), "a newer Roster"),
+            (&with(68, 0), "another program"),
         ] {
             let (state, found) = state_of(bad);
             assert!(state == State::Fail(Exit::Data) && found.contains(why), "{found}");

@@ -1,14 +1,15 @@
 //! `roster user list`.
 
-use roster_api::user::v1::{ListUsersRequest, User};
+use roster_api::{
+    client::NEXT_PAGE_TOKEN,
+    user::v1::{ListUsersRequest, User},
+};
 use tonic::metadata::MetadataMap;
 
 use crate::{context::Context, error::Failure};
 
 /// The most users that the server gives a page.
 pub(super) const PAGE_SIZE_MAX: u32 = 1000;
-/// Metadata after a page that says where the next one starts; without it, the page was the last.
-const NEXT_PAGE_TOKEN: &str = "next-page-token";
 
 /// List users
 #[derive(Debug, clap::Args)]
@@ -44,17 +45,17 @@ impl List {
             let request = self.page(left, token);
             let (users, next) = read_page(context, request).await?;
             context.out.users(&users)?;
-            shown += users.len() as u64;
-            left = left.saturating_sub(users.len() as u64);
+            let count = users.len() as u64;
+            shown += count;
+            left = left.saturating_sub(count);
             let Some(next) = next else {
                 return if shown == 0 { context.out.note("no users") } else { Ok(()) };
             };
-            if left == 0 {
-                return context
-                    .out
-                    .note(&format!("{shown} users; for more: --page-token '{next}', --limit N or --all"));
-            }
             token = next;
+            if left == 0 {
+                let more = format!("{shown} shown; for more: --page-token '{token}', --limit N or --all");
+                return context.out.note(&more);
+            }
         }
     }
 
@@ -73,13 +74,15 @@ impl List {
 /// One page, and the token of the next if there is one.
 async fn read_page(context: &mut Context, request: ListUsersRequest) -> Result<(Vec<User>, Option<String>), Failure> {
     let request = context.request(request);
-    let mut stream = context.users.list_users(request).await?.into_inner();
+    let response = context.users.list_users(request).await?;
+    let headers = next_token(response.metadata());
+    let mut stream = response.into_inner();
     let mut users = Vec::new();
     while let Some(user) = stream.message().await? {
         users.push(user);
     }
-    let next = stream.trailers().await?.as_ref().and_then(next_token);
-    Ok((users, next))
+    let trailers = stream.trailers().await?.as_ref().and_then(next_token);
+    Ok((users, trailers.or(headers)))
 }
 
 fn next_token(metadata: &MetadataMap) -> Option<String> {

@@ -6,16 +6,12 @@ use std::{
     vec,
 };
 
-use roster_api::user::v1::User;
+use roster_api::{client::NEXT_PAGE_TOKEN, user::v1::User};
 use tokio_stream::Stream;
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::convert::user_message;
 use crate::{model, ops::UserPage};
-
-/// Trailing metadata that says where the next page begins. The seed's stream has no field for it;
-/// in the default order its clients use the id of the last user instead.
-const NEXT_PAGE_TOKEN: &str = "next-page-token";
 
 /// See the [module](self).
 pub(in crate::rpc) struct UserStream {
@@ -28,7 +24,8 @@ impl UserStream {
         Self { users: page.users.into_iter(), next_page_token: page.next_page_token }
     }
 
-    /// `OK` with metadata: tonic puts the status that ends a stream into the trailers as it is.
+    /// The seed's stream has no field for the token; in the default order its clients use the id of
+    /// the last user instead. `OK` with metadata: tonic puts the status that ends a stream into the trailers as it is.
     fn trailers(token: &str) -> Option<Status> {
         let mut metadata = MetadataMap::new();
         metadata.insert(NEXT_PAGE_TOKEN, token.parse().ok()?);

@@ -28,11 +28,7 @@ const TRIGRAM_CHARS: usize = 3;
 const TRIGRAMS_MAX: usize = 24;
 
 /// See [`crate::store::Store::list_users`].
-pub(super) fn list_users(
-    connection: &Connection,
-    query: &UserQuery,
-    indexed: bool,
-) -> Result<Vec<User>, StoreError> {
+pub(super) fn list_users(connection: &Connection, query: &UserQuery, indexed: bool) -> Result<Vec<User>, StoreError> {
     let search = query.search.as_deref();
     let candidates = match Candidates::of(connection, search.filter(|_| indexed))? {
         Some(candidates) if candidates.count(connection)? <= CANDIDATES_MAX => Some(candidates),

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Marks a file as ours: `PRAGMA application_id`, "Rstr" in ASCII.
-pub(super) const APPLICATION_ID: i64 = 0x5273_7472;
+pub const APPLICATION_ID: i64 = 0x5273_7472;
 
 /// Step N brings the schema to version N; `PRAGMA user_version` holds the version reached.
 const STEPS: &[&str] = &[include_str!("migrations/0001_users.sql")];

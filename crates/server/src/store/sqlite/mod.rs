@@ -33,7 +33,12 @@ use self::{
     search_index::SearchIndex,
     writer::{Command, Followers, Writer},
 };
-pub use self::{error::OpenError, lock::lock_path, migrations::NEWEST as NEWEST_SCHEMA, open::Location};
+pub use self::{
+    error::OpenError,
+    lock::lock_path,
+    migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
+    open::Location,
+};
 use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     OpenError,
@@ -81,7 +81,10 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let writer = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let keep_log = |keep| writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(failed);
 
+    // Closing a file that is refused must not move a log beside it into it.
+    keep_log(true)?;
     let check_later = size_bytes > CHECK_AT_START_MAX_BYTES;
     if size_bytes > 0 {
         check_identity(path, &writer)?;
@@ -89,6 +92,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
             check_whole(path, &writer)?;
         }
     }
+    keep_log(false)?;
     let set_up = || -> rusqlite::Result<()> {
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "FULL")?;

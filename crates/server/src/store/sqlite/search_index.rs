@@ -175,7 +175,8 @@ impl Follower {
     /// Changes that the index has not taken in. A position beyond the log is of a database that was
     /// since put back to a backup: the index is of no use then.
     fn lag(&self) -> rusqlite::Result<i64> {
-        let newest: i64 = self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
+        let newest: i64 =
+            self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
         let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
         if position > newest {
             self.index.execute_batch(
@@ -199,7 +200,8 @@ impl Follower {
                 self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
             transaction.execute("UPDATE state SET position = ?1", [newest])?;
         }
-        let mut users = self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
+        let mut users =
+            self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
         let mut rows = users.query([built, BITE_MAX])?;
         let mut last = built;
         while let Some(row) = rows.next()? {

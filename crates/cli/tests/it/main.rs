@@ -1,0 +1,13 @@
+//! The program `roster` from outside: real processes, real files, real clients in Rust and Python.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
+
+mod cli;
+mod crash;
+mod database;
+mod disk_full;
+mod process;
+mod python;
+mod server;
+mod start_errors;
+mod stop;

@@ -1,0 +1,177 @@
+//! A start that cannot be: the process ends at once, with one line that says what is wrong and how to mend it, a code
+//! of `sysexits.h`, and every file as it was.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    process::{Ended, ROSTER, command, run},
+    server::{Server, serve},
+};
+
+/// At once, for who waits at a terminal.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+const USAGE: i32 = 64;
+const DATA: i32 = 65;
+const UNAVAILABLE: i32 = 69;
+const CANNOT_CREATE: i32 = 73;
+const TRY_AGAIN: i32 = 75;
+const CONFIG: i32 = 78;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// `roster serve --dev` with a variable more.
+fn with_env(folder: &Path, name: &str, value: &str) -> Ended {
+    run(serve(folder).env(name, value))
+}
+
+#[test]
+fn what_is_wrong_in_the_configuration_is_named() {
+    let folder = folder();
+    let in_file = |text: &str| {
+        fs::write(folder.path().join("roster.toml"), text).unwrap();
+        let ended = run(&mut serve(folder.path()));
+        fs::remove_file(folder.path().join("roster.toml")).unwrap();
+        ended
+    };
+    let flags = |args: &[&str]| run(serve(folder.path()).args(args));
+
+    in_file("grpc_prot = 1").refused(CONFIG, &["\"grpc_prot\"", "in roster.toml", "did you mean grpc_port?"]);
+    in_file("workers = 0").refused(CONFIG, &["workers cannot be \"0\"", "in roster.toml", "1 to 1024"]);
+    in_file("workers = \"many\"").refused(CONFIG, &["workers", "many", "1 to 1024"]);
+    in_file("workers = ").refused(CONFIG, &["roster.toml, line 1", "TOML"]);
+    in_file("[server]\nworkers = 1").refused(CONFIG, &["\"server\"", "in roster.toml"]);
+    with_env(folder.path(), "ROSTER_GRPC_PROT", "1").refused(CONFIG, &["ROSTER_GRPC_PROT", "ROSTER_GRPC_PORT"]);
+    with_env(folder.path(), "ROSTER_CACHE_BYTES", "lots")
+        .refused(CONFIG, &["cache_bytes", "lots", "ROSTER_CACHE_BYTES"]);
+    with_env(folder.path(), "LOG_LEVEL", "LOUD").refused(CONFIG, &["log_level", "LOUD", "LOG_LEVEL", "debug"]);
+    with_env(folder.path(), "ROSTER_CONFIG", "/nowhere.toml").refused(CONFIG, &["/nowhere.toml", "No such file"]);
+    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@db/users");
+    assert!(!postgres.err.contains("secret"), "{postgres:?}");
+    postgres.refused(CONFIG, &["database_url", "DATABASE_URL", "sqlite:PATH"]);
+    flags(&["--grpc-addr", "0.0.0.0:0"]).refused(CONFIG, &["grpc_addr", "0.0.0.0:0", "loopback"]);
+    flags(&["--workers", "0"]).refused(CONFIG, &["workers", "--workers", "1 to 1024"]);
+    let unknown = flags(&["--prot", "1"]).with_code(USAGE);
+    assert!(unknown.err.starts_with("error: unexpected argument '--prot'"), "{unknown:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_setting() {
+    let folder = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
+    let (addr, port) = (taken.to_string(), taken.port().to_string());
+    let on = |args: &[&str]| run(command(ROSTER, folder.path()).args(["serve", "--dev"]).args(args));
+    on(&["--port", &port, "--http-addr", "off"]).refused(UNAVAILABLE, &[&addr, "in use", "grpc_addr"]);
+    on(&["--port", "0", "--http-addr", &addr]).refused(UNAVAILABLE, &[&addr, "in use", "http_addr"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn folders_that_cannot_be_written_are_named() {
+    let folder = folder();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let on = |path: &str| run(serve(folder.path()).args(["--database-url", &format!("sqlite:{path}")]));
+    let mend = "choose another database_url";
+    on("no/such/roster.db").refused(CANNOT_CREATE, &["no/such/roster.db", "No such file or directory", mend]);
+    on("file/roster.db").refused(CANNOT_CREATE, &["file/roster.db", "Not a directory", mend]);
+    // Not even root may write there.
+    on("/proc/roster.db").refused(CANNOT_CREATE, &["/proc/roster.db", mend]);
+    on(".").refused(CANNOT_CREATE, &[mend]);
+}
+
+#[test]
+fn a_second_server_names_the_first_and_a_kill_frees_the_file() {
+    let folder = folder();
+    let first = Server::on_file(folder.path());
+    let pid = first.pid().as_raw_nonzero().to_string();
+    let start = Instant::now();
+    run(&mut serve(folder.path())).refused(TRY_AGAIN, &["roster.db is in use by process", &pid, "stop"]);
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+    assert_eq!(first.roster(&["user", "list"]).with_code(0).out, "no users\n");
+    first.kill();
+    Server::on_file(folder.path()).stop();
+}
+
+/// A database as a server leaves it, with some users in it.
+fn database(folder: &Path) {
+    let server = Server::on_file(folder);
+    server.fill(200);
+    server.stop();
+}
+
+/// Starts a server on a file with these bytes; it must refuse, and leave them as they are.
+#[track_caller]
+fn refused_with(folder: &Path, bytes: &[u8], code: i32, fragments: &[&str]) {
+    let path = folder.join("roster.db");
+    fs::write(&path, bytes).unwrap();
+    run(&mut serve(folder)).refused(code, &[fragments, &["roster.db"]].concat());
+    assert!(fs::read(&path).unwrap() == bytes, "the file has changed");
+}
+
+#[test]
+fn damaged_files_are_refused_and_left_alone() {
+    let folder = folder();
+    database(folder.path());
+    let whole = fs::read(folder.path().join("roster.db")).unwrap();
+    fs::remove_file(folder.path().join("roster.db-wal")).unwrap();
+    fs::remove_file(folder.path().join("roster.db-shm")).unwrap();
+
+    let damaged = &["is damaged", "backup"];
+    for length in [50, whole.len() / 2, whole.len() - 4096] {
+        refused_with(folder.path(), &whole[..length], DATA, damaged);
+    }
+    for page in [1, 5, whole.len() / 4096 / 2] {
+        let mut garbage = whole.clone();
+        garbage[page * 4096..(page + 1) * 4096].fill(0xa5);
+        refused_with(folder.path(), &garbage, DATA, damaged);
+    }
+    let stranger = &["is not a Roster database", "another database_url"];
+    refused_with(
+        folder.path(),
+        b"Dear diary, this is no database at all, but text.\n".repeat(30).as_slice(),
+        DATA,
+        stranger,
+    );
+
+    // And the file itself is good.
+    fs::write(folder.path().join("roster.db"), &whole).unwrap();
+    Server::on_file(folder.path()).stop();
+}
+
+#[test]
+fn databases_of_other_programs_and_of_newer_rosters_are_left_alone() {
+    let folder = folder();
+    let foreign = folder.path().join("foreign.db");
+    let program = Connection::open(&foreign).unwrap();
+    program
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')")
+        .unwrap();
+    // As the program leaves it when it is killed: all is still in its log.
+    let log = fs::read(folder.path().join("foreign.db-wal")).unwrap();
+    fs::write(folder.path().join("roster.db-wal"), &log).unwrap();
+    let stranger = &["is not a Roster database", "another program", "another database_url"];
+    refused_with(folder.path(), &fs::read(&foreign).unwrap(), DATA, stranger);
+    assert!(fs::read(folder.path().join("roster.db-wal")).unwrap() == log, "its log has changed");
+    fs::remove_file(folder.path().join("roster.db-wal")).unwrap();
+    drop(program);
+    refused_with(folder.path(), &fs::read(&foreign).unwrap(), DATA, stranger);
+
+    fs::remove_file(folder.path().join("roster.db")).unwrap();
+    Server::on_file(folder.path()).stop();
+    let newer = Connection::open(folder.path().join("roster.db")).unwrap();
+    newer.execute_batch("PRAGMA user_version = 999; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(newer);
+    let bytes = fs::read(folder.path().join("roster.db")).unwrap();
+    refused_with(folder.path(), &bytes, DATA, &["schema 999", "newer Roster"]);
+}
