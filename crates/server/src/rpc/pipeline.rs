@@ -61,8 +61,12 @@ impl Pipeline {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<CallBody>> + Send + use<> {
         let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let answer = if !kind.starts_with(b"application/grpc") {
-            Answer::Ready(Box::new(self.not_grpc(&request)))
+        let answer = if !self.grpc_web.allows(request.headers().get(ORIGIN)) {
+            // Only browsers send an origin, and a page that has rebound its own name to this server
+            // asks for no preflight: whatever it sends is refused here.
+            Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
+        } else if !kind.starts_with(b"application/grpc") {
+            Answer::Ready(Box::new(not_grpc(&request)))
         } else if kind.starts_with(b"application/grpc-web") {
             Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
         } else {
@@ -77,20 +81,9 @@ impl Pipeline {
         }
     }
 
-    fn not_grpc(&self, request: &Request<Incoming>) -> Response<CallBody> {
-        let response = match grpc_web::is_preflight(request) {
-            true => self.grpc_web.preflight(request),
-            false => grpc_web::not_grpc(),
-        };
-        response.map(unwatched)
-    }
-
     /// gRPC-Web is translated to gRPC on the way in and back on the way out.
     async fn web(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<CallBody> {
         let origin = request.headers().get(ORIGIN).cloned();
-        if !self.grpc_web.allows(origin.as_ref()) {
-            return grpc_web::forbidden_origin().map(unwatched);
-        }
         let response = grpc_web::translate(request, move |request| self.call(&peer, request).finish()).await;
         GrpcWeb::expose(origin, response).map(unwatched)
     }
@@ -189,6 +182,11 @@ fn complete(response: &mut Response<Body>, code: Code) {
         // The headers of a status are ASCII by construction.
         let _ = status.add_header(response.headers_mut());
     }
+}
+
+fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {
+    let response = if grpc_web::is_preflight(request) { GrpcWeb::preflight(request) } else { grpc_web::not_grpc() };
+    response.map(unwatched)
 }
 
 fn unwatched(body: Body) -> CallBody {
