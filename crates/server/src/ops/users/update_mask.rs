@@ -42,6 +42,9 @@ impl UpdateMask {
         }
         for path in paths {
             if path == "*" {
+                if paths.len() > 1 {
+                    violations.add("update_mask", "* stands for every field, so it stands alone");
+                }
                 mask.fields.extend(FIELDS);
             } else if let Some(field) = FIELDS.iter().find(|field| *field == path) {
                 mask.fields.insert(field);
