@@ -47,10 +47,13 @@ impl Services {
     /// The descriptors that were built in cannot be read.
     pub fn new(ops: Arc<Ops>, max_message_bytes: usize) -> Result<Self, ReflectionError> {
         let health = HealthReporter::new();
-        let standard = Routes::new(HealthServer::new(HealthService::from_health_reporter(health.clone())))
-            .add_service(reflection().build_v1()?)
+        let checks = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+        let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+        // A client that compresses does so on every call, these too.
+        let standard = Routes::new(checks.accept_compressed(Gzip).accept_compressed(Zstd))
+            .add_service(v1.accept_compressed(Gzip).accept_compressed(Zstd))
             // Python's reflection client knows no other.
-            .add_service(reflection().build_v1alpha()?)
+            .add_service(v1alpha.accept_compressed(Gzip).accept_compressed(Zstd))
             .prepare();
         Ok(Self { ops, max_message_bytes, standard, health })
     }
