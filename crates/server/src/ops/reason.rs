@@ -82,6 +82,8 @@ reasons! {
     MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
     /// The method is part of the API but this server does not serve it yet.
     MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
+    /// The message is compressed in a way that this server cannot read; `grpc-accept-encoding` has those that it can.
+    EncodingUnsupported = "ENCODING_UNSUPPORTED", Unimplemented;
     /// The message is larger than `max_message_bytes`.
     MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted;
     /// The call's deadline passed. A write may have been done; read before you try again.

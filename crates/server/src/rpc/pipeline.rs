@@ -12,7 +12,7 @@ use http::{
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
@@ -29,6 +29,14 @@ use crate::{
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RequestId},
 };
+
+/// How the caller has compressed its messages
+/// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
+const ENCODING: &str = "grpc-encoding";
+/// Where a caller is told what it could have used.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// What every service reads.
+const ENCODINGS: &str = "identity,gzip,zstd";
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -154,6 +162,13 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
     let rule = access::rule(path).ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
+    }
+    if let Some(encoding) = request.headers().get(ENCODING)
+        && !ENCODINGS.split(',').any(|known| known == encoding)
+    {
+        let mut refusal = status::of_reason(Reason::EncodingUnsupported, format!("compress with one of {ENCODINGS}"));
+        refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
+        return Err(refusal);
     }
     caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
     deadline::parse(request.headers()).map_err(|came| {
