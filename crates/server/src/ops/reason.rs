@@ -66,6 +66,8 @@ reasons! {
     PathInvalid = "PATH_INVALID", InvalidArgument;
     /// No user has this id or email; `ResourceInfo` names which was asked for.
     UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// Health or reflection was asked about a name that this server does not serve.
+    NameUnknown = "NAME_UNKNOWN", NotFound;
     /// Another user has the id that was chosen.
     UserIdTaken = "USER_ID_TAKEN", AlreadyExists;
     /// Another user has the email, in any case and in look-alike letters.

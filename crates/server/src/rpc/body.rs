@@ -82,14 +82,15 @@ impl Body for CallBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        let mut frame = Pin::new(&mut this.inner).poll_frame(cx);
         let Some(watched) = &mut this.watched else { return frame };
         if watched.ended {
             return Poll::Ready(None);
         }
-        match &frame {
+        match &mut frame {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
+                if let Some(trailers) = frame.trailers_mut() {
+                    status::complete(trailers);
                     watched.end(code_in(trailers).unwrap_or(Code::Unknown));
                 }
             }

@@ -6,13 +6,13 @@
 use std::{pin::Pin, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
+    HeaderValue, Request, Response,
     header::{CONTENT_TYPE, ORIGIN},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, body::Body, metadata::MetadataValue};
+use tonic::{Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
@@ -142,13 +142,11 @@ impl Call {
             Ok(response) => before(deadline, response).await,
             Err(refusal) => refusal.into_http(),
         };
+        status::complete(response.headers_mut());
         // A response of headers alone is over already.
         let code = code_in(response.headers());
-        if let Some(code) = code {
-            complete(&mut response, code);
-            if let Some(mut record) = record.take() {
-                record.finish(code);
-            }
+        if let (Some(code), Some(record)) = (code, &mut record) {
+            record.finish(code);
         }
         request_id::echo(&request_id, response.headers_mut());
         let watched = if code.is_some() { None } else { Watched::new(deadline, drain, record) };
@@ -184,19 +182,6 @@ async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response
     Box::pin(timeout_at(deadline, response))
         .await
         .unwrap_or_else(|_| status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http())
-}
-
-/// Gives an error that tonic made a reason, as all of ours have.
-fn complete(response: &mut Response<Body>, code: Code) {
-    if code == Code::Ok || response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
-        return;
-    }
-    let headers: &HeaderMap = response.headers();
-    let message = Status::from_header_map(headers).map(|status| status.message().to_owned()).unwrap_or_default();
-    if let Some(status) = status::of_tonic(code, message) {
-        // The headers of a status are ASCII by construction.
-        let _ = status.add_header(response.headers_mut());
-    }
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

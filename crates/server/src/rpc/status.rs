@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -54,19 +55,32 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
 
 /// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
 /// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
-pub(super) fn of_tonic(made: Code, message: impl Into<String>) -> Option<Status> {
+///
+/// Tonic says `INTERNAL` of what it cannot read: a message cut short, or one that is none. That is
+/// the caller's mistake; our own come as an [`Error`].
+fn of_tonic(made: Code, message: impl Into<String>) -> Status {
     let reason = match made {
         Code::Unimplemented => Reason::MethodNotImplemented,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::DeadlineExceeded => Reason::DeadlineExceeded,
         Code::Cancelled => Reason::CallCancelled,
         Code::Unavailable => Reason::ShuttingDown,
-        Code::InvalidArgument => Reason::MalformedMessage,
-        Code::Internal => Reason::Internal,
-        // The standard services have answers of their own, such as NOT_FOUND for the health of an unknown service.
-        _ => return None,
+        Code::InvalidArgument | Code::Internal => Reason::MalformedMessage,
+        // Only health and reflection leave this to tonic.
+        Code::NotFound => Reason::NameUnknown,
+        _ => Reason::Internal,
     };
-    Some(of_reason(reason, message))
+    of_reason(reason, message)
+}
+
+/// Gives the error that headers or trailers carry a reason, if tonic made it.
+pub(super) fn complete(headers: &mut HeaderMap) {
+    let Some(status) = Status::from_header_map(headers) else { return };
+    if status.code() == Code::Ok || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return;
+    }
+    // The headers of a status are ASCII by construction.
+    let _ = of_tonic(status.code(), status.message()).add_header(headers);
 }
 
 fn details(reason: Reason, metadata: HashMap<String, String>) -> ErrorDetails {
