@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     auth::Refusal,
+    model::{Violation, Violations},
     ops::{self, Error, Reason},
 };
 
@@ -21,7 +22,7 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     details.set_request_info(request_id, "");
     match error {
         Error::Invalid(violations) => {
-            for violation in violations.iter() {
+            for violation in told(violations) {
                 details.add_bad_request_violation(&violation.field, &violation.description);
             }
         }
@@ -44,6 +45,14 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     log_internal(error, request_id);
     Status::with_error_details(code(reason), message(error), details)
 }
+
+/// Bytes of a request's violations in the details, which travel in headers, in base64. The gRPC libraries
+/// refuse responses with more than 8 KiB of them, and then the caller would hear nothing at all.
+const VIOLATIONS_MAX_BYTES: usize = 4 * 1024;
+/// Bytes that a violation takes beyond its texts.
+const VIOLATION_FRAME_BYTES: usize = 8;
+/// Bytes of them in the message, of which a header makes up to three each.
+const MESSAGE_MAX_BYTES: usize = 512;
 
 /// A disk does not empty itself in milliseconds.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -100,10 +109,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 /// For developers, in English; nothing in it is internal or secret.
 fn message(error: &Error) -> String {
     match error {
-        Error::Invalid(violations) => {
-            let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            all.join("; ")
-        }
+        Error::Invalid(violations) => summary(violations),
         Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
@@ -116,6 +122,37 @@ fn message(error: &Error) -> String {
         Error::Unavailable { .. } => "the database is unavailable; nothing was changed".into(),
         Error::Internal(_) => "an internal error; the server's log has it under the request id".into(),
     }
+}
+
+/// The violations that fit into the headers of a response, the first of them at least.
+fn told(violations: &Violations) -> impl Iterator<Item = &Violation> {
+    let mut bytes = 0;
+    violations
+        .iter()
+        .enumerate()
+        .take_while(move |(index, violation)| {
+            bytes += violation.field.len() + violation.description.len() + VIOLATION_FRAME_BYTES;
+            *index == 0 || bytes <= VIOLATIONS_MAX_BYTES
+        })
+        .map(|(_, violation)| violation)
+}
+
+/// The violations in one line: as many as fit, and how many there are beyond.
+fn summary(violations: &Violations) -> String {
+    let mut line = String::new();
+    let all = violations.iter().count();
+    for (index, violation) in violations.iter().enumerate() {
+        let text = violation.to_string();
+        if index > 0 && line.len() + text.len() > MESSAGE_MAX_BYTES {
+            line.push_str(&format!("; and {} more", all - index));
+            break;
+        }
+        if index > 0 {
+            line.push_str("; ");
+        }
+        line.push_str(&text);
+    }
+    line
 }
 
 fn log_internal(error: &Error, request_id: &str) {
