@@ -98,16 +98,13 @@ fn malformed(error: &prost::DecodeError) -> Status {
     )
 }
 
-/// prost names the place as `Message.field: cause`, with one more in front for each message around it.
+/// prost names the place as `Message.field: cause`, the innermost first, with one more for each message around it.
 fn place_of(text: &str) -> (String, &str) {
     let (mut path, mut rest) = (String::new(), text);
     while let Some((place, cause)) = rest.split_once(": ")
         && let Some((_, field)) = place.split_once('.')
     {
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(field);
+        path = if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") };
         rest = cause;
     }
     (path, rest)

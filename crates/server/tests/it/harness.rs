@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, header::CONTENT_TYPE};
-use http_body_util::{BodyExt as _, Full};
+use h2::client::SendRequest;
+use http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE};
 use prost::Message;
 use roster_api::{
     Client,
@@ -17,12 +17,10 @@ use roster_server::{
     net::DrainReport,
 };
 use tempfile::TempDir;
-use tonic::{Code, Status, Streaming, body::Body, metadata::MetadataMap, transport::Channel};
+use tokio::net::TcpStream;
+use tonic::{Code, Status, Streaming, metadata::MetadataMap, transport::Channel};
 use tonic_types::StatusExt as _;
-use tower::{Service as _, ServiceExt as _};
 
-/// Long enough for any machine; a test that needs it has failed.
-pub const FAR: Duration = Duration::from_secs(60);
 
 /// A server that keeps its users in a file of its own.
 pub struct Server {
@@ -73,9 +71,17 @@ impl Server {
         Client::connect(&self.addr().to_string()).await.unwrap().users()
     }
 
-    /// A connection for stubs of other services, and for requests that no stub sends.
+    /// A connection for stubs of other services.
     pub async fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.addr())).unwrap().connect().await.unwrap()
+    }
+
+    /// A bare connection.
+    pub async fn wire(&self) -> Wire {
+        let stream = TcpStream::connect(self.addr()).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Wire(client)
     }
 
     /// Begins the drain.
@@ -164,6 +170,13 @@ pub struct Problem {
 impl Problem {
     /// Takes an error apart. Every error has an `ErrorInfo` of ours and names its call.
     pub fn of(status: &Status) -> Self {
+        let problem = Self::in_trailers(status);
+        assert!(!problem.request_id.is_empty(), "no x-request-id: {status:?}");
+        problem
+    }
+
+    /// The same of a stream that had begun: the call was named in the headers.
+    pub fn in_trailers(status: &Status) -> Self {
         let details = status.check_error_details().unwrap();
         let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
         assert_eq!(info.domain, "roster", "{status:?}");
@@ -179,7 +192,7 @@ impl Problem {
             resource: details.resource_info().map(|r| (r.resource_type.clone(), r.resource_name.clone())),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
             told_id: details.request_info().map(|info| info.request_id.clone()),
-            request_id: request_id.unwrap_or_else(|| panic!("no x-request-id: {status:?}")),
+            request_id: request_id.unwrap_or_default(),
         }
     }
 
@@ -202,13 +215,14 @@ pub fn problem<T: std::fmt::Debug>(result: Result<T, Status>) -> Problem {
 /// What came back on the wire.
 #[derive(Debug)]
 pub struct Answer {
+    pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub trailers: HeaderMap,
 }
 
 impl Answer {
-    /// The status, wherever it came.
+    /// The status of gRPC, wherever it came.
     pub fn status(&self) -> Status {
         Status::from_header_map(&self.trailers)
             .or_else(|| Status::from_header_map(&self.headers))
@@ -224,9 +238,9 @@ impl Answer {
 }
 
 /// A gRPC request around these bytes of a message.
-pub fn grpc(path: &str, message: &[u8]) -> Request<Body> {
+pub fn grpc(path: &str, message: &[u8]) -> Request<Bytes> {
     let request = Request::post(format!("http://roster{path}")).header(CONTENT_TYPE, "application/grpc");
-    request.header("te", "trailers").body(Body::new(Full::new(framed(0, message)))).unwrap()
+    request.header("te", "trailers").body(framed(0, message)).unwrap()
 }
 
 /// A length-prefixed message: flags, length, bytes.
@@ -238,16 +252,34 @@ pub fn framed(flags: u8, message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// Sends a request as it is, and reads the answer to its end.
-pub async fn send(channel: &Channel, request: Request<Body>) -> Answer {
-    let response: Response<Body> = channel.clone().ready().await.unwrap().call(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    let collected = body.collect().await.unwrap();
-    let trailers = collected.trailers().cloned().unwrap_or_default();
-    Answer { headers: head.headers, body: collected.to_bytes(), trailers }
-}
+/// A bare HTTP/2 connection, for what no stub sends.
+pub struct Wire(SendRequest<Bytes>);
 
-/// Calls a method with the bytes of a message.
-pub async fn call(channel: &Channel, path: &str, message: &[u8]) -> Answer {
-    send(channel, grpc(path, message)).await
+impl Wire {
+    /// What begins a call, when it may; an error once the connection takes no more.
+    pub async fn client(&self) -> Result<SendRequest<Bytes>, h2::Error> {
+        self.0.clone().ready().await
+    }
+
+    /// Sends a request as it is, and reads the answer to its end.
+    pub async fn send(&self, request: Request<Bytes>) -> Answer {
+        let (head, body) = request.into_parts();
+        let mut client = self.client().await.unwrap();
+        let (response, mut upload) = client.send_request(Request::from_parts(head, ()), false).unwrap();
+        upload.send_data(body, true).unwrap();
+        let (head, mut download) = response.await.unwrap().into_parts();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = download.data().await {
+            let chunk = chunk.unwrap();
+            download.flow_control().release_capacity(chunk.len()).unwrap();
+            body.put_slice(&chunk);
+        }
+        let trailers = download.trailers().await.unwrap().unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, body: body.freeze(), trailers }
+    }
+
+    /// Calls a method with the bytes of a message.
+    pub async fn call(&self, path: &str, message: &[u8]) -> Answer {
+        self.send(grpc(path, message)).await
+    }
 }

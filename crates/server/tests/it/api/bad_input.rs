@@ -18,7 +18,7 @@ use roster_server::store::{
 use tonic::Code;
 
 use super::USERS;
-use crate::harness::{Problem, Server, call, create_all, database_in, everything, list, with_email};
+use crate::harness::{Problem, Server, create_all, database_in, everything, list, with_email};
 
 /// Text that hides, breaks lines, or turns the direction of what follows.
 const HIDDEN: &[&str] = &[
@@ -256,7 +256,7 @@ fn bad_filters() -> Vec<(String, usize)> {
         ("name = a AND", 13),
         ("(name = a", 1),
         ("name = a)", 9),
-        ("role > ADMIN", 6),
+        ("role > ADMIN", 1),
         ("name = a OR OR age = 1", 13),
     ];
     let deep = [("(".repeat(2_000), 33), ("NOT ".repeat(1_000), 0), ("(".repeat(10_000), 1), ("-".repeat(4_000), 0)];
@@ -378,9 +378,9 @@ async fn a_hostile_value_in_any_field_is_refused_by_name_and_changes_nothing() {
     search_cases(&mut cases, &tokens);
     assert_eq!(fields_in(&cases), fields_of_protos(), "each field has its hostile values");
 
-    let channel = server.channel().await;
+    let wire = server.wire().await;
     for case in &cases {
-        let answer = call(&channel, &format!("{USERS}/{}", case.method), &case.message).await;
+        let answer = wire.call(&format!("{USERS}/{}", case.method), &case.message).await;
         let size = case.message.len().min(200);
         let what = format!("{} {:?}", case.method, String::from_utf8_lossy(&case.message[..size]));
         let problem = Problem::of(&answer.status());
@@ -470,7 +470,7 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
     let paths = (0..256).map(|n| format!("no such field ééé {n}")).collect();
     let request =
         UpdateUserRequest { user_id: "ada".into(), update_mask: Some(FieldMask { paths }), ..Default::default() };
-    let answer = call(&server.channel().await, &format!("{USERS}/UpdateUser"), &request.encode_to_vec()).await;
+    let answer = server.wire().await.call(&format!("{USERS}/UpdateUser"), &request.encode_to_vec()).await;
     let problem = Problem::of(&answer.status());
     assert!((10..256).contains(&problem.violations.len()), "{}", problem.violations.len());
     assert!(problem.message.contains(" more"), "{}", problem.message);
@@ -481,12 +481,12 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
 #[tokio::test]
 async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
     let server = Server::dev();
-    let channel = server.channel().await;
+    let wire = server.wire().await;
     let descriptors = descriptors();
     let mut refused = 0;
     for (method, message) in METHODS {
         for (path, bytes) in malformed(&descriptors, find(&descriptors, message)) {
-            let answer = call(&channel, &format!("{USERS}/{method}"), &bytes).await;
+            let answer = wire.call(&format!("{USERS}/{method}"), &bytes).await;
             let problem = Problem::of(&answer.status());
             assert_eq!(problem.kind(), (Code::InvalidArgument, "MALFORMED_MESSAGE"), "{method} {path} {bytes:?}");
             assert_eq!(problem.fields(), [path.as_str()], "{method} {bytes:?}");
@@ -495,7 +495,7 @@ async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
         // A tag without a value, a length beyond the end, tag zero, a stray end of a group, and groups without end.
         let unended_groups = [0x0b].repeat(10_000);
         for bytes in [&[0x0a][..], &[0x0a, 0xff, 0xff, 0xff, 0x7f], &[0x00, 0x01], &[0x0c], &unended_groups] {
-            let answer = call(&channel, &format!("{USERS}/{method}"), bytes).await;
+            let answer = wire.call(&format!("{USERS}/{method}"), bytes).await;
             let problem = Problem::of(&answer.status());
             assert_eq!(problem.kind(), (Code::InvalidArgument, "MALFORMED_MESSAGE"), "{method} {bytes:?}");
         }
@@ -505,7 +505,7 @@ async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
 
     // What a newer client knows and we do not is no mistake.
     let newer = [ListUsersRequest::default().encode_to_vec(), vec![0xba, 0x3e, 3, b'n', b'e', b'w']].concat();
-    assert_eq!(call(&channel, &format!("{USERS}/ListUsers"), &newer).await.status().code(), Code::Ok);
+    assert_eq!(wire.call(&format!("{USERS}/ListUsers"), &newer).await.status().code(), Code::Ok);
 }
 
 /// Each field with a wire type that it does not have, and each text with bytes that are no UTF-8.
