@@ -87,15 +87,25 @@ fn malformed(error: &prost::DecodeError) -> Status {
         "roster",
         std::collections::HashMap::<String, String>::new(),
     );
-    // prost names the place as `Message.field: cause`.
-    if let Some((place, cause)) = cause.split_once(": ")
-        && let Some((_, field)) = place.split_once('.')
-    {
-        details.add_bad_request_violation(field, cause);
+    let (path, reason) = place_of(cause);
+    if !path.is_empty() {
+        details.add_bad_request_violation(path, reason);
     }
     Status::with_error_details(
         tonic::Code::InvalidArgument,
         format!("the request is not a valid message: {cause}"),
         details,
     )
+}
+
+/// prost names the place as `Message.field: cause`, the innermost first, with one more for each message around it.
+fn place_of(text: &str) -> (String, &str) {
+    let (mut path, mut rest) = (String::new(), text);
+    while let Some((place, cause)) = rest.split_once(": ")
+        && let Some((_, field)) = place.split_once('.')
+    {
+        path = if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") };
+        rest = cause;
+    }
+    (path, rest)
 }

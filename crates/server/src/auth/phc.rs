@@ -32,8 +32,8 @@ const PBKDF2_ROUNDS: RangeInclusive<u32> = 1_000..=10_000_000;
 /// Characters of bcrypt's salt and digest together.
 const BCRYPT_TAIL_CHARS: usize = 53;
 
-/// Bytes of a hash that is looked at: far above what its fields can fill.
-const HASH_MAX_BYTES: usize = 512;
+/// Bytes of a hash that is looked at, as the proto says: far above what its fields can fill.
+const HASH_MAX_BYTES: usize = 1024;
 
 /// An Argon2 hash, taken apart and within bounds.
 pub(super) struct Argon2Hash {

@@ -2,6 +2,8 @@
 //!
 //! `docs/errors.md` is made from this table and a test keeps it so.
 
+use std::fmt::Write as _;
+
 /// A gRPC status code, as far as we use them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are gRPC's own")]
@@ -18,6 +20,27 @@ pub enum Code {
     Unavailable,
     Unauthenticated,
     Cancelled,
+}
+
+impl Code {
+    /// The name that gRPC's documents use, such as `INVALID_ARGUMENT`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::Aborted => "ABORTED",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
 }
 
 macro_rules! reasons {
@@ -66,6 +89,8 @@ reasons! {
     PathInvalid = "PATH_INVALID", InvalidArgument;
     /// No user has this id or email; `ResourceInfo` names which was asked for.
     UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// Health or reflection was asked about a name that this server does not serve.
+    NameUnknown = "NAME_UNKNOWN", NotFound;
     /// Another user has the id that was chosen.
     UserIdTaken = "USER_ID_TAKEN", AlreadyExists;
     /// Another user has the email, in any case and in look-alike letters.
@@ -80,11 +105,9 @@ reasons! {
     PermissionDenied = "PERMISSION_DENIED", PermissionDenied;
     /// No such service or method.
     MethodUnknown = "METHOD_UNKNOWN", Unimplemented;
-    /// The health of a service was asked for that is not here.
-    ServiceUnknown = "SERVICE_UNKNOWN", NotFound;
     /// The method is part of the API but this server does not serve it yet.
     MethodNotImplemented = "METHOD_NOT_IMPLEMENTED", Unimplemented;
-    /// The message is compressed in a way that is not supported; use gzip, zstd or none.
+    /// The message is compressed in a way that this server cannot read; `grpc-accept-encoding` has those that it can.
     EncodingUnsupported = "ENCODING_UNSUPPORTED", Unimplemented;
     /// The message is larger than `max_message_bytes`.
     MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted;
@@ -108,4 +131,33 @@ reasons! {
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
     /// A mistake of ours. The log has it under the request id.
     Internal = "INTERNAL", Internal;
+}
+
+const HEAD: &str = "\
+<!-- Written from crates/server/src/ops/reason.rs by `UPDATE_DOCS=1 cargo test -p roster-server --test it errors`. -->
+
+# Errors
+
+Every error is a gRPC status with details (`google.rpc`, [AIP-193](https://google.aip.dev/193)):
+
+- `ErrorInfo`, always: `domain` is `roster`, and `reason` is one of those below. Decide by it: reasons are stable, and
+  messages are for people and may change.
+- `BadRequest`, with a request that is wrong: every field that is, with what came and what is allowed. Of very many
+  violations, those that fit into 4 KiB.
+- `ResourceInfo`, where the error is about one user: `user.v1.User` and the id or email that was asked for.
+- `RetryInfo`, where trying again helps: how long to wait first.
+- `RequestInfo`, with what went wrong inside a method: the request id. Every response carries it as `x-request-id` too,
+  and the server's log has it in the line of the call.
+
+";
+
+/// The page `docs/errors.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = format!("{HEAD}| reason | status | meaning |\n| --- | --- | --- |\n");
+    for reason in Reason::ALL {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| `{}` | `{}` | {} |", reason.name(), reason.code().name(), reason.doc().trim());
+    }
+    page
 }

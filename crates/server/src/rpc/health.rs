@@ -45,7 +45,7 @@ fn serving(serving: bool) -> HealthCheckResponse {
 impl Health for HealthService {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !is_known(&request.get_ref().service) {
-            return Err(status::of_reason(Reason::ServiceUnknown, "there is no such service here"));
+            return Err(status::of_reason(Reason::NameUnknown, "there is no such service here"));
         }
         Ok(Response::new(serving(*self.0.borrow())))
     }

@@ -12,7 +12,7 @@ use http::{
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body};
+use tonic::{Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
@@ -29,6 +29,14 @@ use crate::{
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RequestId},
 };
+
+/// How the caller has compressed its messages
+/// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
+const ENCODING: &str = "grpc-encoding";
+/// Where a caller is told what it could have used.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// What every service reads.
+const ENCODINGS: &str = "identity,gzip,zstd";
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -62,13 +70,17 @@ impl Pipeline {
     ) -> impl Future<Output = Response<CallBody>> + Send + use<> {
         let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let is_post = request.method() == Method::POST;
-        let answer = if is_post && kind.starts_with(b"application/grpc-web") {
+        let answer = if !self.grpc_web.allows(request.headers().get(ORIGIN)) {
+            // Only browsers send an origin, and a page that has rebound its own name to this server
+            // asks for no preflight: whatever it sends is refused here.
+            Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
+        } else if is_post && kind.starts_with(b"application/grpc-web") {
             Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
         // Plain gRPC needs HTTP/2 for its trailers; over HTTP/1.1 only a page in a browser would send it.
         } else if is_post && kind.starts_with(b"application/grpc") && request.version() == Version::HTTP_2 {
             Answer::Call(self.call(peer, request))
         } else {
-            Answer::Ready(Box::new(self.not_grpc(&request)))
+            Answer::Ready(Box::new(not_grpc(&request)))
         };
         async {
             match answer {
@@ -79,20 +91,9 @@ impl Pipeline {
         }
     }
 
-    fn not_grpc(&self, request: &Request<Incoming>) -> Response<CallBody> {
-        let response = match grpc_web::is_preflight(request) {
-            true => self.grpc_web.preflight(request),
-            false => grpc_web::not_grpc(),
-        };
-        response.map(unwatched)
-    }
-
     /// gRPC-Web is translated to gRPC on the way in and back on the way out.
     async fn web(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<CallBody> {
         let origin = request.headers().get(ORIGIN).cloned();
-        if !self.grpc_web.allows(origin.as_ref()) {
-            return grpc_web::forbidden_origin().map(unwatched);
-        }
         let response = grpc_web::translate(request, move |request| self.call(&peer, request).finish()).await;
         GrpcWeb::expose(origin, response).map(unwatched)
     }
@@ -144,15 +145,15 @@ impl Call {
             Err(refusal) => refusal.into_http(),
         };
         // A response of headers alone is over already.
-        let code = code_in(response.headers());
-        if let Some(code) = code {
+        let is_over = code_in(response.headers()).is_some();
+        if is_over {
             status::complete(response.headers_mut());
-            if let Some(mut record) = record.take() {
+            if let (Some(record), Some(code)) = (&mut record, code_in(response.headers())) {
                 record.finish(code);
             }
         }
         request_id::echo(&request_id, response.headers_mut());
-        let watched = if code.is_some() { None } else { Watched::new(deadline, drain, record) };
+        let watched = if is_over { None } else { Watched::new(deadline, drain, record) };
         response.map(|body| CallBody::new(body, watched))
     }
 }
@@ -163,6 +164,13 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
     let rule = access::rule(path).ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
+    }
+    if let Some(encoding) = request.headers().get(ENCODING)
+        && !ENCODINGS.split(',').any(|known| known == encoding)
+    {
+        let mut refusal = status::of_reason(Reason::EncodingUnsupported, format!("compress with one of {ENCODINGS}"));
+        refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
+        return Err(refusal);
     }
     caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
     deadline::parse(request.headers()).map_err(|came| {
@@ -178,6 +186,11 @@ async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response
     Box::pin(timeout_at(deadline, response))
         .await
         .unwrap_or_else(|_| status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http())
+}
+
+fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {
+    let response = if grpc_web::is_preflight(request) { GrpcWeb::preflight(request) } else { grpc_web::not_grpc() };
+    response.map(unwatched)
 }
 
 fn unwatched(body: Body) -> CallBody {

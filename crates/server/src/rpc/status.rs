@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     auth::Refusal,
-    model::Violations,
+    model::{Violation, Violations},
     ops::{self, Error, Reason},
 };
 
@@ -21,7 +21,11 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     let mut details = details(reason, metadata(error));
     details.set_request_info(request_id, "");
     match error {
-        Error::Invalid(violations) => add_violations(&mut details, violations),
+        Error::Invalid(violations) => {
+            for violation in told(violations) {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        }
         Error::UserNotFound { value, .. } => {
             details.set_resource_info("user.v1.User", value, "", "");
         }
@@ -42,21 +46,13 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     Status::with_error_details(code(reason), message(error), details)
 }
 
-/// Bytes of violations that are told. Clients refuse headers of more than 8 KiB, and base64 adds a third.
+/// Bytes of a request's violations in the details, which travel in headers, in base64. The gRPC libraries
+/// refuse responses with more than 8 KiB of them, and then the caller would hear nothing at all.
 const VIOLATIONS_MAX_BYTES: usize = 4 * 1024;
-
-fn add_violations(details: &mut ErrorDetails, violations: &Violations) {
-    let mut bytes = 0;
-    for (index, violation) in violations.iter().enumerate() {
-        bytes += violation.field.len() + violation.description.len();
-        if bytes > VIOLATIONS_MAX_BYTES && index > 0 {
-            let left = violations.iter().count() - index;
-            details.add_bad_request_violation("", format!("and {left} more"));
-            return;
-        }
-        details.add_bad_request_violation(&violation.field, &violation.description);
-    }
-}
+/// Bytes that a violation takes beyond its texts.
+const VIOLATION_FRAME_BYTES: usize = 8;
+/// Bytes of them in the message, of which a header makes up to three each.
+const MESSAGE_MAX_BYTES: usize = 512;
 
 /// A disk does not empty itself in milliseconds.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -66,27 +62,34 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, details(reason, HashMap::new()))
 }
 
-/// Gives a status in headers or trailers that tonic made, such as for a message that is too large, a
-/// reason as all of ours have, and the code that gRPC's own libraries use where tonic's is another.
-pub(super) fn complete(headers: &mut HeaderMap) {
-    let made = match Status::from_header_map(headers) {
-        Some(status) if status.code() != Code::Ok && status.details().is_empty() => status,
-        _ => return,
-    };
-    let reason = match made.code() {
-        Code::Unimplemented if made.message().contains("grpc-encoding") => Reason::EncodingUnsupported,
+/// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
+/// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
+///
+/// Tonic says `INTERNAL` of what it cannot read: a message cut short, or one that is none. That is
+/// the caller's mistake; our own come as an [`Error`].
+fn of_tonic(made: Code, message: impl Into<String>) -> Status {
+    let reason = match made {
         Code::Unimplemented => Reason::MethodNotImplemented,
         Code::OutOfRange | Code::ResourceExhausted => Reason::MessageTooLarge,
         Code::DeadlineExceeded => Reason::DeadlineExceeded,
         Code::Cancelled => Reason::CallCancelled,
         Code::Unavailable => Reason::ShuttingDown,
-        // tonic calls a missing, cut or wrongly compressed message a mistake of its own.
         Code::InvalidArgument | Code::Internal => Reason::MalformedMessage,
-        // The standard services have answers of their own, such as reflection's NOT_FOUND.
-        _ => return,
+        // Only health and reflection leave this to tonic.
+        Code::NotFound => Reason::NameUnknown,
+        _ => Reason::Internal,
     };
+    of_reason(reason, message)
+}
+
+/// Gives the error that headers or trailers carry a reason, if tonic made it.
+pub(super) fn complete(headers: &mut HeaderMap) {
+    let Some(status) = Status::from_header_map(headers) else { return };
+    if status.code() == Code::Ok || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return;
+    }
     // The headers of a status are ASCII by construction.
-    let _ = of_reason(reason, made.message()).add_header(headers);
+    let _ = of_tonic(status.code(), status.message()).add_header(headers);
 }
 
 fn details(reason: Reason, metadata: HashMap<String, String>) -> ErrorDetails {
@@ -106,7 +109,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 /// For developers, in English; nothing in it is internal or secret.
 fn message(error: &Error) -> String {
     match error {
-        Error::Invalid(violations) => invalid_message(violations),
+        Error::Invalid(violations) => summary(violations),
         Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
@@ -121,17 +124,35 @@ fn message(error: &Error) -> String {
     }
 }
 
-/// One violation in full; of more, their fields, and the rest is in the details.
-fn invalid_message(violations: &Violations) -> String {
-    const FIELDS_SHOWN: usize = 8;
-    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    match violations.iter().next() {
-        Some(only) if fields.len() == 1 => only.to_string(),
-        _ => {
-            let more = if fields.len() > FIELDS_SHOWN { ", …" } else { "" };
-            format!("{} fields are wrong: {}{more}", fields.len(), fields[..fields.len().min(FIELDS_SHOWN)].join(", "))
+/// The violations that fit into the headers of a response, the first of them at least.
+fn told(violations: &Violations) -> impl Iterator<Item = &Violation> {
+    let mut bytes = 0;
+    violations
+        .iter()
+        .enumerate()
+        .take_while(move |(index, violation)| {
+            bytes += violation.field.len() + violation.description.len() + VIOLATION_FRAME_BYTES;
+            *index == 0 || bytes <= VIOLATIONS_MAX_BYTES
+        })
+        .map(|(_, violation)| violation)
+}
+
+/// The violations in one line: as many as fit, and how many there are beyond.
+fn summary(violations: &Violations) -> String {
+    let mut line = String::new();
+    let all = violations.iter().count();
+    for (index, violation) in violations.iter().enumerate() {
+        let text = violation.to_string();
+        if index > 0 && line.len() + text.len() > MESSAGE_MAX_BYTES {
+            line.push_str(&format!("; and {} more", all - index));
+            break;
         }
+        if index > 0 {
+            line.push_str("; ");
+        }
+        line.push_str(&text);
     }
+    line
 }
 
 fn log_internal(error: &Error, request_id: &str) {

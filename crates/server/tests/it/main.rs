@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
 
+mod api;
+mod harness;
 mod store;

@@ -17,6 +17,8 @@ pub struct ListUsersInput {
     pub filter: String,
     /// AIP-132.
     pub order_by: String,
+    /// What is wrong with the request already, before it came here.
+    pub violations: Violations,
 }
 
 /// A page of users.
@@ -43,7 +45,7 @@ impl Ops {
             order_by: &input.order_by,
             search: "",
         };
-        let page = self.check_page(ctx, page, Violations::new()).await?;
+        let page = self.check_page(ctx, page, input.violations.clone()).await?;
         let (users, next_page_token) = self.read_page(page).await?;
         Ok(UserPage { users, next_page_token })
     }

@@ -43,9 +43,10 @@ impl Ops {
         mut violations: Violations,
     ) -> Result<PageRequest, Error> {
         let size = check_size(input.page_size, &mut violations);
-        let filter = violations.check("filter", Filter::parse(input.filter)).flatten();
+        let filter = violations.check("filter", Filter::parse(input.filter));
         let order = violations.check("order_by", Order::parse(input.order_by));
-        let Some(order) = order.filter(|_| violations.is_empty()) else { return Err(violations.into()) };
+        // A token is bound to both, so it can only be judged with them.
+        let (Some(filter), Some(order)) = (filter, order) else { return Err(violations.into()) };
         let query = UserQuery {
             filter,
             search: (!input.search.is_empty()).then(|| input.search.to_owned()),
@@ -56,26 +57,25 @@ impl Ops {
         };
         let mut page = PageRequest { method: input.method, caller: ctx.caller.actor().to_string(), size, query };
         if !input.page_token.is_empty() {
-            page.query.after = Some(self.cursor_in(input.page_token, &page).await?);
+            page.query.after = self.cursor_in(input.page_token, &page).await?;
+            if page.query.after.is_none() {
+                violations.add(
+                    "page_token",
+                    "is not one that this list gave for the same filter, order, query and caller, \
+                     nor (in the default order) the id of the last user seen",
+                );
+            }
         }
+        violations.into_result()?;
         Ok(page)
     }
 
-    async fn cursor_in(&self, token: &str, page: &PageRequest) -> Result<Cursor, Error> {
-        let cursor = match token.starts_with('~') {
-            true => self.page_tokens.open(&page.scope(), token),
-            false if page.method == LIST_USERS => self.bare_id(token, &page.query.order).await?,
-            false => None,
-        };
-        cursor.ok_or_else(|| {
-            let mut violations = Violations::new();
-            violations.add(
-                "page_token",
-                "is not one that this list gave for the same filter, order, query and caller, \
-                 nor (in the default order) the id of the last user seen",
-            );
-            violations.into()
-        })
+    async fn cursor_in(&self, token: &str, page: &PageRequest) -> Result<Option<Cursor>, StoreError> {
+        match token.starts_with('~') {
+            true => Ok(self.page_tokens.open(&page.scope(), token)),
+            false if page.method == LIST_USERS => self.bare_id(token, &page.query.order).await,
+            false => Ok(None),
+        }
     }
 
     /// The place after the user that a client of seed 003 saw last. A UUID is a place even if its

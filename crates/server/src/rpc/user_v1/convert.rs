@@ -129,7 +129,7 @@ impl From<api::SearchUsersRequest> for SearchUsersInput {
 }
 
 /// Seed 001 pages with `pagination`, seed 003 with fields of the request; both at once must agree.
-pub(super) fn list_input(request: api::ListUsersRequest) -> Result<ListUsersInput, Violations> {
+pub(super) fn list_input(request: api::ListUsersRequest) -> ListUsersInput {
     let pagination = request.pagination.unwrap_or_default();
     let mut violations = Violations::new();
     if request.page_size != 0 && pagination.page_size != 0 && request.page_size != pagination.page_size {
@@ -139,11 +139,11 @@ pub(super) fn list_input(request: api::ListUsersRequest) -> Result<ListUsersInpu
     if tokens_given && request.page_token != pagination.page_token {
         violations.add("pagination.page_token", "differs from page_token; give one of them");
     }
-    violations.into_result()?;
-    Ok(ListUsersInput {
+    ListUsersInput {
         page_size: if request.page_size == 0 { pagination.page_size } else { request.page_size },
         page_token: if request.page_token.is_empty() { pagination.page_token } else { request.page_token },
         filter: request.filter,
         order_by: request.order_by,
-    })
+        violations,
+    }
 }

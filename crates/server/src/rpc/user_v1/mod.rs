@@ -81,7 +81,7 @@ impl UserService for UserV1 {
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
-        let input = convert::list_input(request.into_inner()).map_err(Error::from).map_err(self.status())?;
+        let input = convert::list_input(request.into_inner());
         let page = self.ops.list_users(&self.ctx, &input).await.map_err(self.status())?;
         Ok(Response::new(Box::pin(UserStream::new(page))))
     }

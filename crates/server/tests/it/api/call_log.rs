@@ -1,0 +1,165 @@
+//! One line a call, and never a secret, at the finest level of every crate.
+
+use std::{
+    io,
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use http::HeaderValue;
+use prost::Message as _;
+use roster_api::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest};
+use serde_json::Value;
+use tonic::Code;
+use tracing_subscriber::{filter::dynamic_filter_fn, fmt, prelude::*};
+
+use super::USERS;
+use crate::harness::{Answer, Problem, Server, grpc, with_email};
+
+/// What must not come out anywhere, in the parts that a cut might leave.
+const PASSWORD: &str = "zq-correct-horse-zq";
+const HASH: &str = "zqYzJWtZWRzYWx0zq";
+const TOKEN: &str = "zq-bearer-token-zq";
+const SECRETS: [&str; 4] = [PASSWORD, HASH, TOKEN, "zq"];
+
+/// Everything that the process logs while it is switched on. Threads of servers log where the
+/// whole process does, so it is one for all tests.
+struct Capture {
+    on: AtomicBool,
+    bytes: Mutex<Vec<u8>>,
+}
+
+static CAPTURE: Capture = Capture { on: AtomicBool::new(false), bytes: Mutex::new(Vec::new()) };
+static SUBSCRIBED: LazyLock<()> = LazyLock::new(|| {
+    let filter = dynamic_filter_fn(|_, _| CAPTURE.on.load(Relaxed));
+    let layer = fmt::layer().json().with_writer(|| &CAPTURE).with_filter(filter);
+    tracing_subscriber::registry().with(layer).init();
+});
+
+impl Capture {
+    fn switch(&self, on: bool) {
+        LazyLock::force(&SUBSCRIBED);
+        self.on.store(on, Relaxed);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+    }
+
+    /// The lines of calls whose request id starts so.
+    fn calls(&self, prefix: &str) -> Vec<Value> {
+        let lines = self.text();
+        let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let calls = events.filter(|event| event["target"] == "roster::call").map(|mut event| event["fields"].take());
+        calls.filter(|call| call["request_id"].as_str().unwrap().starts_with(prefix)).collect()
+    }
+}
+
+impl io::Write for &Capture {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Requests with a secret in every place that could have one, and the status that each gets.
+fn requests() -> Vec<(&'static str, Vec<u8>, Code)> {
+    let create = |request: CreateUserRequest| ("CreateUser", request.encode_to_vec());
+    let password = |password: String, email: &str| create(CreateUserRequest { password, ..with_email(email) });
+    let hash = |hash: String, email: &str| create(CreateUserRequest { password_hash: hash, ..with_email(email) });
+    let phc = format!("$argon2id$v=19$m=19456,t=2,p=1${HASH}$RdescudvJCsgt3ub+b4dWRWJTmaaJObG");
+    let both = CreateUserRequest { password: PASSWORD.into(), password_hash: phc.clone(), ..with_email("a@b.c") };
+    let malformed = [&[0x1a, 0xff, 0x7f][..], PASSWORD.as_bytes()].concat();
+    let not_utf8 = [&[0x1a, 21, 0xff, 0xfe][..], PASSWORD.as_bytes()].concat();
+    let get = GetUserRequest { user_id: "absent".into() }.encode_to_vec();
+    let rows = [
+        (password(PASSWORD.into(), "ada@example.com"), Code::Ok),
+        (password(PASSWORD.into(), "ADA@example.com"), Code::AlreadyExists),
+        (password(PASSWORD.into(), "no address"), Code::InvalidArgument),
+        (password(format!("{PASSWORD}\0"), "x@example.com"), Code::InvalidArgument),
+        (password(PASSWORD.repeat(60), "x@example.com"), Code::InvalidArgument),
+        (hash(phc, "bea@example.com"), Code::Ok),
+        (hash(format!("$argon2id${HASH}"), "x@example.com"), Code::InvalidArgument),
+        (hash(format!("$zq${HASH}"), "x@example.com"), Code::InvalidArgument),
+        (create(both), Code::InvalidArgument),
+        (("CreateUser", malformed), Code::InvalidArgument),
+        (("CreateUser", not_utf8), Code::InvalidArgument),
+        (("GetUser", get), Code::NotFound),
+        (("ListUsers", ListUsersRequest::default().encode_to_vec()), Code::Ok),
+        (("SearchUsers", SearchUsersRequest::default().encode_to_vec()), Code::Ok),
+        (("WatchUsers", Vec::new()), Code::Unimplemented),
+        (("Nothing", Vec::new()), Code::Unimplemented),
+    ];
+    rows.into_iter().map(|((method, message), code)| (method, message, code)).collect()
+}
+
+fn assert_clean(place: &str, text: &str) {
+    for secret in SECRETS {
+        if let Some(at) = text.find(secret) {
+            let around: String = text[..at].chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+            panic!("{place} has {secret:?} after: {around}");
+        }
+    }
+}
+
+/// Everything in an answer, with the details of its error decoded.
+fn shown(answer: &Answer) -> String {
+    let problem = (answer.status().code() != Code::Ok).then(|| Problem::of(&answer.status()));
+    format!("{:?} {:?} {} {problem:?}", answer.headers, answer.trailers, answer.body.escape_ascii())
+}
+
+#[tokio::test]
+async fn every_call_has_one_line_and_no_secret_is_in_any() {
+    CAPTURE.switch(true);
+    let server = Server::dev();
+    let wire = server.wire().await;
+    let requests = requests();
+    for (number, (method, message, code)) in requests.iter().enumerate() {
+        let mut request = grpc(&format!("{USERS}/{method}"), message);
+        let headers = request.headers_mut();
+        headers.insert("x-request-id", HeaderValue::from_str(&format!("log-{number:02}")).unwrap());
+        // As every client sends it.
+        let mut token = HeaderValue::from_str(&format!("Bearer {TOKEN}")).unwrap();
+        token.set_sensitive(true);
+        headers.insert("authorization", token);
+        let answer = wire.send(request).await;
+        assert_eq!(answer.status().code(), *code, "{number} {method}");
+        assert_clean("an answer", &shown(&answer));
+    }
+    // A client that goes away in the middle has a line, too.
+    let mut request = grpc("/grpc.health.v1.Health/Watch", b"");
+    request.headers_mut().insert("x-request-id", HeaderValue::from_static("log-gone"));
+    let (response, mut upload) = wire.client().await.unwrap().send_request(request.clone().map(|_| ()), false).unwrap();
+    upload.send_data(request.into_body(), true).unwrap();
+    let body = response.await.unwrap().into_body();
+    drop((body, upload));
+    while CAPTURE.calls("log-gone").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let _ = server.stop().await;
+    CAPTURE.switch(false);
+
+    let calls = CAPTURE.calls("log-");
+    assert_eq!(calls.len(), requests.len() + 1, "{calls:#?}");
+    for (number, (method, _, code)) in requests.iter().enumerate() {
+        let call = &calls[number];
+        assert_eq!(call["request_id"], format!("log-{number:02}"));
+        assert_eq!(call["method"], format!("{USERS}/{method}"));
+        assert_eq!(call["status"], format!("{code:?}"));
+        assert_eq!(call["caller"], "developer");
+        assert!(call["duration_us"].as_u64().is_some_and(|us| us < 60_000_000), "{call}");
+        assert!(call["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{call}");
+    }
+    assert_eq!(calls[requests.len()]["status"], "Cancelled");
+
+    let text = CAPTURE.text();
+    // The finest lines are there.
+    assert!(text.contains("\"level\":\"TRACE\""));
+    assert_clean("the log", &text);
+}
