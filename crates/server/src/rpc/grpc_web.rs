@@ -84,11 +84,11 @@ where
     response.map(Body::new)
 }
 
-/// The answer to what is not gRPC, such as a browser that was pointed here, or gRPC that is not over HTTP/2.
+/// The answer to what is not gRPC, such as a browser that was pointed here.
 pub(super) fn not_grpc() -> Response<Body> {
     plain(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "This port speaks gRPC (POST over HTTP/2, application/grpc) and gRPC-Web (application/grpc-web).\n",
+        "This port speaks gRPC and gRPC-Web (POST with content-type application/grpc or application/grpc-web).\n",
     )
 }
 

@@ -7,7 +7,7 @@ use std::{pin::Pin, sync::Arc};
 
 use http::{
     HeaderValue, Method, Request, Response, Version,
-    header::{CONTENT_TYPE, ORIGIN},
+    header::{CONTENT_TYPE, ORIGIN, TRAILER},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -37,6 +37,9 @@ const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
 const ENCODINGS: &str = "identity,gzip,zstd";
+
+/// What can come after the body of a response.
+const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next-page-token";
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -76,8 +79,7 @@ impl Pipeline {
             Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
         } else if is_post && kind.starts_with(b"application/grpc-web") {
             Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
-        // Plain gRPC needs HTTP/2 for its trailers; over HTTP/1.1 only a page in a browser would send it.
-        } else if is_post && kind.starts_with(b"application/grpc") && request.version() == Version::HTTP_2 {
+        } else if is_post && kind.starts_with(b"application/grpc") {
             Answer::Call(self.call(peer, request))
         } else {
             Answer::Ready(Box::new(not_grpc(&request)))
@@ -109,6 +111,7 @@ impl Pipeline {
         let path = request.uri().path();
         let record = CallRecord::start(path, &request_id, &caller, peer.addr);
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
+        let over_http1 = request.version() < Version::HTTP_2;
         let (deadline, response) = match admit(&request, &caller, &request_id) {
             Err(refusal) => (None, Err(refusal)),
             Ok(deadline) => {
@@ -116,7 +119,7 @@ impl Pipeline {
                 (deadline, Ok(self.services.call(ctx, request)))
             }
         };
-        Call { request_id, record, drain, deadline, response }
+        Call { request_id, record, drain, deadline, over_http1, response }
     }
 }
 
@@ -133,13 +136,15 @@ struct Call {
     record: Option<CallRecord>,
     drain: Option<DrainSignal>,
     deadline: Option<Instant>,
+    /// Some proxies speak no HTTP/2 to what is behind them.
+    over_http1: bool,
     response: Result<ResponseFuture, Status>,
 }
 
 impl Call {
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { request_id, mut record, drain, deadline, response } = self;
+        let Self { request_id, mut record, drain, deadline, over_http1, response } = self;
         let mut response = match response {
             Ok(response) => before(deadline, response).await,
             Err(refusal) => refusal.into_http(),
@@ -153,6 +158,10 @@ impl Call {
             }
         }
         request_id::echo(&request_id, response.headers_mut());
+        if over_http1 && !is_over {
+            // HTTP/1.1 sends no trailer that was not announced.
+            response.headers_mut().insert(TRAILER, HeaderValue::from_static(TRAILERS));
+        }
         let watched = if is_over { None } else { Watched::new(deadline, drain, record) };
         response.map(|body| CallBody::new(body, watched))
     }
@@ -183,9 +192,11 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
 async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
     let Some(deadline) = deadline else { return response.await };
-    Box::pin(timeout_at(deadline, response))
-        .await
-        .unwrap_or_else(|_| status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http())
+    let late = || status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http();
+    if deadline <= Instant::now() {
+        return late();
+    }
+    Box::pin(timeout_at(deadline, response)).await.unwrap_or_else(|_| late())
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {
