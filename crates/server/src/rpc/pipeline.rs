@@ -174,6 +174,7 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
     }
+    caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
     if let Some(encoding) = request.headers().get(ENCODING)
         && !ENCODINGS.split(',').any(|known| known == encoding)
     {
@@ -181,12 +182,16 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
         refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
         return Err(refusal);
     }
-    caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
-    deadline::parse(request.headers()).map_err(|came| {
+    let deadline = deadline::parse(request.headers()).map_err(|came| {
         let mut violations = crate::model::Violations::new();
         violations.add("grpc-timeout", came);
         status::of_error(&Error::from(violations), request_id.as_str())
-    })
+    })?;
+    // Nobody waits any more: what is not begun changes nothing.
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return Err(status::of_reason(Reason::DeadlineExceeded, "the deadline had passed when the call came"));
+    }
+    Ok(deadline)
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.

@@ -323,6 +323,8 @@ fn search_cases(all: &mut Vec<Case>, tokens: &Tokens) {
     }
     let search = || SearchUsersRequest { page_token: tokens.search.clone(), ..valid() };
     token(SearchUsersRequest { page_token: tokens.list.clone(), ..valid() });
+    // The id of the last user goes on with ListUsers alone.
+    token(SearchUsersRequest { page_token: tokens.id.clone(), ..valid() });
     token(SearchUsersRequest { query: "a".into(), ..search() });
     token(SearchUsersRequest { filter: "role = ADMIN".into(), ..search() });
     token(SearchUsersRequest { order_by: "name".into(), ..search() });

@@ -37,7 +37,7 @@ async fn health_answers_for_the_whole_and_for_each_service() {
     }
     for service in ["user.v1.NoService", "auth.v1.AuthService"] {
         assert_eq!(problem(health.check(about(service)).await).kind(), (Code::NotFound, "NAME_UNKNOWN"));
-        // The health protocol lets a client wait for a service that might come to be.
+        // The protocol has a watch of what is not there stay open: it might come to be.
         let mut watch = health.watch(about(service)).await.unwrap().into_inner();
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
     }

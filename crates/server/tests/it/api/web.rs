@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use prost::Message as _;
-use roster_api::user::v1::{GetUserRequest, HealthCheckResponse, User};
+use roster_api::user::v1::{GetUserRequest, User};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -179,15 +179,13 @@ async fn who_came_to_the_wrong_port_is_told_so() {
         ("GET", "/livez", &[("accept", "text/html")]),
         ("POST", "/user.v1.UserService/HealthCheck", &[("content-type", "application/json")]),
         ("OPTIONS", "/", &[]),
+        // What only looks like a call: with another method, or without the HTTP/2 that trailers need.
+        ("GET", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc-web")]),
+        ("POST", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc")]),
     ] {
         let answer = ask(&server, method, path, headers, b"").await;
         assert_eq!(answer.status, 415, "{method} {path}");
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         assert!(str::from_utf8(&answer.body).unwrap().contains("speaks gRPC"), "{answer:?}");
     }
-    // gRPC itself over HTTP/1.1 answers too: some proxies speak no HTTP/2 to what is behind them.
-    let headers = [("content-type", "application/grpc"), ("te", "trailers")];
-    let answer = ask(&server, "POST", "/user.v1.UserService/HealthCheck", &headers, &framed(0, b"")).await;
-    let health = HealthCheckResponse::decode(&answer.body[5..]).unwrap();
-    assert_eq!((answer.status, health.version.as_str()), (200, env!("CARGO_PKG_VERSION")));
 }
