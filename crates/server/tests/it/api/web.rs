@@ -54,22 +54,29 @@ async fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]
 
 fn parse(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let mut lines = str::from_utf8(&bytes[..end]).unwrap().split("\r\n");
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    let pairs = lines.map(|line| line.split_once(": ").unwrap());
-    let headers: Vec<_> = pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+    let (first, rest) = str::from_utf8(&bytes[..end]).unwrap().split_once("\r\n").unwrap();
+    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = headers(rest);
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let rest = &bytes[end + 4..];
-    Answer { status, headers, body: if chunked { unchunked(rest) } else { rest.to_vec() } }
+    let (body, trailers) = if chunked { unchunked(rest) } else { (rest.to_vec(), Vec::new()) };
+    headers.extend(trailers);
+    Answer { status, headers, body }
 }
 
-fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+fn headers(lines: &str) -> Vec<(String, String)> {
+    let pairs = lines.split("\r\n").filter(|line| !line.is_empty()).map(|line| line.split_once(": ").unwrap());
+    pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
+}
+
+/// The body and the trailers after it.
+fn unchunked(mut rest: &[u8]) -> (Vec<u8>, Vec<(String, String)>) {
     let mut body = Vec::new();
     loop {
         let line = rest.windows(2).position(|window| window == b"\r\n").unwrap();
         let size = usize::from_str_radix(str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
         if size == 0 {
-            return body;
+            return (body, headers(str::from_utf8(&rest[line + 2..]).unwrap()));
         }
         body.extend_from_slice(&rest[line + 2..line + 2 + size]);
         rest = &rest[line + 2 + size + 2..];
@@ -179,13 +186,23 @@ async fn who_came_to_the_wrong_port_is_told_so() {
         ("GET", "/livez", &[("accept", "text/html")]),
         ("POST", "/user.v1.UserService/HealthCheck", &[("content-type", "application/json")]),
         ("OPTIONS", "/", &[]),
-        // What only looks like a call: with another method, or without the HTTP/2 that trailers need.
+        // What only looks like a call.
         ("GET", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc-web")]),
-        ("POST", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc")]),
     ] {
         let answer = ask(&server, method, path, headers, b"").await;
         assert_eq!(answer.status, 415, "{method} {path}");
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         assert!(str::from_utf8(&answer.body).unwrap().contains("speaks gRPC"), "{answer:?}");
     }
+}
+
+/// Some proxies speak no HTTP/2 to what is behind them.
+#[tokio::test]
+async fn plain_grpc_over_http1_has_its_status_in_trailers() {
+    let server = Server::dev();
+    let headers = [("content-type", "application/grpc"), ("te", "trailers")];
+    let answer = ask(&server, "POST", "/user.v1.UserService/HealthCheck", &headers, &framed(0, b"")).await;
+    let health = roster_api::user::v1::HealthCheckResponse::decode(&answer.body[5..]).unwrap();
+    assert_eq!((answer.status, health.version.as_str()), (200, env!("CARGO_PKG_VERSION")));
+    assert_eq!(answer.header("grpc-status"), Some("0"));
 }
