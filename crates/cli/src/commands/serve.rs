@@ -10,6 +10,7 @@ use roster_server::{
     config::{Config, DatabaseUrl},
     telemetry,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -33,6 +34,7 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        raise_file_limit();
         // Before the start, so that no signal is missed.
         let mut signals = Signals::listen()?;
         let running = app::start(config.clone())?;
@@ -48,6 +50,15 @@ impl Serve {
         })?;
         running.wait()?;
         Ok(())
+    }
+}
+
+/// Lets the process have as many files open as it may: every connection is one, and shells allow few.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -60,6 +60,17 @@ impl UserId {
     }
 }
 
+impl UserId {
+    /// The id as text, without a formatter's cost.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.as_ref().to_owned(),
+            Self::Uuid(uuid) => uuid.hyphenated().encode_lower(&mut [0; 36]).to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

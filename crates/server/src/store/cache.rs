@@ -18,6 +18,9 @@ const SHARDS: usize = 64;
 /// What an entry costs beyond the text of its user, in bytes: map slot, `Arc`, struct.
 const ENTRY_OVERHEAD_BYTES: usize = 320;
 
+/// Users that the map has room for from the start. It grows; room for all would be memory at rest.
+const EXPECTED_USERS: usize = 4_096;
+
 /// A bounded map of current users.
 #[derive(Debug)]
 pub struct UserCache {
@@ -45,9 +48,8 @@ impl UserCache {
     /// A cache of about `capacity_bytes`; 0 keeps nothing.
     #[must_use]
     pub fn new(capacity_bytes: u64) -> Self {
-        let expected_users = usize::try_from(capacity_bytes / 512).unwrap_or(usize::MAX);
         Self {
-            users: (capacity_bytes > 0).then(|| Cache::with_weighter(expected_users, capacity_bytes, ByBytes)),
+            users: (capacity_bytes > 0).then(|| Cache::with_weighter(EXPECTED_USERS, capacity_bytes, ByBytes)),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }

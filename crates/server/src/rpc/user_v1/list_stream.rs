@@ -38,7 +38,7 @@ impl Stream for UserStream {
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(match self.users.next() {
-            Some(user) => Some(Ok(user_message(&user))),
+            Some(user) => Some(Ok(user_message(user))),
             None => self.next_page_token.take().and_then(|token| Self::trailers(&token)).map(Err),
         })
     }

@@ -16,7 +16,7 @@ use roster_api::{
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use self::{
-    convert::{health_response, search_response, user_message},
+    convert::{health_response, search_response, shared_user_message},
     list_stream::UserStream,
 };
 use super::status;
@@ -43,23 +43,23 @@ impl UserService for UserV1 {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.create_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
         let user = self.ops.get_user(&self.ctx, &request.get_ref().user_id).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn get_user_by_email(&self, request: Request<GetUserByEmailRequest>) -> Result<Response<User>, Status> {
         let user = self.ops.get_user_by_email(&self.ctx, &request.get_ref().email).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<User>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.update_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
@@ -71,13 +71,13 @@ impl UserService for UserV1 {
     async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<User>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.deactivate_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn reactivate_user(&self, request: Request<ReactivateUserRequest>) -> Result<Response<User>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.reactivate_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(user_message(&user)))
+        Ok(Response::new(shared_user_message(user)))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
