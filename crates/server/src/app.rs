@@ -177,7 +177,7 @@ impl Running {
 pub fn start(config: Config) -> Result<Running, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
     // Listening comes first: it is the cheapest thing that can fail, and changes nothing.
-    let grpc = listen(config.grpc_addr, "grpc_addr")?;
+    let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
     let store = SqliteStore::open(sqlite_options(&config))?;
     let hasher = Hasher::new(hasher_options(&config)).map_err(|error| failed(&error))?;

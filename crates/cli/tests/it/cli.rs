@@ -119,7 +119,7 @@ fn refusals_have_their_exit_code_and_say_what_to_do() {
     drop(server);
 
     let nobody = ["user", "list", "--server", "127.0.0.1:1"];
-    roster(&nobody).refused(UNAVAILABLE, &["cannot reach 127.0.0.1:1", "refused", "roster serve --dev"]);
+    roster(&nobody).refused(UNAVAILABLE, &["cannot reach a server at 127.0.0.1:1", "refused", "roster serve --dev"]);
     roster(&["user", "list", "--server", "https://h"]).refused(USAGE, &["https://h", "--server"]);
 
     let folder = tempfile::tempdir().unwrap();

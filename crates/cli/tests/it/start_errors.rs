@@ -144,6 +144,13 @@ fn damaged_files_are_refused_and_left_alone() {
         stranger,
     );
 
+    // The database is lost, but not its log. SQLite would begin anew, and throw the log away.
+    let log = folder.path().join("roster.db-wal");
+    fs::write(&log, b"changes").unwrap();
+    refused_with(folder.path(), b"", DATA, &["is gone or empty", "roster.db-wal", "move that away", "backup"]);
+    assert_eq!(fs::read(&log).unwrap(), b"changes");
+    fs::remove_file(&log).unwrap();
+
     // And the file itself is good.
     fs::write(folder.path().join("roster.db"), &whole).unwrap();
     Server::on_file(folder.path()).stop();

@@ -76,8 +76,11 @@ pub(super) fn open(location: &Location) -> Result<Opened, OpenError> {
 
 fn open_file(path: &Path) -> Result<Opened, OpenError> {
     let lock = FileLock::acquire(path)?;
-    make_private(path)?;
     let size_bytes = fs::metadata(path).map_or(0, |meta| meta.len());
+    if size_bytes == 0 {
+        check_no_log(path)?;
+    }
+    make_private(path)?;
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let writer = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -116,6 +119,19 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a log without its database: SQLite would throw away the changes in it and begin anew.
+fn check_no_log(path: &Path) -> Result<(), OpenError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if fs::metadata(&log).map_or(0, |meta| meta.len()) == 0 {
+        return Ok(());
+    }
+    let detail =
+        format!("it is gone or empty, but {} has changes to it; to begin anew, move that away too", log.display());
+    Err(OpenError::Damaged { path: path.to_owned(), detail })
 }
 
 /// Refuses files of other programs and of newer Rosters.
