@@ -52,6 +52,8 @@ impl GrpcWeb {
     /// Lets the page read the response.
     pub(super) fn expose<B>(origin: Option<HeaderValue>, mut response: Response<B>) -> Response<B> {
         let headers = response.headers_mut();
+        // They are in the body by now.
+        headers.remove(header::TRAILER);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         allow_origin(origin, headers);
         response

@@ -182,22 +182,18 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
         refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
         return Err(refusal);
     }
-    let deadline = deadline::parse(request.headers()).map_err(|came| {
+    deadline::parse(request.headers()).map_err(|came| {
         let mut violations = crate::model::Violations::new();
         violations.add("grpc-timeout", came);
         status::of_error(&Error::from(violations), request_id.as_str())
-    })?;
-    // Nobody waits any more: what is not begun changes nothing.
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-        return Err(status::of_reason(Reason::DeadlineExceeded, "the deadline had passed when the call came"));
-    }
-    Ok(deadline)
+    })
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
 async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
     let Some(deadline) = deadline else { return response.await };
     let late = || status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http();
+    // Nobody waits any more, and what is not begun changes nothing.
     if deadline <= Instant::now() {
         return late();
     }

@@ -15,11 +15,15 @@ use roster_server::{
     app::{self, Running},
     config::{Config, DatabaseUrl},
     net::DrainReport,
+    store::sqlite::{Location, SqliteOptions, SqliteStore},
 };
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tonic::{Code, Status, Streaming, metadata::MetadataMap, transport::Channel};
 use tonic_types::StatusExt as _;
+
+/// Writes that may wait for a store that a test opens itself.
+const STORE_QUEUE: usize = 100_000;
 
 /// A server that keeps its users in a file of its own.
 pub struct Server {
@@ -102,9 +106,15 @@ impl Server {
     }
 }
 
-/// The database file of a server that was started in `folder`.
-pub fn database_in(folder: &TempDir) -> PathBuf {
+fn database_in(folder: &TempDir) -> PathBuf {
     folder.path().join("roster.db")
+}
+
+/// The store in a folder whose server has ended or is yet to start.
+pub fn store_in(folder: &TempDir) -> SqliteStore {
+    let location = Location::File(database_in(folder));
+    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: STORE_QUEUE, reader_threads: 1 };
+    SqliteStore::open(options).unwrap()
 }
 
 /// A request for a user with an email and nothing else.

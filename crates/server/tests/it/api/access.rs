@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderValue;
 use roster_api::{
     access::PATHS,
-    user::v1::{CreateUserRequest, HealthCheckRequest, Role, UserStatus},
+    user::v1::{CreateUserRequest, HealthCheckRequest, Role, SearchUsersRequest, UserStatus},
 };
-use roster_server::store::{
-    Store as _, UserQuery,
-    sqlite::{Location, SqliteOptions, SqliteStore},
-};
+use roster_server::store::{Store as _, UserQuery};
 use tonic::Code;
 
-use crate::harness::{Problem, Server, create_all, database_in, problem, with_email};
+use crate::harness::{Problem, Server, create_all, grpc, problem, store_in, with_email};
 
 /// What a caller without credentials may call. Reviewed by hand, not derived from the rules that it checks.
 const PUBLIC: [(&str, Outcome); 11] = [
@@ -75,6 +73,11 @@ async fn whatever_is_not_public_is_refused_before_anything_else() {
             }
         }
     }
+    // What else is wrong with a request is not told either.
+    let mut request = grpc("/user.v1.UserService/GetUser", b"");
+    request.headers_mut().insert("grpc-encoding", HeaderValue::from_static("br"));
+    request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("soon"));
+    assert_eq!(Problem::of(&wire.send(request).await.status()).code, Code::Unauthenticated);
     let unknown = wire.call("/user.v1.UserService/Nothing", b"").await.status();
     assert_eq!(Problem::of(&unknown).reason, "METHOD_UNKNOWN");
 }
@@ -122,9 +125,7 @@ async fn sign_up_makes_a_plain_user_and_nothing_more() {
     assert_eq!(users.create_user(dry).await.unwrap().into_inner().email, "user7@example.com");
 
     let (_, folder) = server.stop().await;
-    let location = Location::File(database_in(&folder));
-    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: 1, reader_threads: 1 };
-    let store = SqliteStore::open(options).unwrap();
+    let store = store_in(&folder);
     let query = UserQuery { filter: None, search: None, order: Default::default(), after: None, limit: 10 };
     let stored = store.list_users(query).await.unwrap();
     assert_eq!(stored.iter().map(|stored| stored.id.to_string()).collect::<Vec<_>>(), [user.id]);
@@ -149,13 +150,13 @@ async fn a_page_token_belongs_to_a_caller_and_a_server_key() {
         let server = Server::dev();
         let mut users = server.users().await;
         create_all(&mut users, &["ada", "bea"]).await;
-        let request = roster_api::user::v1::SearchUsersRequest { page_size: 1, ..Default::default() };
+        let request = SearchUsersRequest { page_size: 1, ..Default::default() };
         let mine = users.search_users(request.clone()).await.unwrap().into_inner().next_page_token;
         for page_token in tokens.drain(..) {
-            let foreign = roster_api::user::v1::SearchUsersRequest { page_token, ..request.clone() };
+            let foreign = SearchUsersRequest { page_token, ..request.clone() };
             assert_eq!(problem(users.search_users(foreign).await).reason, "PAGE_TOKEN_INVALID");
         }
-        let again = roster_api::user::v1::SearchUsersRequest { page_token: mine.clone(), ..request };
+        let again = SearchUsersRequest { page_token: mine.clone(), ..request };
         assert_eq!(users.search_users(again).await.unwrap().into_inner().users.len(), 1);
         tokens.push(mine);
     }

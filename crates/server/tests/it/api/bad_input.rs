@@ -11,14 +11,11 @@ use roster_api::user::v1::{
     CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
     ListUsersRequest, Pagination, ReactivateUserRequest, SearchUsersRequest, UpdateUserRequest, User,
 };
-use roster_server::store::{
-    Store as _,
-    sqlite::{Location, SqliteOptions, SqliteStore},
-};
+use roster_server::store::Store as _;
 use tonic::Code;
 
 use super::USERS;
-use crate::harness::{Problem, Server, create_all, database_in, everything, list, with_email};
+use crate::harness::{Problem, Server, create_all, everything, list, problem, store_in, with_email};
 
 /// Text that hides, breaks lines, or turns the direction of what follows.
 const HIDDEN: &[&str] = &[
@@ -297,8 +294,7 @@ fn list_cases(all: &mut Vec<Case>, tokens: &Tokens) {
     token(ListUsersRequest { order_by: "name".into(), ..list() });
     token(ListUsersRequest { page_token: tokens.id.clone(), order_by: "name".into(), ..valid() });
 
-    for (filter, at) in bad_filters() {
-        let _ = at;
+    for (filter, _) in bad_filters() {
         cases.reasoned("filter", "filter", "FILTER_INVALID", &ListUsersRequest { filter, ..valid() });
     }
     for order_by in bad_orders() {
@@ -398,9 +394,7 @@ async fn a_hostile_value_in_any_field_is_refused_by_name_and_changes_nothing() {
     }
 
     let (_, folder) = server.stop().await;
-    let location = Location::File(database_in(&folder));
-    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: 1, reader_threads: 1 };
-    let store = SqliteStore::open(options).unwrap();
+    let store = store_in(&folder);
     assert_eq!(store.list_changes(0, 100).await.unwrap().len(), created.len());
     store.close().await;
 }
@@ -410,9 +404,8 @@ async fn a_filter_that_cannot_be_read_says_where() {
     let server = Server::dev();
     let mut users = server.users().await;
     for (filter, at) in bad_filters().into_iter().filter(|(_, at)| *at > 0) {
-        let problem =
-            crate::harness::problem(list(&mut users, ListUsersRequest { filter, ..Default::default() }).await);
-        let (_, description) = &problem.violations[0];
+        let refused = problem(list(&mut users, ListUsersRequest { filter, ..Default::default() }).await);
+        let (_, description) = &refused.violations[0];
         assert!(description.starts_with(&format!("at character {at}: ")), "{description}");
     }
 }
@@ -434,7 +427,7 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
         user_id: "~".into(),
         ..Default::default()
     };
-    let created = crate::harness::problem(users.create_user(request).await);
+    let created = problem(users.create_user(request).await);
     let fields = [
         "email",
         "name",
@@ -456,7 +449,7 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
         pagination: Some(Pagination { page_size: 5, page_token: "other".into() }),
         ..Default::default()
     };
-    let listed = crate::harness::problem(list(&mut users, request).await);
+    let listed = problem(list(&mut users, request).await);
     assert_eq!(listed.fields(), ["pagination.page_size", "pagination.page_token", "page_size", "page_token"]);
     let request = SearchUsersRequest {
         query: "\0".into(),
@@ -465,7 +458,7 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
         page_size: -1,
         ..Default::default()
     };
-    let searched = crate::harness::problem(users.search_users(request).await);
+    let searched = problem(users.search_users(request).await);
     assert_eq!(searched.fields(), ["query", "page_size", "filter", "order_by"]);
 
     // More than headers can carry: the first ones, and how many there are.

@@ -127,3 +127,33 @@ async fn headers_beyond_16_kib_end_no_connection() {
     let answer = wire.call("/user.v1.UserService/HealthCheck", b"").await;
     assert_eq!(answer.status().code(), Code::Ok);
 }
+
+#[tokio::test]
+async fn more_writes_than_can_wait_are_shed_and_the_others_are_kept() {
+    let server = Server::start(|config| config.write_queue_max = 1);
+    let users = server.users().await;
+    let (mut created, mut shed) = (0, 0);
+    // A burst meets an idle writer or a busy one; the first that is shed shows how.
+    for burst in 0.. {
+        let mut writes = tokio::task::JoinSet::new();
+        for number in 0..64 {
+            let mut users = users.clone();
+            writes.spawn(async move { users.create_user(with_email(&format!("u{burst}-{number}@example.com"))).await });
+        }
+        for result in writes.join_all().await {
+            if result.is_ok() {
+                created += 1;
+                continue;
+            }
+            let refused = problem(result);
+            assert_eq!(refused.kind(), (Code::ResourceExhausted, "QUEUE_FULL"));
+            assert!(refused.retry_after.is_some_and(|delay| !delay.is_zero()), "{refused:?}");
+            shed += 1;
+        }
+        if shed > 0 || created > 900 {
+            break;
+        }
+    }
+    assert!(shed > 0, "none of {created} was shed");
+    assert_eq!(everything(&mut server.users().await).await.len(), created);
+}

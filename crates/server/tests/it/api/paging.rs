@@ -1,5 +1,7 @@
 //! Lists and searches, page by page: nothing twice, nothing left out.
 
+use std::sync::Arc;
+
 use roster_api::{
     client::Transport,
     user::v1::{
@@ -9,14 +11,11 @@ use roster_api::{
 };
 use roster_server::{
     model::{Actor, ChangeMeta, Role, Timestamp, User as ModelUser, UserId, UserStatus},
-    store::{
-        NewUser, Store,
-        sqlite::{Location, SqliteOptions, SqliteStore},
-    },
+    store::{NewUser, Store as _},
 };
 use tempfile::TempDir;
 
-use crate::harness::{Server, create_all, database_in, everything, list};
+use crate::harness::{Server, create_all, everything, list, store_in};
 
 /// When the first of the stored users was created.
 const START: Timestamp = Timestamp(1_767_225_600_000_000);
@@ -24,12 +23,10 @@ const START: Timestamp = Timestamp(1_767_225_600_000_000);
 /// A folder with a database that has these many users, `user00000` and up; every third is an administrator.
 async fn stored(count: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location::File(database_in(&folder));
-    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: count, reader_threads: 1 };
-    let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(SqliteStore::open(options).unwrap());
+    let store = Arc::new(store_in(&folder));
     let mut writes = tokio::task::JoinSet::new();
     for number in 0..count {
-        let store = std::sync::Arc::clone(&store);
+        let store = Arc::clone(&store);
         writes.spawn(async move {
             let meta =
                 ChangeMeta { at: START, actor: Actor::Developer, request_id: "setup".into(), validate_only: false };

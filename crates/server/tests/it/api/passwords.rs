@@ -4,14 +4,11 @@ use roster_api::user::v1::{CreateUserRequest, GetUserRequest};
 use roster_server::{
     auth::{Hasher, HasherOptions, Password},
     model::UserId,
-    store::{
-        Store as _,
-        sqlite::{Location, SqliteOptions, SqliteStore},
-    },
+    store::Store as _,
 };
 use tonic::Code;
 
-use crate::harness::{Server, create_all, database_in, everything, problem, with_email};
+use crate::harness::{Server, create_all, everything, problem, store_in, with_email};
 
 /// The passwords of the seeds' examples, and some that servers have got wrong.
 const GOOD: &[&str] =
@@ -39,9 +36,7 @@ async fn passwords_are_kept_as_hashes_that_verify() {
     let without = create_all(&mut users, &["without"]).await.remove(0).id;
 
     let (_, folder) = server.stop().await;
-    let location = Location::File(database_in(&folder));
-    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: 1, reader_threads: 1 };
-    let store = SqliteStore::open(options).unwrap();
+    let store = store_in(&folder);
     let hash_of = async |id: &str| store.find_password_hash(&UserId::parse(id).unwrap()).await.unwrap();
     let hasher = Hasher::new(HasherOptions::default()).unwrap();
     for (id, password) in ids.iter().zip(&passwords) {
@@ -69,10 +64,7 @@ async fn passwords_are_kept_as_hashes_that_verify() {
 async fn bad_passwords_are_refused_without_being_repeated() {
     let server = Server::dev();
     let mut users = server.users().await;
-    for password in ["hunter2", "", "hunter2\0hunter2", &format!("hunter2{}", "x".repeat(1018))] {
-        if password.is_empty() {
-            continue;
-        }
+    for password in ["hunter2", "hunter2\0hunter2", &format!("hunter2{}", "x".repeat(1018))] {
         let problem = problem(users.create_user(with_password("ada", password)).await);
         assert_eq!(problem.kind(), (Code::InvalidArgument, "VALIDATION_FAILED"));
         assert_eq!(problem.fields(), ["password"]);

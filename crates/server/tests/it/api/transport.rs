@@ -7,7 +7,7 @@ use prost::Message as _;
 use prost_types::FileDescriptorProto;
 use roster_api::user::v1::{HealthCheckResponse, ListUsersRequest, UpdateUserRequest, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tonic::{Code, Request};
+use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -150,8 +150,8 @@ async fn deadlines_end_unary_calls_and_streams() {
 
     // A stream that would go on for ever gives what it has, and then ends with the deadline.
     let started = Instant::now();
-    let watch = wire.send(with_timeout("/grpc.health.v1.Health/Watch", "150m")).await;
-    assert!(started.elapsed() >= Duration::from_millis(150));
+    let watch = wire.send(with_timeout("/grpc.health.v1.Health/Watch", "500m")).await;
+    assert!(started.elapsed() >= Duration::from_millis(500));
     assert_eq!(watch.body, framed(0, &[8, 1]));
     assert!(!watch.headers.contains_key("grpc-status"));
     assert_eq!(Problem::in_trailers(&watch.status()).kind(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
@@ -242,17 +242,6 @@ async fn the_order_of_headers_and_messages_is_that_of_grpc() {
     let nothing = UpdateUserRequest::default().encode_to_vec();
     let refused = wire.call("/user.v1.UserService/UpdateUser", &nothing).await;
     assert_eq!(Problem::of(&refused.status()).fields(), ["user_id"]);
-}
-
-#[tokio::test]
-async fn timeouts_of_stubs_are_honoured() {
-    let server = Server::dev();
-    let mut health = HealthClient::new(server.channel().await);
-    let mut request = Request::new(about(""));
-    request.set_timeout(Duration::from_millis(50));
-    let mut watch = health.watch(request).await.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
-    assert_eq!(watch.message().await.unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Fixture {
 
     async fn refused(&mut self, request: UpdateUserRequest) -> Problem {
         let problem = problem(self.users.update_user(request).await);
-        assert_eq!(everything(&mut self.users).await, [self.user.clone()]);
+        assert_eq!(everything(&mut self.users).await, std::slice::from_ref(&self.user));
         problem
     }
 }

@@ -6,16 +6,10 @@ use roster_api::user::v1::{
     CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
     HealthCheckRequest, HealthStatus, ReactivateUserRequest, Role, UpdateUserRequest, User, UserStatus,
 };
-use roster_server::{
-    model::UserId,
-    store::{
-        Store as _,
-        sqlite::{Location, SqliteOptions, SqliteStore},
-    },
-};
+use roster_server::{model::UserId, store::Store as _};
 use tonic::Code;
 
-use crate::harness::{Server, create_all, database_in, everything, problem, with_email};
+use crate::harness::{Server, create_all, everything, problem, store_in, with_email};
 
 fn whole_user() -> CreateUserRequest {
     CreateUserRequest {
@@ -213,16 +207,14 @@ async fn a_deleted_user_is_gone_and_a_stale_etag_deletes_nothing() {
     let refused = problem(users.delete_user(stale).await);
     assert_eq!(refused.kind(), (Code::Aborted, "ETAG_MISMATCH"));
     assert_eq!(refused.resource, Some(("user.v1.User".into(), user.id.clone())));
-    assert_eq!(everything(&mut users).await, [user.clone()]);
+    assert_eq!(everything(&mut users).await, std::slice::from_ref(&user));
 
     users.delete_user(DeleteUserRequest { user_id: user.id.clone(), etag: user.etag }).await.unwrap();
     assert_eq!(everything(&mut users).await, []);
 
     // One change for each of the two calls that changed something, under the ids of their calls.
     let (_, folder) = server.stop().await;
-    let location = Location::File(database_in(&folder));
-    let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: 1, reader_threads: 1 };
-    let store = SqliteStore::open(options).unwrap();
+    let store = store_in(&folder);
     let changes = store.list_changes(0, 10).await.unwrap();
     let ids: Vec<_> = changes.iter().map(|change| change.user_id.clone()).collect();
     assert_eq!(ids, [UserId::parse(&user.id).unwrap(), UserId::parse(&user.id).unwrap()]);

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use prost::Message as _;
-use roster_api::user::v1::{GetUserRequest, User};
+use roster_api::user::v1::{GetUserRequest, ListUsersRequest, User};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -20,11 +20,17 @@ struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// What came after the last chunk.
+    trailers: Vec<(String, String)>,
+}
+
+fn value_of<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        value_of(&self.headers, name)
     }
 
     /// The frames of the body, with their flags.
@@ -54,32 +60,32 @@ async fn ask(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]
 
 fn parse(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let (first, rest) = str::from_utf8(&bytes[..end]).unwrap().split_once("\r\n").unwrap();
-    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
-    let mut headers = headers(rest);
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let mut lines = str::from_utf8(&bytes[..end]).unwrap().split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = fields(lines);
     let rest = &bytes[end + 4..];
+    let chunked = value_of(&headers, "transfer-encoding") == Some("chunked");
     let (body, trailers) = if chunked { unchunked(rest) } else { (rest.to_vec(), Vec::new()) };
-    headers.extend(trailers);
-    Answer { status, headers, body }
+    Answer { status, headers, body, trailers }
 }
 
-fn headers(lines: &str) -> Vec<(String, String)> {
-    let pairs = lines.split("\r\n").filter(|line| !line.is_empty()).map(|line| line.split_once(": ").unwrap());
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+    let pairs = lines.map(|line| line.split_once(": ").unwrap());
     pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
 }
 
-/// The body and the trailers after it.
 fn unchunked(mut rest: &[u8]) -> (Vec<u8>, Vec<(String, String)>) {
     let mut body = Vec::new();
     loop {
         let line = rest.windows(2).position(|window| window == b"\r\n").unwrap();
         let size = usize::from_str_radix(str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        rest = &rest[line + 2..];
         if size == 0 {
-            return (body, headers(str::from_utf8(&rest[line + 2..]).unwrap()));
+            let lines = str::from_utf8(rest).unwrap().split("\r\n");
+            return (body, fields(lines.filter(|line| !line.is_empty())));
         }
-        body.extend_from_slice(&rest[line + 2..line + 2 + size]);
-        rest = &rest[line + 2 + size + 2..];
+        body.extend_from_slice(&rest[..size]);
+        rest = &rest[size + 2..];
     }
 }
 
@@ -104,6 +110,8 @@ async fn grpc_web_calls_go_over_http_1() {
         assert_eq!(answer.header("vary"), Some("origin"));
         assert!(answer.header("access-control-expose-headers").unwrap().contains("grpc-status-details-bin"));
         assert_eq!(answer.header("x-request-id"), Some("web-1"));
+        // They are in the body.
+        assert_eq!((answer.header("trailer"), answer.trailers.len()), (None, 0));
         let frames = answer.frames();
         let [(0, body), (TRAILERS, trailers)] = frames.as_slice() else { panic!("{answer:?}") };
         assert_eq!(User::decode(body.as_slice()).unwrap(), user);
@@ -188,6 +196,7 @@ async fn who_came_to_the_wrong_port_is_told_so() {
         ("OPTIONS", "/", &[]),
         // What only looks like a call.
         ("GET", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc-web")]),
+        ("GET", "/user.v1.UserService/HealthCheck", &[("content-type", "application/grpc")]),
     ] {
         let answer = ask(&server, method, path, headers, b"").await;
         assert_eq!(answer.status, 415, "{method} {path}");
@@ -198,11 +207,22 @@ async fn who_came_to_the_wrong_port_is_told_so() {
 
 /// Some proxies speak no HTTP/2 to what is behind them.
 #[tokio::test]
-async fn plain_grpc_over_http1_has_its_status_in_trailers() {
+async fn plain_grpc_over_http_1_has_its_trailers() {
     let server = Server::dev();
+    let [first, second] = create_all(&mut server.users().await, &["ada", "bea"]).await.try_into().unwrap();
     let headers = [("content-type", "application/grpc"), ("te", "trailers")];
-    let answer = ask(&server, "POST", "/user.v1.UserService/HealthCheck", &headers, &framed(0, b"")).await;
-    let health = roster_api::user::v1::HealthCheckResponse::decode(&answer.body[5..]).unwrap();
-    assert_eq!((answer.status, health.version.as_str()), (200, env!("CARGO_PKG_VERSION")));
-    assert_eq!(answer.header("grpc-status"), Some("0"));
+    let page = ListUsersRequest { page_size: 1, ..Default::default() }.encode_to_vec();
+    let answer = ask(&server, "POST", "/user.v1.UserService/ListUsers", &headers, &framed(0, &page)).await;
+    let [(0, listed)] = &answer.frames()[..] else { panic!("{answer:?}") };
+    assert_eq!((answer.status, User::decode(listed.as_slice()).unwrap()), (200, first));
+    assert_eq!(value_of(&answer.trailers, "grpc-status"), Some("0"));
+
+    let page_token = value_of(&answer.trailers, "next-page-token").unwrap().to_owned();
+    let page = ListUsersRequest { page_size: 1, page_token, ..Default::default() }.encode_to_vec();
+    let answer = ask(&server, "POST", "/user.v1.UserService/ListUsers", &headers, &framed(0, &page)).await;
+    assert_eq!(User::decode(answer.frames()[0].1.as_slice()).unwrap(), second);
+    assert_eq!(value_of(&answer.trailers, "next-page-token"), None);
+
+    let answer = ask(&server, "POST", "/user.v1.UserService/GetUser", &headers, &framed(0, b"")).await;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("3")));
 }
