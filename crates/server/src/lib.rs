@@ -11,6 +11,7 @@ pub mod http;
 pub mod model;
 pub mod net;
 pub mod ops;
+mod priority;
 pub mod rpc;
 pub mod store;
 pub mod telemetry;

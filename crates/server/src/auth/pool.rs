@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::HashError;
+use crate::priority;
 
 /// The lowest scheduling priority. A thread that wants the core for anything else gets it.
 const NICE: i32 = 19;
@@ -137,7 +138,7 @@ impl Drop for Pool {
 impl Shared {
     /// The life of a thread.
     fn work(&self) {
-        lower_priority();
+        priority::lower(NICE);
         let mut memory = Memory::default();
         while let Some(job) = self.next(&mut memory) {
             let started = Instant::now();
@@ -223,18 +224,6 @@ impl Memory {
         self.0.len()
     }
 }
-
-/// On Linux a thread has a priority of its own, and its id stands where that of a process would.
-#[cfg(target_os = "linux")]
-fn lower_priority() {
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::warn!(%error, "cannot lower the priority of a password hashing thread; sign-ins will slow other calls");
-    }
-}
-
-/// Elsewhere a priority is that of the whole process, which must keep it.
-#[cfg(not(target_os = "linux"))]
-fn lower_priority() {}
 
 #[cfg(test)]
 mod tests {

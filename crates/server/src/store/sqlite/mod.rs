@@ -219,7 +219,7 @@ impl Store for SqliteStore {
     }
 
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<Arc<User>, StoreError> {
-        self.writer.execute(CreateUser { new, meta }).await
+        self.writer.execute(CreateUser::new(new, meta)?).await
     }
 
     async fn update_user(

@@ -9,7 +9,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Change, Role, Timestamp, User, UserId, UserStatus, text},
+    model::{Action, Change, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
     store::StoreError,
 };
 
@@ -59,14 +59,32 @@ fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<String, String
     }
 }
 
-/// The attributes as the column holds them.
-pub(super) fn attributes_json(attributes: &BTreeMap<String, String>) -> Result<String, StoreError> {
-    serde_json::to_string(attributes).map_err(|error| StoreError::Internal(error.to_string()))
+/// The columns that are made from a user's fields rather than being one.
+#[derive(Debug)]
+pub(super) struct Derived {
+    pub(super) email_key: String,
+    /// `None` if there is no username.
+    pub(super) username_key: Option<String>,
+    pub(super) name_key: String,
+    /// A JSON object.
+    pub(super) attributes: String,
+    pub(super) search_text: String,
+    /// The `after` column of the user's change.
+    pub(super) logged: String,
 }
 
-/// The unique key of the username, or none.
-pub(super) fn username_key(user: &User) -> Option<String> {
-    (!user.username.is_empty()).then(|| text::unique_key(&user.username))
+impl Derived {
+    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
+        let internal = |error: serde_json::Error| StoreError::Internal(error.to_string());
+        Ok(Self {
+            email_key: text::unique_key(&user.email),
+            username_key: (!user.username.is_empty()).then(|| text::unique_key(&user.username)),
+            name_key: text::fold(&user.name),
+            attributes: serde_json::to_string(&user.attributes).map_err(internal)?,
+            search_text: search_text(user),
+            logged: serde_json::to_string(user).map_err(internal)?,
+        })
+    }
 }
 
 impl ToSql for UserId {
@@ -113,11 +131,6 @@ impl FromSql for UserStatus {
 
 fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
     all.iter().map(|(value, _)| *value).find(|value| number(*value) == wanted).ok_or(FromSqlError::OutOfRange(wanted))
-}
-
-/// The `after` column of a change.
-pub(super) fn logged_user(user: &User) -> Result<String, StoreError> {
-    serde_json::to_string(user).map_err(|error| StoreError::Internal(error.to_string()))
 }
 
 /// Reads `position, at, actor, action, user_id, revision, request_id, fields, after`.

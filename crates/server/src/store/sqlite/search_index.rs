@@ -16,11 +16,14 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::open;
+use crate::priority;
 
 /// Changes taken in at once: many enough that FTS5 writes few segments, few enough to stop soon.
 const BITE_MAX: i64 = 4_096;
 /// Below a whole bite, the index waits until writes pause for this long.
 const QUIET: Duration = Duration::from_millis(100);
+/// Writes and reads come first: while the cores are busy the index lags, and searches do without.
+const NICE: i32 = 10;
 /// The version of [`SCHEMA`]; an index of another one is made anew.
 const VERSION: i64 = 1;
 
@@ -143,6 +146,7 @@ struct Follower {
 
 impl Follower {
     fn run(mut self, woken: &Receiver<()>) {
+        priority::lower(NICE);
         while woken.recv().is_ok() {
             if let Err(error) = self.catch_up(woken) {
                 // Searches go on without it; the next write wakes it to try again.

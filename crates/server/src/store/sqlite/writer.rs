@@ -1,8 +1,12 @@
 //! The one writer: a thread that turns a queue of commands into few durable commits.
 //!
-//! It takes what is waiting, without lingering, runs each command in a savepoint of one
-//! transaction, commits once, publishes to the cache, and only then answers. So a command that
-//! fails takes back its own changes alone, and a commit that fails fails every command in it.
+//! It takes what is waiting, without lingering, runs each command in one transaction, commits once,
+//! publishes to the cache, and only then answers. A commit that fails fails every command in it.
+//!
+//! A command that fails must take back its own changes alone. A savepoint for each would see to
+//! that, but copies every page that the command touches, and commands fail before they change
+//! anything: their first change is the one that can meet a conflict. So only rehearsals run in a
+//! savepoint; should a command fail half-way after all, the batch is run again with one for each.
 
 use std::{
     collections::HashMap,
@@ -27,7 +31,7 @@ pub(super) trait Command: Send + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
 
-    /// Does it. On an error everything that it changed is taken back.
+    /// Does it. On an error everything that it changed is taken back; it may be run again then.
     fn run(&self, connection: &Connection) -> Result<Self::Output, StoreError>;
 
     /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
@@ -111,6 +115,10 @@ trait Job: Send {
     fn touches(&self) -> Option<&UserId> {
         None
     }
+    /// Whether the changes are taken back even if all goes well.
+    fn is_rehearsal(&self) -> bool {
+        false
+    }
     /// Runs; `Ok(true)` if the changes are to be kept.
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
     /// What the cache may hold of the user that it touches: nothing if it failed, was a rehearsal, or removed it.
@@ -134,6 +142,10 @@ impl<C: Command> Job for Pending<C> {
 
     fn touches(&self) -> Option<&UserId> {
         self.command.touches()
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        !self.command.keep()
     }
 
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError> {
@@ -178,6 +190,21 @@ impl Job for Close {
 pub(super) struct Followers {
     pub(super) checkpointer: Checkpointer,
     pub(super) search_index: SearchIndex,
+}
+
+/// Which commands run in a savepoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Savepoints {
+    ForRehearsals,
+    ForAll,
+}
+
+/// How far a batch came.
+enum Ran {
+    /// To the commit.
+    Whole,
+    /// To a command that failed after it had changed something.
+    HalfWay,
 }
 
 struct WriterThread {
@@ -228,31 +255,111 @@ impl WriterThread {
         for id in jobs.iter().filter_map(|job| job.touches()) {
             self.cache.suspend(id);
         }
-        let result = self.in_transaction(jobs);
-        if result.is_err() && !self.connection.is_autocommit() {
+        match self.in_transaction(jobs, Savepoints::ForRehearsals) {
+            Ok(Ran::Whole) => Ok(()),
+            Ok(Ran::HalfWay) => self.in_transaction(jobs, Savepoints::ForAll).map(|_| ()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn in_transaction(&self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
+        let result = self.execute("BEGIN IMMEDIATE").and_then(|()| self.run_all(jobs, savepoints));
+        if !matches!(result, Ok(Ran::Whole)) && !self.connection.is_autocommit() {
             // Nothing more can be done if this fails too; the next BEGIN will say so.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         result
     }
 
-    fn in_transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        self.execute("BEGIN IMMEDIATE")?;
+    fn run_all(&self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
         for job in jobs {
-            self.execute("SAVEPOINT command")?;
+            let savepoint = savepoints == Savepoints::ForAll || job.is_rehearsal();
+            if savepoint {
+                self.execute("SAVEPOINT command")?;
+            }
+            let before = self.connection.total_changes();
             match job.run(&self.connection) {
                 Ok(true) => {}
                 // SQLite itself has taken the whole transaction back, as it does when the disk is full.
                 Err(error) if self.connection.is_autocommit() => return Err(error),
-                Ok(false) | Err(_) => self.execute("ROLLBACK TO command")?,
+                Ok(false) | Err(_) if savepoint => self.execute("ROLLBACK TO command")?,
+                Ok(false) | Err(_) if self.connection.total_changes() != before => return Ok(Ran::HalfWay),
+                Ok(false) | Err(_) => {}
             }
-            self.execute("RELEASE command")?;
+            if savepoint {
+                self.execute("RELEASE command")?;
+            }
         }
-        self.execute("COMMIT")
+        self.execute("COMMIT").map(|()| Ran::Whole)
     }
 
     fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as sync;
+
+    use super::*;
+
+    /// Inserts a number, and then may fail.
+    struct Insert {
+        number: i64,
+        fails: bool,
+    }
+
+    impl Command for Insert {
+        type Output = i64;
+
+        fn run(&self, connection: &Connection) -> Result<i64, StoreError> {
+            connection.execute("INSERT INTO numbers VALUES (?1)", [self.number])?;
+            if self.fails { Err(StoreError::Stale) } else { Ok(self.number) }
+        }
+    }
+
+    /// Holds the writer until the sender is dropped, so that what is queued meanwhile is one batch.
+    struct Hold(Mutex<sync::Receiver<()>>);
+
+    impl Command for Hold {
+        type Output = ();
+
+        fn run(&self, _: &Connection) -> Result<(), StoreError> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(())
+        }
+    }
+
+    struct Numbers;
+
+    impl Command for Numbers {
+        type Output = Vec<i64>;
+
+        fn run(&self, connection: &Connection) -> Result<Vec<i64>, StoreError> {
+            let mut statement = connection.prepare("SELECT number FROM numbers ORDER BY number")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_half_way_takes_back_its_own_changes_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
+        let writer = Writer::start(connection, Arc::new(UserCache::new(0)), None, 16).unwrap();
+        let (release, held) = sync::channel();
+        let insert = |number, fails| writer.execute(Insert { number, fails });
+        let batch = async {
+            let held = writer.execute(Hold(Mutex::new(held)));
+            let (held, one, two, again, three, ()) =
+                tokio::join!(held, insert(1, false), insert(2, true), insert(1, false), insert(3, false), async {
+                    drop(release);
+                });
+            (held.is_ok(), one, two, again.is_err(), three)
+        };
+        assert_eq!(batch.await, (true, Ok(1), Err(StoreError::Stale), true, Ok(3)));
+        assert_eq!(writer.execute(Numbers).await.unwrap(), [1, 3]);
+        tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 }

@@ -6,20 +6,25 @@ use rusqlite::{Connection, params};
 
 use super::log_change;
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, filter::search_text, text},
+    model::{Action, ChangeMeta, User, UserId},
     store::{
         NewUser, StoreError,
-        sqlite::{
-            row::{attributes_json, username_key},
-            writer::Command,
-        },
+        sqlite::{row::Derived, writer::Command},
     },
 };
 
 /// See [`crate::store::Store::create_user`].
 pub(in crate::store::sqlite) struct CreateUser {
-    pub(in crate::store::sqlite) new: NewUser,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
+    new: NewUser,
+    derived: Derived,
+    meta: ChangeMeta,
+}
+
+impl CreateUser {
+    /// Readies all that can be made without the database, so that the writer need not.
+    pub(in crate::store::sqlite) fn new(new: NewUser, meta: ChangeMeta) -> Result<Self, StoreError> {
+        Ok(Self { derived: Derived::of(&new.user)?, new, meta })
+    }
 }
 
 impl Command for CreateUser {
@@ -27,13 +32,13 @@ impl Command for CreateUser {
 
     fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
         let user = &self.new.user;
-        let pk = insert(connection, user)?;
+        let pk = insert(connection, user, &self.derived)?;
         if let Some(hash) = &self.new.password_hash {
             connection
                 .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
                 .execute(params![pk, hash.as_str()])?;
         }
-        log_change(connection, Action::Created, (pk, user), &[], &self.meta)?;
+        log_change(connection, Action::Created, (pk, user), Some(&self.derived.logged), &[], &self.meta)?;
         Ok(Arc::new(user.clone()))
     }
 
@@ -50,7 +55,7 @@ impl Command for CreateUser {
     }
 }
 
-fn insert(connection: &Connection, user: &User) -> Result<i64, StoreError> {
+fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64, StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age,
@@ -60,22 +65,22 @@ fn insert(connection: &Connection, user: &User) -> Result<i64, StoreError> {
         .execute(params![
             user.id,
             user.email,
-            text::unique_key(&user.email),
+            derived.email_key,
             user.username,
-            username_key(user),
+            derived.username_key,
             user.name,
-            text::fold(&user.name),
+            derived.name_key,
             user.role as i64,
             user.status as i64,
             user.age,
             user.phone,
             user.locale,
-            attributes_json(&user.attributes)?,
+            derived.attributes,
             user.email_verified,
             user.created_at,
             user.updated_at,
             user.revision,
-            search_text(user),
+            derived.search_text,
         ])?;
     Ok(connection.last_insert_rowid())
 }

@@ -27,7 +27,7 @@ impl Command for DeleteUser {
             .prepare_cached("UPDATE changes SET after = NULL WHERE user_id = ?1 AND after IS NOT NULL")?
             .execute(params![self.id])?;
         user.revision += 1;
-        log_change(connection, Action::Deleted, (pk, &user), &[], &self.meta)
+        log_change(connection, Action::Deleted, (pk, &user), None, &[], &self.meta)
     }
 
     fn keep(&self) -> bool {

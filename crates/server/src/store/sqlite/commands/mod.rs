@@ -14,7 +14,7 @@ pub(super) use update_user::UpdateUser;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{USER_BY_ID, logged_user, user_from_row};
+use super::row::{USER_BY_ID, user_from_row};
 use crate::{
     model::{Action, ChangeMeta, User, UserId},
     store::StoreError,
@@ -35,15 +35,15 @@ pub(super) fn find_user(connection: &Connection, id: &UserId) -> Result<Option<U
     Ok(connection.prepare_cached(USER_BY_ID)?.query_row([id], user_from_row).optional()?)
 }
 
-/// Writes the change-log row that belongs to a change.
+/// Writes the change-log row that belongs to a change; `after` is the user as [`super::row::Derived`] has it logged.
 fn log_change(
     connection: &Connection,
     action: Action,
     (pk, user): (i64, &User),
+    after: Option<&str>,
     fields: &[&str],
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
-    let after = (action != Action::Deleted).then(|| logged_user(user)).transpose()?;
     let fields = serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))?;
     connection
         .prepare_cached(

@@ -7,7 +7,10 @@ use rusqlite::{Connection, params};
 use super::{current_user, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserStatus},
-    store::{StoreError, sqlite::writer::Command},
+    store::{
+        StoreError,
+        sqlite::{row::Derived, writer::Command},
+    },
 };
 
 /// See [`crate::store::Store::set_user_status`].
@@ -34,7 +37,8 @@ impl Command for SetUserStatus {
                 UserStatus::Active => Action::Reactivated,
                 UserStatus::Inactive => Action::Deactivated,
             };
-            log_change(connection, action, (pk, &user), &["status"], &self.meta)?;
+            let derived = Derived::of(&user)?;
+            log_change(connection, action, (pk, &user), Some(&derived.logged), &["status"], &self.meta)?;
         }
         Ok(Arc::new(user))
     }

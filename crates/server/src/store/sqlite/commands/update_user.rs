@@ -6,13 +6,10 @@ use rusqlite::{Connection, params};
 
 use super::{current_user, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserPatch, filter::search_text, inputs, text},
+    model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
     store::{
         StoreError,
-        sqlite::{
-            row::{attributes_json, username_key},
-            writer::Command,
-        },
+        sqlite::{row::Derived, writer::Command},
     },
 };
 
@@ -34,8 +31,9 @@ impl Command for UpdateUser {
         inputs::check_attributes_size(&user.attributes)
             .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
         if !changed.is_empty() {
-            write(connection, &user)?;
-            log_change(connection, Action::Updated, (pk, &user), &changed, &self.meta)?;
+            let derived = Derived::of(&user)?;
+            write(connection, &user, &derived)?;
+            log_change(connection, Action::Updated, (pk, &user), Some(&derived.logged), &changed, &self.meta)?;
         }
         Ok(Arc::new(user))
     }
@@ -53,7 +51,7 @@ impl Command for UpdateUser {
     }
 }
 
-fn write(connection: &Connection, user: &User) -> Result<(), StoreError> {
+fn write(connection: &Connection, user: &User, derived: &Derived) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "UPDATE users SET email = ?2, email_key = ?3, username = ?4, username_key = ?5, name = ?6, name_key = ?7,
@@ -64,20 +62,20 @@ fn write(connection: &Connection, user: &User) -> Result<(), StoreError> {
         .execute(params![
             user.id,
             user.email,
-            text::unique_key(&user.email),
+            derived.email_key,
             user.username,
-            username_key(user),
+            derived.username_key,
             user.name,
-            text::fold(&user.name),
+            derived.name_key,
             user.role as i64,
             user.age,
             user.phone,
             user.locale,
-            attributes_json(&user.attributes)?,
+            derived.attributes,
             user.email_verified,
             user.updated_at,
             user.revision,
-            search_text(user),
+            derived.search_text,
         ])?;
     Ok(())
 }

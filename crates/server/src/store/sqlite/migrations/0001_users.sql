@@ -6,7 +6,7 @@ CREATE TABLE users (
     email          TEXT NOT NULL,
     email_key      TEXT NOT NULL UNIQUE,
     username       TEXT NOT NULL,
-    username_key   TEXT UNIQUE,                    -- NULL where there is no username
+    username_key   TEXT,                           -- NULL where there is no username
     name           TEXT NOT NULL,
     name_key       TEXT NOT NULL,
     role           INTEGER NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE users (
     search_text    TEXT NOT NULL                   -- what a search looks into, folded
 ) STRICT;
 
+CREATE UNIQUE INDEX users_by_username ON users (username_key) WHERE username_key IS NOT NULL;
 CREATE INDEX users_by_created_at ON users (created_at, id);
 
 -- Kept apart so that no query about users can select a secret.
