@@ -1,14 +1,15 @@
 //! Checkpoints off the writer's path: copying the WAL into the database is a thread's own work.
 //!
-//! A passive checkpoint never waits for the writer nor makes it wait. But under steady writes it
-//! never catches up wholly, so the WAL would grow for ever; past a cap the writer itself copies the
-//! little that is left, which lets SQLite start the WAL anew with the next commit.
+//! A passive checkpoint never waits for the writer nor makes it wait. But while writes go on it never
+//! catches up wholly, and only a WAL that is copied wholly is started anew; one that grows makes every
+//! sync dearer, for the file system has to find room. So after each pass of the thread the writer
+//! itself copies the little that came meanwhile.
 
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, SyncSender, TrySendError},
     },
     thread::{self, JoinHandle},
@@ -21,16 +22,13 @@ use super::OpenError;
 
 /// Pages in the WAL at which the thread starts copying: 16 MiB at SQLite's 4 KiB a page.
 const BACKGROUND_AT_PAGES: u32 = 4_096;
-/// Pages in the WAL at which the writer finishes the copying itself: 128 MiB.
-const WRITER_AT_PAGES: u32 = 32_768;
-
 /// The writer's side: watches the WAL and wakes the thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     /// Pages in the WAL after the last commit, told by SQLite.
     wal_pages: Arc<AtomicU32>,
-    /// The writer helps when the WAL has this many pages.
-    help_at_pages: u32,
+    /// The thread has made a pass that the writer has not finished yet.
+    passed: Arc<AtomicBool>,
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
 }
@@ -53,30 +51,29 @@ impl Checkpointer {
         writer.wal_hook(Some(hook)).map_err(failed)?;
 
         let (wake, woken) = mpsc::sync_channel(1);
+        let passed = Arc::new(AtomicBool::new(false));
+        let pass = Arc::clone(&passed);
         let run = move || {
             while woken.recv().is_ok() {
                 checkpoint(&connection, "PASSIVE");
+                pass.store(true, Ordering::Relaxed);
             }
         };
         let thread = thread::Builder::new().name("sqlite-checkpoint".into()).spawn(run);
         let thread = thread.map_err(|error| OpenError::Failed { path: database.into(), detail: error.to_string() })?;
-        Ok(Self { wal_pages, help_at_pages: WRITER_AT_PAGES, wake, thread })
+        Ok(Self { wal_pages, passed, wake, thread })
     }
 
     /// Looks at the WAL after a commit.
-    pub(super) fn after_commit(&mut self, writer: &Connection) {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
-        if pages >= self.help_at_pages {
+    pub(super) fn after_commit(&self, writer: &Connection) {
+        if self.passed.swap(false, Ordering::Relaxed) {
+            // A reader that still needs the WAL keeps it from starting anew: then there is another pass.
             checkpoint(writer, "PASSIVE");
-            // A reader that still needs the WAL can keep it from starting anew: do not try at every commit.
-            self.help_at_pages = pages + BACKGROUND_AT_PAGES;
-        } else if pages >= BACKGROUND_AT_PAGES {
+        } else if self.wal_pages.load(Ordering::Relaxed) >= BACKGROUND_AT_PAGES {
             match self.wake.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(())) => {}
                 Err(TrySendError::Disconnected(())) => tracing::error!("the checkpoint thread is gone"),
             }
-        } else {
-            self.help_at_pages = WRITER_AT_PAGES;
         }
     }
 

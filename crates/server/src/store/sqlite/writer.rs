@@ -214,7 +214,7 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    fn run(self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
             let close = jobs.iter().any(|job| job.is_close());
@@ -230,7 +230,7 @@ impl WriterThread {
             if close {
                 queue.close();
             }
-            if let Some(followers) = &mut self.followers {
+            if let Some(followers) = &self.followers {
                 followers.checkpointer.after_commit(&self.connection);
                 followers.search_index.after_commit();
             }
