@@ -49,8 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("streams.rs"), streams::table(&pool)?)?;
 
     let files = || prost_types::FileDescriptorSet::decode(encoded.as_slice());
+    // Maps in the order of their keys: the same message always has the same bytes.
     // Without transport: its `connect` would collide with the RPC of that name. `Client::connect` is the way in.
-    tonic_prost_build::configure().build_server(false).build_transport(false).compile_fds(files()?)?;
+    tonic_prost_build::configure().btree_map(".").build_server(false).build_transport(false).compile_fds(files()?)?;
 
     let server_out = out.join("server");
     fs::create_dir_all(&server_out)?;

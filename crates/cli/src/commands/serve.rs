@@ -35,6 +35,7 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         raise_file_limit();
+        keep_memory_small();
         // Before the start, so that no signal is missed.
         let mut signals = Signals::listen()?;
         let running = app::start(config.clone())?;
@@ -59,6 +60,14 @@ fn raise_file_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Without this the kernel backs what a thread touches by 2 MiB a piece: 12 MB more at rest.
+fn keep_memory_small() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "cannot do without huge pages; more memory will be used");
     }
 }
 

@@ -39,13 +39,13 @@ impl Intake {
 
     /// The body, counted. One that is `patient` may pause for ever, as the requests of an endless stream do.
     pub(super) fn meter<B>(&self, inner: B, patient: bool) -> Metered<B> {
-        Metered { inner: Box::pin(inner), budget: Arc::clone(&self.0), seen: 0, held: 0, patient, pause: None }
+        Metered { inner, budget: Arc::clone(&self.0), seen: 0, held: 0, patient, pause: None }
     }
 }
 
 /// A body that takes from the budget what it brings in, and gives it back at its end.
 pub(super) struct Metered<B> {
-    inner: Pin<Box<B>>,
+    inner: B,
     budget: Arc<AtomicUsize>,
     seen: usize,
     held: usize,
@@ -78,14 +78,14 @@ impl<B> Drop for Metered<B> {
 
 impl<B> Body for Metered<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.inner.as_mut().poll_frame(cx) {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause = None;
                 let taken = self.take(frame.data_ref().map_or(0, Bytes::len));

@@ -103,7 +103,7 @@ impl Pipeline {
     /// Starts one gRPC call.
     fn call<B>(&self, peer: &Peer, request: Request<B>) -> Call
     where
-        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());

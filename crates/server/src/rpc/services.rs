@@ -66,7 +66,7 @@ impl Services {
     /// Answers a call that was let through.
     pub(super) fn call<B>(&self, ctx: Ctx, request: Request<B>) -> ResponseFuture
     where
-        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let patient = access::is_long_lived(request.uri().path());

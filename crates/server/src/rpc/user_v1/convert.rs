@@ -29,7 +29,7 @@ pub(super) fn user_message(user: User) -> api::User {
         username: user.username,
         phone: user.phone,
         locale: user.locale,
-        attributes: user.attributes.into_iter().collect(),
+        attributes: user.attributes,
     }
 }
 
@@ -83,7 +83,7 @@ impl From<api::CreateUserRequest> for CreateUserInput {
             age: request.age,
             phone: request.phone,
             locale: request.locale,
-            attributes: request.attributes.into_iter().collect(),
+            attributes: request.attributes,
             user_id: request.user_id,
             password_hash: request.password_hash,
             email_verified: request.email_verified,
@@ -103,7 +103,7 @@ impl From<api::UpdateUserRequest> for UpdateUserInput {
             age: request.age,
             phone: request.phone,
             locale: request.locale,
-            attributes: request.attributes.into_iter().collect(),
+            attributes: request.attributes,
             email_verified: request.email_verified,
             update_mask: request.update_mask.map(|mask| mask.paths).unwrap_or_default(),
             etag: request.etag,

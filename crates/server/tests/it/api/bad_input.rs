@@ -1,6 +1,6 @@
 //! Hostile values in every field of every request: each is refused by name, and nothing changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use prost_types::{
@@ -120,8 +120,8 @@ const BAD_AGES: [i32; 5] = [-1, 151, 256, i32::MIN, i32::MAX];
 const BAD_ROLES: [i32; 4] = [-1, 4, i32::MIN, i32::MAX];
 
 /// Attributes that are wrong, and the field that is named.
-fn bad_attributes() -> Vec<(HashMap<String, String>, String)> {
-    let one = |key: &str, value: &str| HashMap::from([(key.to_owned(), value.to_owned())]);
+fn bad_attributes() -> Vec<(BTreeMap<String, String>, String)> {
+    let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let many = |count: usize, value: &str| (0..count).map(|n| (format!("key{n}"), value.to_owned())).collect();
     let mut all = vec![
         (one("", "x"), "attributes.\"\"".to_owned()),
@@ -423,7 +423,7 @@ async fn all_that_is_wrong_is_told_at_once_and_fits_into_headers() {
         age: Some(-1),
         phone: "1".into(),
         locale: "?".into(),
-        attributes: HashMap::from([("a b".into(), String::new()), ("key".into(), "\0".into())]),
+        attributes: BTreeMap::from([("a b".into(), String::new()), ("key".into(), "\0".into())]),
         user_id: "~".into(),
         ..Default::default()
     };

@@ -1,6 +1,6 @@
 //! UpdateUser: presence, masks, etags, and what only looks like a change.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use prost_types::FieldMask;
 use roster_api::{
@@ -38,7 +38,7 @@ async fn fixture() -> Fixture {
     Fixture { users, user, _server: server }
 }
 
-fn attributes(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 

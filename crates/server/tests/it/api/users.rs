@@ -1,6 +1,6 @@
 //! Every method that is served: what it answers, and each error that its comment names.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use roster_api::user::v1::{
     CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
@@ -21,7 +21,7 @@ fn whole_user() -> CreateUserRequest {
         age: Some(36),
         phone: "+44 (20) 7946-0018".into(),
         locale: "en-gb".into(),
-        attributes: HashMap::from([("team".into(), "engine".into())]),
+        attributes: BTreeMap::from([("team".into(), "engine".into())]),
         user_id: "legacy:42".into(),
         password_hash: String::new(),
         email_verified: true,
@@ -48,7 +48,7 @@ async fn a_user_is_returned_as_it_was_created_by_every_read() {
         age: Some(36),
         phone: "+442079460018".into(),
         locale: "en-GB".into(),
-        attributes: HashMap::from([("team".into(), "engine".into())]),
+        attributes: BTreeMap::from([("team".into(), "engine".into())]),
         email_verified: true,
         etag: created.etag.clone(),
     };
