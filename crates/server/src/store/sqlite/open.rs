@@ -21,7 +21,7 @@ const CHECK_AT_START_MAX_BYTES: u64 = 256 * 1024 * 1024;
 const STATEMENTS_MAX: usize = 64;
 /// SQLite's own page cache, in KiB: for the writer, and for each reader.
 const WRITER_CACHE_KIB: u32 = 65_536;
-const READER_CACHE_KIB: u32 = 16_384;
+const READER_CACHE_KIB: u32 = 65_536;
 
 /// What a database is kept in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
 
 /// Makes the file, if there is none, for its owner alone: it holds hashes of passwords. SQLite gives
 /// the files beside it the same mode.
-fn make_private(path: &Path) -> Result<(), OpenError> {
+pub(super) fn make_private(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(OpenError::CannotCreate { path: path.to_owned(), error })

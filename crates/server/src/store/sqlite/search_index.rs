@@ -116,6 +116,9 @@ fn open_index(path: &Path, database: &[u8; 32]) -> rusqlite::Result<Connection> 
             _ => {}
         }
     }
+    if let Err(error) = open::make_private(path) {
+        tracing::warn!(%error, "the search index keeps the mode that new files get");
+    }
     let index = connect(path)?;
     index.execute_batch(SCHEMA)?;
     index.execute("INSERT INTO state VALUES (?1, 0, 0, 0)", [database])?;

@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -23,8 +24,11 @@ use crate::{
     store::{StoreError, cache::UserCache},
 };
 
-/// Commands in one commit at most: bounds how long the first of them waits for the last.
+/// Commands in one commit, at most and at least if so many wait; see [`Pace`].
 const BATCH_MAX: usize = 512;
+const BATCH_MIN: usize = 16;
+/// How long the commands of a batch may run even if a sync takes less.
+const RUN_MIN: Duration = Duration::from_millis(1);
 
 /// What the writer runs. Many commands share a transaction, so it must not begin or end one.
 pub(super) trait Command: Send + 'static {
@@ -66,7 +70,10 @@ impl Writer {
         queue_max: usize,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(queue_max);
-        let run = move || WriterThread { connection, cache, followers }.run(jobs);
+        let run = move || {
+            let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
+            WriterThread { connection, cache, followers, pace }.run(jobs);
+        };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
@@ -207,19 +214,42 @@ enum Ran {
     HalfWay,
 }
 
+/// How many commands go into a batch.
+///
+/// One that takes all that wait leaves the callers idle while it runs and the writer idle while they
+/// are answered. So its commands run about as long as a sync takes: long enough to pay for it, and
+/// short enough that the next batch gathers meanwhile.
+struct Pace {
+    batch: usize,
+    /// How long the last commit took.
+    sync: Duration,
+}
+
+impl Pace {
+    /// Takes in that a batch of so many commands took so long, its commit included.
+    fn learn(&mut self, commands: usize, took: Duration) {
+        let each = took.saturating_sub(self.sync).as_nanos() / commands.max(1) as u128;
+        let fitting = self.sync.max(RUN_MIN).as_nanos() / each.max(1);
+        self.batch = usize::try_from(fitting).unwrap_or(BATCH_MAX).clamp(BATCH_MIN, BATCH_MAX);
+    }
+}
+
 struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
     followers: Option<Followers>,
+    pace: Pace,
 }
 
 impl WriterThread {
-    fn run(self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
-        while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        while queue.blocking_recv_many(&mut jobs, self.pace.batch) > 0 {
             let close = jobs.iter().any(|job| job.is_close());
             jobs.retain(|job| !job.is_abandoned());
+            let started = Instant::now();
             let committed = self.commit(&mut jobs);
+            self.pace.learn(jobs.len(), started.elapsed());
             if let Err(error) = &committed {
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");
             }
@@ -251,7 +281,7 @@ impl WriterThread {
     }
 
     /// Runs the jobs in one transaction.
-    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         for id in jobs.iter().filter_map(|job| job.touches()) {
             self.cache.suspend(id);
         }
@@ -262,7 +292,7 @@ impl WriterThread {
         }
     }
 
-    fn in_transaction(&self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
+    fn in_transaction(&mut self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
         let result = self.execute("BEGIN IMMEDIATE").and_then(|()| self.run_all(jobs, savepoints));
         if !matches!(result, Ok(Ran::Whole)) && !self.connection.is_autocommit() {
             // Nothing more can be done if this fails too; the next BEGIN will say so.
@@ -271,7 +301,8 @@ impl WriterThread {
         result
     }
 
-    fn run_all(&self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
+    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
+        let mut kept = false;
         for job in jobs {
             let savepoint = savepoints == Savepoints::ForAll || job.is_rehearsal();
             if savepoint {
@@ -279,7 +310,7 @@ impl WriterThread {
             }
             let before = self.connection.total_changes();
             match job.run(&self.connection) {
-                Ok(true) => {}
+                Ok(true) => kept = true,
                 // SQLite itself has taken the whole transaction back, as it does when the disk is full.
                 Err(error) if self.connection.is_autocommit() => return Err(error),
                 Ok(false) | Err(_) if savepoint => self.execute("ROLLBACK TO command")?,
@@ -290,7 +321,10 @@ impl WriterThread {
                 self.execute("RELEASE command")?;
             }
         }
-        self.execute("COMMIT").map(|()| Ran::Whole)
+        let started = Instant::now();
+        self.execute(if kept { "COMMIT" } else { "ROLLBACK" })?;
+        self.pace.sync = started.elapsed();
+        Ok(Ran::Whole)
     }
 
     fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
