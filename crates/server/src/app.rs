@@ -170,7 +170,7 @@ impl Running {
     }
 }
 
-/// Starts a server: when this returns, it answers.
+/// Starts a server: when this returns, it answers. Blocks, so it must not be called from a future.
 ///
 /// # Errors
 /// What is in the way, and how to mend it.

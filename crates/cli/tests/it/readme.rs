@@ -1,0 +1,57 @@
+//! What the README tells people to paste works when it is pasted.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use crate::{
+    process::{Ended, ROSTER, command, run},
+    server::Server,
+};
+
+/// The shell commands of the README that come after `marker`.
+fn block(marker: &str) -> String {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let after = readme.split_once(marker).unwrap().1;
+    after.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0.to_owned()
+}
+
+/// Pastes a block into a shell in `folder`, where the build would have put the binary.
+fn paste(block: &str, folder: &Path, server: &Server) -> Ended {
+    fs::create_dir_all(folder.join("target/release")).unwrap();
+    symlink(ROSTER, folder.join("target/release/roster")).unwrap();
+    let mut shell = command("bash", folder);
+    shell.args(["-euo", "pipefail", "-c", block]).env("ROSTER_SERVER", &server.grpc);
+    run(&mut shell)
+}
+
+#[test]
+fn the_tour_runs_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    let tour = block("<!-- tour -->");
+    let ended = paste(&tour, folder.path(), &server).with_code(0);
+    for seen in ["ada@example.com", "Alan Turing", "Ada Lovelace", "37", "refused, exit code 73"] {
+        assert!(ended.out.contains(seen), "{seen}: {ended:?}");
+    }
+    // Every line that is a command has been seen to run.
+    assert!(tour.lines().filter(|line| line.starts_with("roster ")).count() >= 6);
+}
+
+#[test]
+fn the_python_client_runs_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto"), folder.path().join("proto")).unwrap();
+    // The packages are there already, and the server has a port of its own; all else is as it is written.
+    let python = std::env::var("ROSTER_TEST_PYTHON")
+        .expect("run scripts/test, or set ROSTER_TEST_PYTHON to a Python that has scripts/requirements.txt installed");
+    let pasted = block("<!-- python -->");
+    let install = "python3 -m venv venv && venv/bin/pip install grpcio-tools\n";
+    assert!(pasted.starts_with(install), "{pasted}");
+    fs::create_dir_all(folder.path().join("venv/bin")).unwrap();
+    fs::write(folder.path().join("venv/bin/python"), format!("#!/bin/sh\nexec '{python}' \"$@\"\n")).unwrap();
+    let make_runnable = "chmod +x venv/bin/python\n";
+    let pasted = pasted.replace(install, make_runnable).replace("localhost:50051", &server.grpc);
+    let ended = paste(&pasted, folder.path(), &server).with_code(0);
+    assert!(ended.out.contains("created "), "{ended:?}");
+    assert!(ended.out.contains("grace@example.com Grace"), "{ended:?}");
+}
