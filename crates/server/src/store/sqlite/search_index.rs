@@ -49,7 +49,7 @@ impl SearchIndex {
     /// Opens or makes the index of `database`, whose schema is in place, and starts to follow it.
     pub(super) fn start(database: &Path) -> rusqlite::Result<Self> {
         let users = open::reader(database)?;
-        let index = open_index(&path_of(database), &identity(&users)?)?;
+        let index = open_index(&path_of(database), &users)?;
         let (wake, woken) = mpsc::sync_channel(1);
         let follower = Follower { users, index };
         let thread = thread::Builder::new().name("sqlite-search".into());
@@ -94,15 +94,11 @@ fn path_of(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// What tells this database from any other, and from a backup of another time.
-fn identity(users: &Connection) -> rusqlite::Result<[u8; 32]> {
-    users.query_row("SELECT value FROM secrets WHERE name = 'database'", [], |row| row.get(0))
-}
-
-/// Opens the index, or makes a new one if there is none or it is not of this database.
-fn open_index(path: &Path, database: &[u8; 32]) -> rusqlite::Result<Connection> {
+/// Opens the index, or makes a new one if there is none or it is not of this database as it is now.
+fn open_index(path: &Path, users: &Connection) -> rusqlite::Result<Connection> {
+    let database = users.query_row("SELECT value FROM secrets WHERE name = 'database'", [], |row| row.get(0))?;
     if let Ok(index) = connect(path)
-        && fits(&index, database).unwrap_or(false)
+        && fits(&index, &database, newest_change(users)?).unwrap_or(false)
     {
         return Ok(index);
     }
@@ -133,12 +129,19 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(index)
 }
 
-fn fits(index: &Connection, database: &[u8; 32]) -> rusqlite::Result<bool> {
+/// Whether an index is of this database, and not ahead of it as it is after a backup was put back.
+fn fits(index: &Connection, database: &[u8; 32], newest: i64) -> rusqlite::Result<bool> {
     let version: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version != VERSION {
         return Ok(false);
     }
-    index.query_row("SELECT database FROM state", [], |row| Ok(row.get::<_, [u8; 32]>(0)? == *database))
+    index.query_row("SELECT database, position FROM state", [], |row| {
+        Ok(row.get::<_, [u8; 32]>(0)? == *database && row.get::<_, i64>(1)? <= newest)
+    })
+}
+
+fn newest_change(users: &Connection) -> rusqlite::Result<i64> {
+    users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))
 }
 
 /// The thread's side.
@@ -179,18 +182,10 @@ impl Follower {
         }
     }
 
-    /// Changes that the index has not taken in. A position beyond the log is of a database that was
-    /// since put back to a backup: the index is of no use then.
+    /// Changes that the index has not taken in.
     fn lag(&self) -> rusqlite::Result<i64> {
-        let newest: i64 =
-            self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
         let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
-        if position > newest {
-            self.index.execute_batch(
-                "BEGIN; DELETE FROM users_search; UPDATE state SET built_pk = 0, position = 0, complete = 0; COMMIT",
-            )?;
-        }
-        Ok(newest - position)
+        Ok(newest_change(&self.users)? - position)
     }
 
     /// Reads a bite of users into an index that is not complete; `true` once it is.
@@ -203,9 +198,7 @@ impl Follower {
         let transaction = self.index.transaction()?;
         if built == 0 {
             // What changes from here on is taken in again afterwards.
-            let newest: i64 =
-                self.users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))?;
-            transaction.execute("UPDATE state SET position = ?1", [newest])?;
+            transaction.execute("UPDATE state SET position = ?1", [newest_change(&self.users)?])?;
         }
         let mut users =
             self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;

@@ -4,6 +4,7 @@
 
 mod history;
 mod lists;
+mod search_index;
 mod users;
 
 use std::{
