@@ -86,6 +86,12 @@ impl From<Status> for Failure {
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
         let error = roster_api::Error::from(status);
+        // Roster gives every error a reason; what has neither that nor a request id did not come from it.
+        let strange = matches!(error.code(), Code::Internal | Code::Unknown);
+        if strange && error.reason().is_none() && error.request_id().is_none() {
+            return Self::new(Exit::Unavailable, format!("what answers there is no Roster: {}", error.message()))
+                .hint("name the gRPC port with --server; 8000 is usually the HTTP port, 50051 the gRPC port");
+        }
         let message = match error.message() {
             "" => error.code().description(),
             // The server's text repeats the violations, which get a line each below.

@@ -45,6 +45,10 @@ pub fn terminal_width() -> Option<u16> {
 
 /// Rows under a header; the first column is never broken.
 pub fn grid(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u16>) -> String {
+    arranged(header, rows, style, width).trim_fmt()
+}
+
+fn arranged(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_preset(UNDERLINED_HEADER).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some(width) = width {
@@ -66,23 +70,43 @@ pub fn grid(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u
     if let Some(column) = table.column_mut(0) {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
-    table.trim_fmt()
+    table
 }
 
-/// Many users.
+/// Columns of a terminal below which users are shown in fewer of their own.
+const ROOMY_COLUMNS: u16 = 130;
+
+/// Many users, a line each. A narrow terminal gets fewer columns rather than broken ones, and what is
+/// still too long is cut with `…`; `--output json` has all of it.
 pub fn users(users: &[User], style: Style, width: Option<u16>) -> String {
+    let roomy = width.is_none_or(|width| width >= ROOMY_COLUMNS);
     let rows = users.iter().map(|user| {
-        vec![
-            Cell::Plain(user.id.clone()),
-            Cell::Plain(user.email.clone()),
-            Cell::Plain(user.name.clone()),
-            Cell::Plain(user.username.clone()),
-            Cell::Plain(role(user.role)),
-            status(user.status),
-            Cell::Plain(time(user.created_at.as_ref(), 0)),
-        ]
+        let mut row =
+            vec![Cell::Plain(user.id.clone()), Cell::Plain(user.email.clone()), Cell::Plain(user.name.clone())];
+        if roomy {
+            row.push(Cell::Plain(user.username.clone()));
+        }
+        row.extend([Cell::Plain(role(user.role)), status(user.status)]);
+        if roomy {
+            row.push(Cell::Plain(time(user.created_at.as_ref(), 0)));
+        }
+        row
     });
-    grid(&["ID", "EMAIL", "NAME", "USERNAME", "ROLE", "STATUS", "CREATED"], rows.collect(), style, width)
+    let header: &[&str] = match roomy {
+        true => &["ID", "EMAIL", "NAME", "USERNAME", "ROLE", "STATUS", "CREATED"],
+        false => &["ID", "EMAIL", "NAME", "ROLE", "STATUS"],
+    };
+    let mut table = arranged(header, rows.collect(), style, width);
+    for row in table.row_iter_mut() {
+        row.max_height(1);
+    }
+    // What has few letters keeps them all; the rest shares what is left.
+    for index in (0..header.len()).filter(|&index| ![1, 2].contains(&index)) {
+        if let Some(column) = table.column_mut(index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table.set_truncation_indicator("…").trim_fmt()
 }
 
 /// One user, a line for each field that is set.

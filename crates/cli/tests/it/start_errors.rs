@@ -99,6 +99,16 @@ fn a_second_server_names_the_first_and_a_kill_frees_the_file() {
     run(&mut serve(folder.path())).refused(TRY_AGAIN, &["roster.db is in use by process", &pid, "stop"]);
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     assert_eq!(first.roster(&["user", "list"]).with_code(0).out, "no users\n");
+
+    // By any other name, and whoever tidies up beside it, it is the same file.
+    fs::hard_link(folder.path().join("roster.db"), folder.path().join("hard.db")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("roster.db"), folder.path().join("soft.db")).unwrap();
+    fs::remove_file(folder.path().join("roster.db.lock")).unwrap();
+    for name in ["roster.db", "hard.db", "soft.db"] {
+        let other = format!("sqlite:{name}");
+        run(serve(folder.path()).args(["--database-url", &other]))
+            .refused(TRY_AGAIN, &["is in use by process", "stop"]);
+    }
     first.kill();
     Server::on_file(folder.path()).stop();
 }

@@ -119,14 +119,13 @@ fn folder(folder: &Path) -> Check {
 
 fn lock(path: &Path) -> Check {
     const NAME: &str = "database lock";
-    let lock = beside(path, ".lock");
-    let mut file = match File::open(&lock) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Check::ok(NAME, "free"),
         Err(error) => {
             return io_failure(
                 NAME,
-                &format!("cannot read {}", lock.display()),
+                &format!("cannot read {}", path.display()),
                 &error,
                 "let the server's user read it",
             );
@@ -136,9 +135,8 @@ fn lock(path: &Path) -> Check {
     if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
         return Check::ok(NAME, "free");
     }
-    let mut text = String::new();
     // The pid is a courtesy of the holder; without it the lock holds all the same.
-    let _ = file.read_to_string(&mut text);
+    let text = fs::read_to_string(beside(path, ".lock")).unwrap_or_default();
     let holder = text.split_whitespace().find_map(|word| word.parse::<u32>().ok());
     let holder = holder.map_or_else(String::new, |pid| format!(" with pid {pid}"));
     Check::warn(NAME, format!("held by a server{holder}"), "stop it before you start another on this file")
@@ -215,8 +213,9 @@ mod tests {
         let path = folder.path().join("roster.db");
         assert_eq!(lock(&path), Check::ok("database lock", "free"));
         fs::write(beside(&path, ".lock"), "4711\n").unwrap();
-        assert_eq!(lock(&path).state, State::Ok, "a lock file that nobody holds");
-        let held = File::open(beside(&path, ".lock")).unwrap();
+        fs::write(&path, "").unwrap();
+        assert_eq!(lock(&path).state, State::Ok, "a pid that is left over");
+        let held = File::open(&path).unwrap();
         flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
         let check = lock(&path);
         assert!(check.state == State::Warn && check.found.contains("pid 4711"), "{check:?}");

@@ -1,8 +1,9 @@
 //! `roster user create`.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, IsTerminal as _};
 
 use roster_api::user::v1::{self as pb, CreateUserRequest};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::fields::{Role, attribute};
 use crate::{
@@ -44,7 +45,7 @@ pub struct Create {
     /// An id of your own instead of one that the server makes
     #[arg(long, default_value = "", hide_default_value = true)]
     id: String,
-    /// Read the password from the first line of stdin
+    /// Read the password from the first line of stdin; on a terminal it is asked for and not shown
     #[arg(long, conflicts_with = "password_hash")]
     password_stdin: bool,
     /// A hash that the user signs in with, in PHC format (`$argon2id$…`)
@@ -94,6 +95,7 @@ impl Create {
 fn read_password(input: &mut dyn BufRead) -> Result<String, Failure> {
     let mut line = String::new();
     let refused = |why: String| CliError::new(Exit::Usage, format!("cannot read the password from stdin: {why}"));
+    let _hidden = Hidden::from_terminal();
     std::io::Read::take(input, PASSWORD_BYTES_MAX).read_line(&mut line).map_err(|error| refused(error.to_string()))?;
     let password = line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if password.is_empty() {
@@ -102,6 +104,33 @@ fn read_password(input: &mut dyn BufRead) -> Result<String, Failure> {
             .into());
     }
     Ok(password.to_owned())
+}
+
+/// Keeps what is typed off the screen until dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    /// Asks for a password, if stdin is a terminal.
+    fn from_terminal() -> Option<Self> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let shown = tcgetattr(&stdin).ok()?;
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&stdin, OptionalActions::Flush, &hidden).ok()?;
+        eprint!("Password: ");
+        Some(Self(shown))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // The terminal may be gone; then there is nothing to put back.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+        eprintln!();
+    }
 }
 
 #[cfg(test)]

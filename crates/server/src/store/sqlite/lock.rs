@@ -1,47 +1,58 @@
 //! One process a database file: SQLite itself would let two share it, and our caches would lie.
+//!
+//! The lock is on the database file itself, so it holds whatever name the file is opened by and
+//! whoever removes the file beside it. It is `flock`'s, which SQLite's own locks do not touch.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use super::OpenError;
 
-/// Holds `<database>.lock` until dropped. The kernel frees it when the process ends, however it ends.
+/// Holds a database file until dropped. The kernel frees it when the process ends, however it ends.
+///
+/// It must be dropped after SQLite's connections: closing any handle of a file gives up the
+/// process's other locks on it.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    _database: File,
 }
 
 impl FileLock {
-    /// Takes the lock and writes our pid into it.
+    /// Locks the file, making it for its owner alone if there is none, and writes our pid beside it.
     ///
     /// # Errors
     /// [`OpenError::Locked`] with the holder's pid, [`OpenError::CannotCreate`].
     pub fn acquire(database: &Path) -> Result<Self, OpenError> {
+        let failed = |path: &Path, error| OpenError::CannotCreate { path: path.to_owned(), error };
+        let private = |path: &Path| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            options.open(path).map_err(|error| failed(path, error))
+        };
+        let file = private(database)?;
         let path = lock_path(database);
-        let failed = |error| OpenError::CannotCreate { path: path.clone(), error };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // The holder may not have written yet; then the pid is unknown, not wrong.
-                let _ = file.read_to_string(&mut pid);
+                // The holder may know the file by another name; then its pid is unknown, not wrong.
+                let pid = fs::read_to_string(&path).unwrap_or_default();
                 let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
                 return Err(OpenError::Locked { path: database.to_owned(), pid });
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(failed(database, error)),
         }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        let mut note = private(&path)?;
+        note.set_len(0).map_err(|error| failed(&path, error))?;
+        writeln!(note, "{}", std::process::id()).map_err(|error| failed(&path, error))?;
+        Ok(Self { _database: file })
     }
 }
 
-/// Where the lock of a database file lies.
+/// Where the pid of a database's server is written.
 #[must_use]
 pub fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();

@@ -70,8 +70,6 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     /// Raised when the check of a large file, run while serving, finds damage.
     damaged: Arc<AtomicBool>,
-    /// Held until all connections are closed.
-    _lock: Option<lock::FileLock>,
 }
 
 impl SqliteStore {
@@ -97,9 +95,10 @@ impl SqliteStore {
                 (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
-        let writer = Writer::start(opened.writer, Arc::clone(&cache), followers, options.write_queue_max)
-            .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
-        Ok(Self { cache, writer: Arc::new(writer), readers, damaged, _lock: opened.lock })
+        let writer =
+            Writer::start((opened.writer, opened.lock), Arc::clone(&cache), followers, options.write_queue_max)
+                .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
+        Ok(Self { cache, writer: Arc::new(writer), readers, damaged })
     }
 
     /// A read of a few rows: here and now on a file, in the writer's queue in memory.

@@ -75,12 +75,11 @@ pub(super) fn open(location: &Location) -> Result<Opened, OpenError> {
 }
 
 fn open_file(path: &Path) -> Result<Opened, OpenError> {
-    let lock = FileLock::acquire(path)?;
     let size_bytes = fs::metadata(path).map_or(0, |meta| meta.len());
     if size_bytes == 0 {
         check_no_log(path)?;
     }
-    make_private(path)?;
+    let lock = FileLock::acquire(path)?;
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let writer = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -110,8 +109,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { writer, lock: Some(lock), check_later })
 }
 
-/// Makes the file, if there is none, for its owner alone: it holds hashes of passwords. SQLite gives
-/// the files beside it the same mode.
+/// Makes the file, if there is none, for its owner alone. SQLite gives the files beside it the same mode.
 pub(super) fn make_private(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

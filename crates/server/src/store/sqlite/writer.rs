@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{checkpoint::Checkpointer, search_index::SearchIndex};
+use super::{checkpoint::Checkpointer, lock::FileLock, search_index::SearchIndex};
 use crate::{
     model::{User, UserId},
     store::{StoreError, cache::UserCache},
@@ -64,7 +64,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread. `queue_max` commands may wait; more are refused with [`StoreError::Busy`].
     pub(super) fn start(
-        connection: Connection,
+        (connection, lock): (Connection, Option<FileLock>),
         cache: Arc<UserCache>,
         followers: Option<Followers>,
         queue_max: usize,
@@ -72,7 +72,7 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(queue_max);
         let run = move || {
             let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
-            WriterThread { connection, cache, followers, pace }.run(jobs);
+            WriterThread { connection, cache, followers, pace, _lock: lock }.run(jobs);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -239,6 +239,8 @@ struct WriterThread {
     cache: Arc<UserCache>,
     followers: Option<Followers>,
     pace: Pace,
+    /// Given up after the connection, which stands above it.
+    _lock: Option<FileLock>,
 }
 
 impl WriterThread {
@@ -381,7 +383,7 @@ mod tests {
     async fn a_command_that_fails_half_way_takes_back_its_own_changes_alone() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
-        let writer = Writer::start(connection, Arc::new(UserCache::new(0)), None, 16).unwrap();
+        let writer = Writer::start((connection, None), Arc::new(UserCache::new(0)), None, 16).unwrap();
         let (release, held) = sync::channel();
         let insert = |number, fails| writer.execute(Insert { number, fails });
         let batch = async {
