@@ -2,8 +2,8 @@
 //!
 //! A passive checkpoint never waits for the writer nor makes it wait. But while writes go on it never
 //! catches up wholly, and only a WAL that is copied wholly is started anew; one that grows makes every
-//! sync dearer, for the file system has to find room. So after each pass of the thread the writer
-//! itself copies the little that came meanwhile.
+//! sync dearer, for the file system has to find room. So after a pass of the thread the writer itself
+//! copies the little that came meanwhile: when nobody waits for it, or when the WAL has become large.
 
 use std::{
     path::Path,
@@ -22,6 +22,8 @@ use super::OpenError;
 
 /// Pages in the WAL at which the thread starts copying: 16 MiB at SQLite's 4 KiB a page.
 const BACKGROUND_AT_PAGES: u32 = 4_096;
+/// Pages in the WAL at which the writer makes its callers wait for the rest: 128 MiB.
+const WRITER_AT_PAGES: u32 = 32_768;
 /// The writer's side: watches the WAL and wakes the thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
@@ -64,12 +66,13 @@ impl Checkpointer {
         Ok(Self { wal_pages, passed, wake, thread })
     }
 
-    /// Looks at the WAL after a commit.
-    pub(super) fn after_commit(&self, writer: &Connection) {
-        if self.passed.swap(false, Ordering::Relaxed) {
+    /// Looks at the WAL after a commit; `idle` if nobody waits for the writer.
+    pub(super) fn after_commit(&self, writer: &Connection, idle: bool) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if (idle || pages >= WRITER_AT_PAGES) && self.passed.swap(false, Ordering::Relaxed) {
             // A reader that still needs the WAL keeps it from starting anew: then there is another pass.
             checkpoint(writer, "PASSIVE");
-        } else if self.wal_pages.load(Ordering::Relaxed) >= BACKGROUND_AT_PAGES {
+        } else if pages >= BACKGROUND_AT_PAGES {
             match self.wake.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(())) => {}
                 Err(TrySendError::Disconnected(())) => tracing::error!("the checkpoint thread is gone"),

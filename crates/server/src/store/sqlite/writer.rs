@@ -263,7 +263,7 @@ impl WriterThread {
                 queue.close();
             }
             if let Some(followers) = &self.followers {
-                followers.checkpointer.after_commit(&self.connection);
+                followers.checkpointer.after_commit(&self.connection, queue.is_empty());
                 followers.search_index.after_commit();
             }
         }
