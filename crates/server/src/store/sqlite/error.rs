@@ -35,6 +35,11 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// What every command and query gets once the store is closed.
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
 /// Which unique column a failed insert or update ran into.
 fn conflict(error: &rusqlite::Error, text: &str) -> Option<Unique> {
     let unique = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY];

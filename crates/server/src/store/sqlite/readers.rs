@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{open, search_index};
+use super::{error::closed, open, search_index};
 use crate::store::StoreError;
 
 /// Scans that may wait for a thread.
@@ -106,10 +106,6 @@ impl Readers {
     pub(super) fn close(&self) {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".into())
 }
 
 /// Raised when the caller's future is dropped.

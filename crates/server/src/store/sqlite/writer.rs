@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{checkpoint::Checkpointer, lock::FileLock, search_index::SearchIndex};
+use super::{checkpoint::Checkpointer, error::closed, lock::FileLock, search_index::SearchIndex};
 use crate::{
     model::{User, UserId},
     store::{StoreError, cache::UserCache},
@@ -103,10 +103,6 @@ impl Writer {
             tracing::error!("the SQLite writer thread panicked");
         }
     }
-}
-
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".into())
 }
 
 /// A command with its caller, whatever its type.
