@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "user/v1/user_service.proto",
     "auth/v1/auth.proto",
     "notification/v1/notification.proto",
+    "roster/admin/v1/admin.proto",
     "compat/user.proto",
     "compat/notification_service.proto",
 ];
@@ -28,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     (".user.v1", "crate::user::v1"),
     (".auth.v1", "crate::auth::v1"),
     (".notification.v1", "crate::notification::v1"),
+    (".roster.admin.v1", "crate::admin::v1"),
     (".user", "crate::compat::user"),
 ];
 

@@ -14,7 +14,7 @@
 //!
 //! | module | what it has |
 //! | --- | --- |
-//! | [`user::v1`], [`auth::v1`], [`notification::v1`] | the API: messages and client stubs |
+//! | [`user::v1`], [`auth::v1`], [`notification::v1`], [`admin::v1`] | the API: messages and client stubs |
 //! | [`compat`] | the same users and clients, by the two protos that older clients hold |
 //! | [`client`] | [`Client`]: a connection with a deadline and limits |
 //! | [`error`] | [`Error`]: what a failed call says, taken apart |
@@ -58,6 +58,14 @@ pub mod notification {
     }
 }
 
+/// What operators do to a server.
+pub mod admin {
+    /// Package `roster.admin.v1`.
+    pub mod v1 {
+        tonic::include_proto!("roster.admin.v1");
+    }
+}
+
 /// The protos that older clients hold, to the letter. New code uses [`user::v1`] and [`notification::v1`].
 pub mod compat {
     /// Package `user`.
@@ -95,6 +103,14 @@ pub mod server {
         /// Package `notification.v1`.
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/server/notification.v1.rs"));
+        }
+    }
+
+    /// Packages `roster.admin.*`.
+    pub mod admin {
+        /// Package `roster.admin.v1`.
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/server/roster.admin.v1.rs"));
         }
     }
 

@@ -6,6 +6,6 @@ pub mod password;
 mod phc;
 mod pool;
 
-pub use caller::{Caller, Refusal};
+pub use caller::{Caller, Refusal, Service};
 pub use hasher::{HashError, HashParams, Hasher, HasherOptions};
 pub use password::{Password, PasswordHash};

@@ -1,6 +1,8 @@
 //! The change log's vocabulary: who did what to whom, when, in which call.
 
-use super::{Timestamp, User, UserId};
+use std::sync::Arc;
+
+use super::{ApiKeyId, Timestamp, User, UserId};
 
 /// What happened to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +17,26 @@ pub enum Action {
     Reactivated,
     /// Gone for good.
     Deleted,
+    /// The email address was shown to be the user's.
+    EmailVerified,
+    /// The password was set, changed or reset; every session ended.
+    PasswordChanged,
+    /// A session began.
+    SignedIn,
+    /// A sign-in was refused.
+    SignInFailed,
+    /// A session was ended: by its user, by another, or because a used refresh token came again.
+    SessionRevoked,
+    /// A mail with a token was asked for.
+    MailRequested,
+    /// An API key was made.
+    ApiKeyCreated,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+    /// The keys that sign access tokens were rotated.
+    KeysRotated,
+    /// A call was refused; the reason says why.
+    CallRefused,
 }
 
 impl Action {
@@ -25,7 +47,26 @@ impl Action {
         (Self::Deactivated, "deactivated"),
         (Self::Reactivated, "reactivated"),
         (Self::Deleted, "deleted"),
+        (Self::EmailVerified, "email_verified"),
+        (Self::PasswordChanged, "password.changed"),
+        (Self::SignedIn, "sign_in.done"),
+        (Self::SignInFailed, "sign_in.failed"),
+        (Self::SessionRevoked, "session.revoked"),
+        (Self::MailRequested, "mail.requested"),
+        (Self::ApiKeyCreated, "api_key.created"),
+        (Self::ApiKeyRevoked, "api_key.revoked"),
+        (Self::KeysRotated, "keys.rotated"),
+        (Self::CallRefused, "call.refused"),
     ];
+
+    /// Whether it leaves a user other than before, so that whoever follows users has to hear of it.
+    #[must_use]
+    pub fn is_of_user(self) -> bool {
+        matches!(
+            self,
+            Self::Created | Self::Updated | Self::Deactivated | Self::Reactivated | Self::Deleted | Self::EmailVerified
+        )
+    }
 
     /// The stored name.
     #[must_use]
@@ -43,6 +84,12 @@ pub enum Actor {
     Developer,
     /// A signed-in user.
     User(UserId),
+    /// A service with an API key.
+    ApiKey(ApiKeyId),
+    /// A service with a client certificate, by the name in it.
+    Service(Arc<str>),
+    /// Roster itself, or its operator on the command line.
+    System,
 }
 
 impl std::fmt::Display for Actor {
@@ -51,6 +98,9 @@ impl std::fmt::Display for Actor {
             Self::Anonymous => f.write_str("anonymous"),
             Self::Developer => f.write_str("developer"),
             Self::User(id) => write!(f, "user:{id}"),
+            Self::ApiKey(id) => write!(f, "api_key:{id}"),
+            Self::Service(name) => write!(f, "service:{name}"),
+            Self::System => f.write_str("system"),
         }
     }
 }
@@ -64,6 +114,8 @@ pub struct ChangeMeta {
     pub actor: Actor,
     /// The `x-request-id` of the call.
     pub request_id: String,
+    /// The IP address that the call came from; empty if it came from this machine's operator.
+    pub remote_address: String,
     /// Do everything but keep nothing ([AIP-163](https://google.aip.dev/163)).
     pub validate_only: bool,
 }

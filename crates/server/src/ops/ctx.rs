@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -20,12 +21,40 @@ pub struct Ctx {
     pub caller: Caller,
     /// The call's `x-request-id`, which the change log keeps.
     pub request_id: RequestId,
+    /// The IP address that the call came from; `None` for this machine's operator.
+    pub remote: Option<IpAddr>,
+    /// What the client says it is; empty if it says nothing.
+    pub user_agent: UserAgent,
 }
 
 impl Ctx {
     /// What a write of this call carries into the change log.
     pub(super) fn change(&self, at: Timestamp, validate_only: bool) -> ChangeMeta {
-        ChangeMeta { at, actor: self.caller.actor(), request_id: self.request_id.to_string(), validate_only }
+        ChangeMeta {
+            at,
+            actor: self.caller.actor(),
+            request_id: self.request_id.to_string(),
+            remote_address: self.remote_address(),
+            validate_only,
+        }
+    }
+
+    /// The IP address that the call came from, as text; empty for this machine's operator.
+    #[must_use]
+    pub fn remote_address(&self) -> String {
+        self.remote.map(|address| address.to_canonical().to_string()).unwrap_or_default()
+    }
+}
+
+/// The `user-agent` of a call. Shared with the request's headers, so that it costs a call nothing.
+#[derive(Clone, Debug, Default)]
+pub struct UserAgent(pub Option<http::HeaderValue>);
+
+impl UserAgent {
+    /// As text; empty if there is none or it is no text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 

@@ -35,9 +35,44 @@ pub enum Error {
         /// The user.
         user_id: String,
     },
+    /// There is no such thing beside or below a user.
+    #[error("not found")]
+    Missing {
+        /// What is missing.
+        reason: Reason,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// Things are not as the call needs them; `reason` says which.
+    #[error("precondition: {0:?}")]
+    Precondition(Reason),
     /// The caller may not.
     #[error("refused: {0:?}")]
     Refused(Refusal),
+    /// What the caller shows to prove who it is proves nothing; `reason` says what it was. One answer, whatever is wrong.
+    #[error("not authenticated: {0:?}")]
+    Unauthenticated(Reason),
+    /// Sign-up is closed.
+    #[error("sign-up is closed")]
+    SignUpClosed,
+    /// The token of a mailed link is not valid, for whatever reason.
+    #[error("the token is not valid")]
+    TokenInvalid,
+    /// The current password is another.
+    #[error("the password is wrong")]
+    PasswordWrong,
+    /// Too many wrong passwords.
+    #[error("locked")]
+    AccountLocked {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too many calls.
+    #[error("rate limited")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The hashing pool is full.
     #[error("the hashing pool is full")]
     HashingBusy {
@@ -78,6 +113,12 @@ impl Error {
             Self::Taken(Unique::Email) => Reason::EmailTaken,
             Self::Taken(Unique::Username) => Reason::UsernameTaken,
             Self::StaleEtag { .. } => Reason::EtagMismatch,
+            Self::Missing { reason, .. } | Self::Precondition(reason) | Self::Unauthenticated(reason) => *reason,
+            Self::SignUpClosed => Reason::SignUpClosed,
+            Self::TokenInvalid => Reason::TokenInvalid,
+            Self::PasswordWrong => Reason::PasswordWrong,
+            Self::AccountLocked { .. } => Reason::AccountLocked,
+            Self::RateLimited { .. } => Reason::RateLimited,
             Self::Refused(Refusal::NotSignedIn) => Reason::CredentialsMissing,
             Self::Refused(Refusal::Lacks(_)) => Reason::PermissionDenied,
             Self::HashingBusy { .. } => Reason::HashingBusy,
@@ -139,13 +180,16 @@ impl From<StoreError> for Error {
                 violations.push(Violation { field, description });
                 Self::Invalid(violations)
             }
+            StoreError::LastAdmin => Self::Precondition(Reason::LastAdmin),
             StoreError::Busy => Self::QueueFull { retry_after: RETRY_AFTER },
             StoreError::Full(_) => Self::DiskFull(error),
             StoreError::Unavailable(_) => Self::Unavailable { retry_after: RETRY_AFTER, source: error },
-            // NotFound and Stale name a user, which only the use case knows: see `for_user`.
-            StoreError::NotFound | StoreError::Stale | StoreError::Corrupt(_) | StoreError::Internal(_) => {
-                Self::Internal(error.to_string())
-            }
+            // What is not found, stale or full has a name that only the use case knows: see `for_user`.
+            StoreError::NotFound
+            | StoreError::Stale
+            | StoreError::LimitReached
+            | StoreError::Corrupt(_)
+            | StoreError::Internal(_) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use self::page_token::PageTokens;
 pub use self::{
-    ctx::{Ctx, RequestId},
+    ctx::{Ctx, RequestId, UserAgent},
     error::Error,
     health::{DependencyHealth, Health, HealthState},
     reason::Reason,

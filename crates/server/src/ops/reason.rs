@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 #[expect(missing_docs, reason = "the names are gRPC's own")]
 pub enum Code {
     InvalidArgument,
+    FailedPrecondition,
+    OutOfRange,
     DeadlineExceeded,
     NotFound,
     AlreadyExists,
@@ -28,6 +30,8 @@ impl Code {
     pub fn name(self) -> &'static str {
         match self {
             Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::OutOfRange => "OUT_OF_RANGE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
@@ -87,8 +91,20 @@ reasons! {
     PageTokenInvalid = "PAGE_TOKEN_INVALID", InvalidArgument;
     /// The method takes its parameters in the message, never in the path.
     PathInvalid = "PATH_INVALID", InvalidArgument;
+    /// The token of a mailed link is unknown, used, expired or cut short. Ask for a new mail.
+    TokenInvalid = "TOKEN_INVALID", InvalidArgument;
+    /// `current_password` is not the user's password.
+    PasswordWrong = "PASSWORD_WRONG", InvalidArgument;
     /// No user has this id or email; `ResourceInfo` names which was asked for.
     UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// The user has no address with this id.
+    AddressNotFound = "ADDRESS_NOT_FOUND", NotFound;
+    /// The user has no session with this id; it may have ended.
+    SessionNotFound = "SESSION_NOT_FOUND", NotFound;
+    /// There is no API key with this id, or it was revoked.
+    ApiKeyNotFound = "API_KEY_NOT_FOUND", NotFound;
+    /// There is no mail with this id in the outbox.
+    MailNotFound = "MAIL_NOT_FOUND", NotFound;
     /// Health or reflection was asked about a name that this server does not serve.
     NameUnknown = "NAME_UNKNOWN", NotFound;
     /// Another user has the id that was chosen.
@@ -99,8 +115,24 @@ reasons! {
     UsernameTaken = "USERNAME_TAKEN", AlreadyExists;
     /// The user has changed since the etag was read. Get it again and decide anew.
     EtagMismatch = "ETAG_MISMATCH", Aborted;
+    /// The user has as many addresses as a user may have.
+    AddressLimitReached = "ADDRESS_LIMIT_REACHED", FailedPrecondition;
+    /// There are as many API keys as there may be. Revoke some first.
+    ApiKeyLimitReached = "API_KEY_LIMIT_REACHED", FailedPrecondition;
+    /// The user is the last administrator who can sign in. Make another one first.
+    LastAdmin = "LAST_ADMIN", FailedPrecondition;
+    /// The caller has no session: it calls with an API key or a certificate.
+    NoSession = "NO_SESSION", FailedPrecondition;
     /// The method needs a signed-in caller.
     CredentialsMissing = "CREDENTIALS_MISSING", Unauthenticated;
+    /// The token or key in `authorization` is malformed, unknown, expired or revoked, or its user may not sign in.
+    CredentialsInvalid = "CREDENTIALS_INVALID", Unauthenticated;
+    /// The login or the password is wrong, or the user has none or may not sign in.
+    SignInFailed = "SIGN_IN_FAILED", Unauthenticated;
+    /// The refresh token is unknown, used, expired or revoked. Sign in again.
+    RefreshTokenInvalid = "REFRESH_TOKEN_INVALID", Unauthenticated;
+    /// Nobody may sign up here: users are created by who has the permission `users.create`.
+    SignUpClosed = "SIGN_UP_CLOSED", PermissionDenied;
     /// The caller lacks the permission that the metadata names.
     PermissionDenied = "PERMISSION_DENIED", PermissionDenied;
     /// No such service or method.
@@ -123,6 +155,10 @@ reasons! {
     QueueFull = "QUEUE_FULL", ResourceExhausted;
     /// Too many passwords wait to be hashed. Try again after the time in `RetryInfo`.
     HashingBusy = "HASHING_BUSY", ResourceExhausted;
+    /// Too many wrong passwords for this account or from this address. Try again after the time in `RetryInfo`.
+    AccountLocked = "ACCOUNT_LOCKED", ResourceExhausted;
+    /// Too many calls of this class by this caller or from this address. Try again after the time in `RetryInfo`.
+    RateLimited = "RATE_LIMITED", ResourceExhausted;
     /// The disk under the database is full. Nothing was changed; reads go on.
     DiskFull = "DISK_FULL", ResourceExhausted;
     /// The database cannot be read or written now. Nothing was changed. Try again after the time in `RetryInfo`.

@@ -7,7 +7,7 @@ use std::{pin::Pin, sync::Arc};
 
 use http::{
     HeaderValue, Method, Request, Response, Version,
-    header::{CONTENT_TYPE, ORIGIN, TRAILER},
+    header::{CONTENT_TYPE, ORIGIN, TRAILER, USER_AGENT},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     auth::Caller,
     net::{DrainSignal, Peer},
-    ops::{Ctx, Error, Reason, RequestId},
+    ops::{Ctx, Error, Reason, RequestId, UserAgent},
 };
 
 /// How the caller has compressed its messages
@@ -115,7 +115,8 @@ impl Pipeline {
         let (deadline, response) = match admit(&request, &caller, &request_id) {
             Err(refusal) => (None, Err(refusal)),
             Ok(deadline) => {
-                let ctx = Ctx { caller, request_id: request_id.clone() };
+                let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
+                let ctx = Ctx { caller, request_id: request_id.clone(), remote: Some(peer.addr.ip()), user_agent };
                 (deadline, Ok(self.services.call(ctx, request)))
             }
         };

@@ -34,16 +34,46 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         }
         Error::HashingBusy { retry_after }
         | Error::QueueFull { retry_after }
+        | Error::AccountLocked { retry_after }
+        | Error::RateLimited { retry_after }
         | Error::Unavailable { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
         Error::DiskFull(_) => {
             details.set_retry_info(Some(DISK_RETRY_AFTER));
         }
-        Error::Taken(_) | Error::Refused(_) | Error::Internal(_) => {}
+        Error::Missing { reason, id } => {
+            details.set_resource_info(resource_type(*reason), id, "", "");
+        }
+        Error::TokenInvalid => {
+            details.add_bad_request_violation("token", TOKEN_INVALID);
+        }
+        Error::PasswordWrong => {
+            details.add_bad_request_violation("current_password", "is not the password of this user");
+        }
+        Error::Taken(_)
+        | Error::Refused(_)
+        | Error::Unauthenticated(_)
+        | Error::SignUpClosed
+        | Error::Precondition(_)
+        | Error::Internal(_) => {}
     }
     log_internal(error, request_id);
     Status::with_error_details(code(reason), message(error), details)
+}
+
+/// Told of a mailed token, whatever is wrong with it.
+const TOKEN_INVALID: &str = "is not valid: unknown, used, expired or cut short; ask for a new mail";
+
+/// The type that `ResourceInfo` names.
+fn resource_type(reason: Reason) -> &'static str {
+    match reason {
+        Reason::AddressNotFound => "user.v1.Address",
+        Reason::SessionNotFound => "auth.v1.Session",
+        Reason::ApiKeyNotFound => "auth.v1.ApiKey",
+        Reason::MailNotFound => "roster.admin.v1.Mail",
+        _ => "user.v1.User",
+    }
 }
 
 /// Bytes of a request's violations in the details, which travel in headers, in base64. The gRPC libraries
@@ -100,7 +130,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     let pair = match error {
         Error::UserNotFound { field, .. } => ("field", (*field).to_owned()),
         Error::Taken(unique) => ("field", unique.to_string()),
-        Error::Refused(Refusal::Lacks(permission)) => ("permission", (*permission).to_owned()),
+        Error::Refused(Refusal::Lacks(permission)) => ("permission", permission.name().to_owned()),
         _ => return HashMap::new(),
     };
     HashMap::from([(pair.0.to_owned(), pair.1)])
@@ -114,6 +144,17 @@ fn message(error: &Error) -> String {
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
         Error::StaleEtag { user_id } => format!("user {user_id} has changed since this etag was read"),
+        Error::Missing { reason, id } => format!("no {} has the id {id}", resource_type(*reason)),
+        Error::Precondition(reason) | Error::Unauthenticated(reason) => reason.doc().trim().to_owned(),
+        Error::SignUpClosed => Reason::SignUpClosed.doc().trim().to_owned(),
+        Error::TokenInvalid => format!("token {TOKEN_INVALID}"),
+        Error::PasswordWrong => "current_password is not the password of this user".into(),
+        Error::AccountLocked { retry_after } => {
+            format!("too many wrong passwords; try again in {} s", retry_after.as_secs().max(1))
+        }
+        Error::RateLimited { retry_after } => {
+            format!("too many calls; try again in {} s", retry_after.as_secs().max(1))
+        }
         Error::Refused(Refusal::NotSignedIn) => "sign in first: this method needs an authorization header".into(),
         Error::Refused(Refusal::Lacks(permission)) => format!("this needs the permission {permission}"),
         Error::HashingBusy { .. } => "too many passwords wait to be hashed; try again soon".into(),
@@ -168,6 +209,8 @@ fn log_internal(error: &Error, request_id: &str) {
 fn code(reason: Reason) -> Code {
     match reason.code() {
         ops::reason::Code::InvalidArgument => Code::InvalidArgument,
+        ops::reason::Code::FailedPrecondition => Code::FailedPrecondition,
+        ops::reason::Code::OutOfRange => Code::OutOfRange,
         ops::reason::Code::DeadlineExceeded => Code::DeadlineExceeded,
         ops::reason::Code::NotFound => Code::NotFound,
         ops::reason::Code::AlreadyExists => Code::AlreadyExists,

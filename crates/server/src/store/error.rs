@@ -26,13 +26,13 @@ impl fmt::Display for Unique {
 /// Why a command or query failed. Texts are for the log, never for callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such user.
-    #[error("no such user")]
+    /// There is no such user, or no such thing of the user.
+    #[error("not found")]
     NotFound,
     /// Another user has it.
     #[error("the {0} is taken")]
     Conflict(Unique),
-    /// The etag is not the user's any more.
+    /// The etag is not the current one any more.
     #[error("the etag is stale")]
     Stale,
     /// The user as it would become breaks a limit that only the whole user shows.
@@ -43,6 +43,12 @@ pub enum StoreError {
         /// What it would be and what is allowed; for the caller.
         description: String,
     },
+    /// There are as many of them as there may be.
+    #[error("the limit is reached")]
+    LimitReached,
+    /// The user is the last active administrator.
+    #[error("the last administrator")]
+    LastAdmin,
     /// The queue is full; the command was not run.
     #[error("the queue is full")]
     Busy,

@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod error;
+pub mod live;
 pub mod query;
 pub mod sqlite;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use error::{StoreError, Unique};
+pub use live::{Ended, Live, LiveGrants};
 pub use query::{Cursor, CursorValue, UserQuery};
 
 use crate::{
@@ -51,7 +53,7 @@ pub trait Store: Send + Sync + 'static {
     /// How many users match, counted no further than `max`.
     async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError>;
 
-    /// Up to `limit` rows of the change log after `position`, oldest first.
+    /// Up to `limit` changes of users after `position`, oldest first.
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
 
     /// Adds a user. [`StoreError::Conflict`] names what is taken.

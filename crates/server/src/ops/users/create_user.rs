@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{check_role, check_user_id};
 use crate::{
     auth::{Password, PasswordHash},
-    model::{Role, User, UserId, UserStatus, Violations, inputs, text},
+    model::{Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
     store::{NewUser, Unique},
 };
 
 /// The permission to set what sign-up may not.
-const PERMISSION: &str = "users.create";
+const PERMISSION: Permission = Permission::UsersCreate;
 
 /// A `CreateUserRequest`, not yet checked.
 #[derive(Clone, Default)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::parse_user_id;
 use crate::{
-    model::{User, Violations, inputs, text},
+    model::{Permission, User, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
 };
 
 /// The permission to read others.
-const PERMISSION: &str = "users.read";
+const PERMISSION: Permission = Permission::UsersRead;
 
 impl Ops {
     /// The user with this id.

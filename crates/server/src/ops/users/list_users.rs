@@ -2,7 +2,7 @@
 
 use super::paging::{LIST_USERS, PageInput};
 use crate::{
-    model::{User, Violations},
+    model::{Permission, User, Violations},
     ops::{Ctx, Error, Ops},
 };
 
@@ -36,7 +36,7 @@ impl Ops {
     /// # Errors
     /// [`Error::Refused`], [`Error::Invalid`], and those of the store.
     pub async fn list_users(&self, ctx: &Ctx, input: &ListUsersInput) -> Result<UserPage, Error> {
-        ctx.caller.check("users.list")?;
+        ctx.caller.check(Permission::UsersList)?;
         let page = PageInput {
             method: LIST_USERS,
             page_size: input.page_size,

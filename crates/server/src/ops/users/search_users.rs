@@ -2,7 +2,7 @@
 
 use super::paging::PageInput;
 use crate::{
-    model::{User, Violations, text},
+    model::{Permission, User, Violations, text},
     ops::{Ctx, Error, Ops},
 };
 
@@ -45,7 +45,7 @@ impl Ops {
     /// # Errors
     /// [`Error::Refused`], [`Error::Invalid`], and those of the store.
     pub async fn search_users(&self, ctx: &Ctx, input: &SearchUsersInput) -> Result<SearchUsersOutput, Error> {
-        ctx.caller.check("users.list")?;
+        ctx.caller.check(Permission::UsersList)?;
         let mut violations = Violations::new();
         let search = check_query(&input.query, &mut violations);
         let page = PageInput {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{etag_of, parse_user_id};
 use crate::{
-    model::{User, UserId, UserStatus},
+    model::{Permission, User, UserId, UserStatus},
     ops::{Ctx, Error, Ops},
 };
 
 /// The permission to deactivate and reactivate others.
-const PERMISSION: &str = "users.deactivate";
+const PERMISSION: Permission = Permission::UsersDeactivate;
 
 /// A `DeactivateUserRequest` or `ReactivateUserRequest`.
 #[derive(Clone, Debug, Default)]

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{check_role, check_user_id, etag_of, update_mask::UpdateMask};
 use crate::{
-    model::{AttributesPatch, User, UserId, UserPatch, Violations, inputs},
+    model::{AttributesPatch, Permission, User, UserId, UserPatch, Violations, inputs},
     ops::{Ctx, Error, Ops},
 };
 
 /// The permission to change others, and what users may not change of themselves.
-const PERMISSION: &str = "users.update";
+const PERMISSION: Permission = Permission::UsersUpdate;
 
 /// An `UpdateUserRequest`, not yet checked. `None` is a field that is not present.
 #[derive(Clone, Debug, Default)]

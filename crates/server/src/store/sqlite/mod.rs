@@ -39,7 +39,7 @@ pub use self::{
     migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{NewUser, Store, StoreError, UserQuery, cache::UserCache};
+use super::{LiveGrants, NewUser, Store, StoreError, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
     model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus, filter::Filter},
@@ -65,6 +65,7 @@ const SCAN_THREADS: usize = 2;
 #[derive(Debug)]
 pub struct SqliteStore {
     cache: Arc<UserCache>,
+    live: Arc<LiveGrants>,
     writer: Arc<Writer>,
     /// `None` in memory, where the one connection is the writer's.
     readers: Option<Readers>,
@@ -81,6 +82,7 @@ impl SqliteStore {
         let location = options.location.resolved()?;
         let mut opened = open::open(&location)?;
         let cache = Arc::new(UserCache::new(options.cache_bytes));
+        let live = Arc::new(LiveGrants::default());
         let damaged = Arc::new(AtomicBool::new(false));
         let (path, readers, followers) = match &location {
             Location::Memory => (PathBuf::from(":memory:"), None, None),
@@ -95,10 +97,10 @@ impl SqliteStore {
                 (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
-        let writer =
-            Writer::start((opened.writer, opened.lock), Arc::clone(&cache), followers, options.write_queue_max)
-                .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
-        Ok(Self { cache, writer: Arc::new(writer), readers, damaged })
+        let shared = (Arc::clone(&cache), Arc::clone(&live));
+        let writer = Writer::start((opened.writer, opened.lock), shared, followers, options.write_queue_max)
+            .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
+        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged })
     }
 
     /// A read of a few rows: here and now on a file, in the writer's queue in memory.
@@ -208,7 +210,7 @@ impl Store for SqliteStore {
 
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
         const SQL: &str = "SELECT position, at, actor, action, user_id, revision, request_id, fields, after
-             FROM changes WHERE position > ?1 ORDER BY position LIMIT ?2";
+             FROM changes WHERE position > ?1 AND revision > 0 ORDER BY position LIMIT ?2";
         self.scan(move |connection| {
             let mut statement = connection.prepare_cached(SQL)?;
             let rows = statement.query_map([position, i64::from(limit)], change_from_row)?;

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{checkpoint::Checkpointer, error::closed, lock::FileLock, search_index::SearchIndex};
 use crate::{
     model::{User, UserId},
-    store::{StoreError, cache::UserCache},
+    store::{Ended, LiveGrants, StoreError, cache::UserCache},
 };
 
 /// Commands in one commit, at most and at least if so many wait; see [`Pace`].
@@ -48,6 +48,11 @@ pub(super) trait Command: Send + 'static {
         None
     }
 
+    /// The grants that it ends or changes.
+    fn ends(&self, _: &Self::Output) -> Vec<Ended> {
+        Vec::new()
+    }
+
     /// That user after the change; `None` if it is gone.
     fn user_after(_: &Self::Output) -> Option<&Arc<User>> {
         None
@@ -65,14 +70,14 @@ impl Writer {
     /// Starts the thread. `queue_max` commands may wait; more are refused with [`StoreError::Busy`].
     pub(super) fn start(
         (connection, lock): (Connection, Option<FileLock>),
-        cache: Arc<UserCache>,
+        (cache, live): (Arc<UserCache>, Arc<LiveGrants>),
         followers: Option<Followers>,
         queue_max: usize,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(queue_max);
         let run = move || {
             let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
-            WriterThread { connection, cache, followers, pace, _lock: lock }.run(jobs);
+            WriterThread { connection, cache, live, followers, pace, _lock: lock }.run(jobs);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -128,6 +133,10 @@ trait Job: Send {
     fn user_after(&self) -> Option<&Arc<User>> {
         None
     }
+    /// The grants that it has ended or changed; see [`Command::ends`].
+    fn ends(&self) -> Vec<Ended> {
+        Vec::new()
+    }
     /// Answers, after the commit.
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
 }
@@ -161,6 +170,13 @@ impl<C: Command> Job for Pending<C> {
     fn user_after(&self) -> Option<&Arc<User>> {
         let output = self.outcome.as_ref()?.as_ref().ok()?;
         C::user_after(output).filter(|_| self.command.keep())
+    }
+
+    fn ends(&self) -> Vec<Ended> {
+        match &self.outcome {
+            Some(Ok(output)) if self.command.keep() => self.command.ends(output),
+            _ => Vec::new(),
+        }
     }
 
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>) {
@@ -233,6 +249,7 @@ impl Pace {
 struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
+    live: Arc<LiveGrants>,
     followers: Option<Followers>,
     pace: Pace,
     /// Given up after the connection, which stands above it.
@@ -252,6 +269,9 @@ impl WriterThread {
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");
             }
             self.publish(&jobs, committed.is_ok());
+            if committed.is_ok() {
+                self.live.end(&jobs.iter().flat_map(|job| job.ends()).collect::<Vec<_>>());
+            }
             for job in jobs.drain(..) {
                 job.finish(&committed);
             }
@@ -379,7 +399,8 @@ mod tests {
     async fn a_command_that_fails_half_way_takes_back_its_own_changes_alone() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
-        let writer = Writer::start((connection, None), Arc::new(UserCache::new(0)), None, 16).unwrap();
+        let writer =
+            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default()), None, 16).unwrap();
         let (release, held) = sync::channel();
         let insert = |number, fails| writer.execute(Insert { number, fails });
         let batch = async {

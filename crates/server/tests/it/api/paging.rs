@@ -28,8 +28,13 @@ async fn stored(count: usize) -> TempDir {
     for number in 0..count {
         let store = Arc::clone(&store);
         writes.spawn(async move {
-            let meta =
-                ChangeMeta { at: START, actor: Actor::Developer, request_id: "setup".into(), validate_only: false };
+            let meta = ChangeMeta {
+                at: START,
+                actor: Actor::Developer,
+                request_id: "setup".into(),
+                remote_address: String::new(),
+                validate_only: false,
+            };
             store.create_user(NewUser { user: model_user(number), password_hash: None }, meta).await.unwrap();
         });
     }

@@ -99,7 +99,13 @@ async fn create(store: &dyn Store, user: &User) -> Result<Arc<User>, StoreError>
 
 /// What a write carries; each at a later time than the one before.
 fn meta() -> ChangeMeta {
-    ChangeMeta { at: tick(), actor: Actor::Developer, request_id: "request-1".into(), validate_only: false }
+    ChangeMeta {
+        at: tick(),
+        actor: Actor::Developer,
+        request_id: "request-1".into(),
+        remote_address: String::new(),
+        validate_only: false,
+    }
 }
 
 fn tick() -> Timestamp {

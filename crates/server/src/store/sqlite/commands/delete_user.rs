@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::{current_user, log_change};
 use crate::{
     model::{Action, ChangeMeta, UserId},
-    store::{StoreError, sqlite::writer::Command},
+    store::{Ended, StoreError, sqlite::writer::Command},
 };
 
 /// See [`crate::store::Store::delete_user`].
@@ -28,6 +28,10 @@ impl Command for DeleteUser {
             .execute(params![self.id])?;
         user.revision += 1;
         log_change(connection, Action::Deleted, (pk, &user), None, &[], &self.meta)
+    }
+
+    fn ends(&self, _: &()) -> Vec<Ended> {
+        vec![Ended::User(self.id.clone())]
     }
 
     fn keep(&self) -> bool {

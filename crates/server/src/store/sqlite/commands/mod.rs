@@ -47,8 +47,8 @@ fn log_change(
     let fields = serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))?;
     connection
         .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after, remote_address)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             meta.at,
@@ -59,7 +59,42 @@ fn log_change(
             user.revision,
             meta.request_id,
             fields,
-            after
+            after,
+            meta.remote_address
+        ])?;
+    Ok(())
+}
+
+/// A row of the change log that changes no user: what was done beside one, or refused.
+#[derive(Debug, Default)]
+struct Event<'a> {
+    /// Whom it concerns; `None` for nobody that there is.
+    user: Option<(i64, &'a UserId)>,
+    /// What it was done to if not a user, such as `sessions/ID`; empty for nothing.
+    target: &'a str,
+    /// The reason of the error if it was refused; empty if it was done.
+    reason: &'a str,
+}
+
+/// Writes an [`Event`] to the change log, where the audit log reads it. Followers of users pass over it.
+fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &ChangeMeta) -> Result<(), StoreError> {
+    let (pk, id) = event.user.map_or((0, None), |(pk, id)| (pk, Some(id)));
+    connection
+        .prepare_cached(
+            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, remote_address,
+                                  target, reason)
+             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, '[]', ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            meta.at,
+            meta.actor.to_string(),
+            action.name(),
+            id,
+            pk,
+            meta.request_id,
+            meta.remote_address,
+            event.target,
+            event.reason
         ])?;
     Ok(())
 }

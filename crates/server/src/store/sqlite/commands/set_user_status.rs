@@ -8,7 +8,7 @@ use super::{current_user, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserStatus},
     store::{
-        StoreError,
+        Ended, StoreError,
         sqlite::{row::Derived, writer::Command},
     },
 };
@@ -41,6 +41,10 @@ impl Command for SetUserStatus {
             log_change(connection, action, (pk, &user), Some(&derived.logged), &["status"], &self.meta)?;
         }
         Ok(Arc::new(user))
+    }
+
+    fn ends(&self, _: &Arc<User>) -> Vec<Ended> {
+        vec![Ended::User(self.id.clone())]
     }
 
     fn keep(&self) -> bool {

@@ -8,7 +8,7 @@ use super::{current_user, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
     store::{
-        StoreError,
+        Ended, StoreError,
         sqlite::{row::Derived, writer::Command},
     },
 };
@@ -36,6 +36,11 @@ impl Command for UpdateUser {
             log_change(connection, Action::Updated, (pk, &user), Some(&derived.logged), &changed, &self.meta)?;
         }
         Ok(Arc::new(user))
+    }
+
+    fn ends(&self, user: &Arc<User>) -> Vec<Ended> {
+        // Only the role is part of what a grant lets its holder do.
+        if self.patch.role.is_some() { vec![Ended::User(user.id.clone())] } else { Vec::new() }
     }
 
     fn keep(&self) -> bool {
