@@ -8,6 +8,7 @@ pub mod cache;
 pub mod error;
 pub mod live;
 pub mod query;
+pub mod sessions;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 pub use error::{StoreError, Unique};
 pub use live::{Ended, Live, LiveGrants};
 pub use query::{Cursor, CursorValue, UserQuery};
+pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
 
 use crate::{
     auth::PasswordHash,

@@ -6,7 +6,11 @@ use rusqlite::Connection;
 pub const APPLICATION_ID: i64 = 0x5273_7472;
 
 /// Step N brings the schema to version N; `PRAGMA user_version` holds the version reached.
-const STEPS: &[&str] = &[include_str!("migrations/0001_users.sql"), include_str!("migrations/0002_events.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_users.sql"),
+    include_str!("migrations/0002_events.sql"),
+    include_str!("migrations/0003_access.sql"),
+];
 
 /// The newest schema that this binary knows.
 pub const NEWEST: i64 = STEPS.len() as i64;

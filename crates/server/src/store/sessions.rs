@@ -1,0 +1,86 @@
+//! Sessions, as a store keeps them.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    auth::PasswordHash,
+    model::{ChangeMeta, Session, SessionId, Timestamp, UserId},
+};
+
+/// A session to begin.
+#[derive(Debug)]
+pub struct NewSession {
+    /// The session, not yet used.
+    pub session: Session,
+    /// SHA-256 of its first refresh token.
+    pub refresh_hash: [u8; 32],
+    /// The password's hash by today's parameters, if the stored one is of others.
+    pub rehashed: Option<PasswordHash>,
+}
+
+/// The use of a refresh token whose MAC was right.
+#[derive(Clone, Debug)]
+pub struct RefreshUse {
+    /// The session that the token names.
+    pub id: SessionId,
+    /// Which of the session's tokens it is, counted from 0.
+    pub generation: u32,
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+    /// SHA-256 of the token that takes its place.
+    pub next_hash: [u8; 32],
+    /// When the session ends if that is not used.
+    pub expires_at: Timestamp,
+}
+
+/// The last use of a session, for [`SessionStore::touch_sessions`].
+#[derive(Clone, Debug)]
+pub struct SessionUse {
+    /// Which.
+    pub id: SessionId,
+    /// When.
+    pub at: Timestamp,
+    /// From where: an IP address.
+    pub remote_address: String,
+}
+
+/// Sessions. Like every command of the store, each is one atomic commit with its event in the change log.
+#[async_trait]
+pub trait SessionStore {
+    /// Begins a session. [`StoreError::NotFound`] if there is no such user or the user is inactive.
+    async fn create_session(&self, new: NewSession, meta: ChangeMeta) -> Result<(), StoreError>;
+
+    /// Takes a refresh token for the next. [`StoreError::NotFound`] if it is not the session's current one, the session
+    /// has ended, or its user is inactive; if it is one that was used before, the session ends.
+    async fn refresh_session(&self, used: RefreshUse, meta: ChangeMeta) -> Result<Session, StoreError>;
+
+    /// Up to `limit` sessions of a user that have not ended, the last used first, after this place.
+    async fn list_sessions(
+        &self,
+        user_id: &UserId,
+        now: Timestamp,
+        after: Option<(Timestamp, SessionId)>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends one session. [`StoreError::NotFound`] if the user has none of this id.
+    async fn end_session(&self, user_id: &UserId, id: SessionId, meta: ChangeMeta) -> Result<(), StoreError>;
+
+    /// Ends all sessions of a user but one; how many. [`StoreError::NotFound`] if there is no such user.
+    async fn end_sessions(
+        &self,
+        user_id: &UserId,
+        except: Option<SessionId>,
+        meta: ChangeMeta,
+    ) -> Result<u32, StoreError>;
+
+    /// Notes when and from where sessions were last used. No event: nobody's doing.
+    async fn touch_sessions(&self, uses: Vec<SessionUse>) -> Result<(), StoreError>;
+
+    /// Removes up to `limit` sessions that have ended by themselves; how many.
+    async fn purge_sessions(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// Sets the password and ends every session of the user. [`StoreError::NotFound`] if there is no such user.
+    async fn set_password(&self, user_id: &UserId, hash: PasswordHash, meta: ChangeMeta) -> Result<(), StoreError>;
+}
