@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -53,25 +53,19 @@ pub fn serve(mode: Mode, addr: SocketAddr) -> anyhow::Result<()> {
         }
         Mode::Routes => {
             let routes = Routes::new(service).prepare();
-            net::serve(
-                std::net::TcpListener::bind(addr)?,
-                NetOptions::default(),
-                DrainSwitch::new(),
-                move |_, request| {
-                    let response = routes.clone().call(request);
-                    async move { response.await.unwrap_or_else(|never| match never {}) }
-                },
-            )?
+            let handler = move |_, request| {
+                let response = routes.clone().call(request);
+                async move { response.await.unwrap_or_else(|never| match never {}) }
+            };
+            net::serve(TcpListener::bind(addr)?, NetOptions::default(), DrainSwitch::new(), || handler.clone())?
         }
-        Mode::Stub => net::serve(
-            std::net::TcpListener::bind(addr)?,
-            NetOptions::default(),
-            DrainSwitch::new(),
-            move |_, request| {
+        Mode::Stub => {
+            let handler = move |_, request| {
                 let response = Service::call(&mut service.clone(), request);
                 async move { response.await.unwrap_or_else(|never| match never {}) }
-            },
-        )?,
+            };
+            net::serve(TcpListener::bind(addr)?, NetOptions::default(), DrainSwitch::new(), || handler.clone())?
+        }
     };
     loop {
         std::thread::park();

@@ -16,7 +16,7 @@ use crate::model::UserId;
 
 /// More shards than threads that could meet in one.
 const SHARDS: usize = 64;
-/// What an entry costs beyond the bytes of its user: map slot and the headers of the allocations.
+/// What an entry costs beyond the bytes of its user: map slot and the header of the allocation.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// Users that the map has room for from the start. It grows; room for all would be memory at rest.
@@ -25,7 +25,7 @@ const EXPECTED_USERS: usize = 4_096;
 /// A bounded map of current users.
 #[derive(Debug)]
 pub struct UserCache {
-    users: Option<Cache<UserId, StoredUser, ByBytes>>,
+    users: Option<Cache<UserId, Box<[u8]>, ByBytes>>,
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
 }
@@ -58,7 +58,8 @@ impl UserCache {
 
     /// The user, if it is here.
     pub fn get(&self, id: &UserId) -> Option<StoredUser> {
-        self.users.as_ref()?.get(id)
+        // A copy: a reference count would be one more place in memory to wait for.
+        self.users.as_ref()?.get(id).map(|bytes| StoredUser::from_bytes(bytes.into()))
     }
 
     /// To take before reading the user from the database.
@@ -72,7 +73,7 @@ impl UserCache {
         let Some(users) = &self.users else { return };
         let shard = self.lock(ticket.shard);
         if shard.epoch == ticket.epoch && shard.suspended == 0 {
-            users.insert(id.clone(), user.clone());
+            users.insert(id.clone(), user.as_bytes()[..].into());
         }
     }
 
@@ -92,7 +93,7 @@ impl UserCache {
         shard.epoch += 1;
         shard.suspended -= 1;
         match user {
-            Some(user) => users.insert(id.clone(), user.clone()),
+            Some(user) => users.insert(id.clone(), user.as_bytes()[..].into()),
             None => drop(users.remove(id)),
         }
     }
@@ -112,8 +113,8 @@ impl UserCache {
 #[derive(Clone, Debug)]
 struct ByBytes;
 
-impl Weighter<UserId, StoredUser> for ByBytes {
-    fn weight(&self, _: &UserId, user: &StoredUser) -> u64 {
-        (ENTRY_OVERHEAD_BYTES + user.as_bytes().len()) as u64
+impl Weighter<UserId, Box<[u8]>> for ByBytes {
+    fn weight(&self, _: &UserId, user: &Box<[u8]>) -> u64 {
+        (ENTRY_OVERHEAD_BYTES + user.len()) as u64
     }
 }

@@ -25,12 +25,12 @@ use crate::ops::{Ctx, Error, Ops};
 
 /// The service, for one call.
 pub(super) struct UserV1 {
-    ops: Arc<Ops>,
+    ops: Arc<Arc<Ops>>,
     ctx: Ctx,
 }
 
 impl UserV1 {
-    pub(super) fn new(ops: Arc<Ops>, ctx: Ctx) -> Self {
+    pub(super) fn new(ops: Arc<Arc<Ops>>, ctx: Ctx) -> Self {
         Self { ops, ctx }
     }
 
