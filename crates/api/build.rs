@@ -1,7 +1,8 @@
 //! Compiles the protos without `protoc`, writes the stubs, and writes the tables that are read off the protos.
 //!
 //! Two passes: messages and clients use tonic's own codec; the server stubs use
-//! [`ServerCodec`](../src/codec.rs), which answers a malformed message with `INVALID_ARGUMENT`.
+//! [`ServerCodec`](../src/codec.rs), which answers a malformed message with `INVALID_ARGUMENT`, and answer with users
+//! that are [encoded already](../src/encoded.rs).
 //! A method of ours without an access rule stops the build here.
 
 #[path = "build/access.rs"]
@@ -12,7 +13,7 @@ mod streams;
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 /// Every proto file that Roster serves, relative to `proto/`. The imports of these are found by themselves.
 const FILES: &[&str] = &[
@@ -24,17 +25,18 @@ const FILES: &[&str] = &[
     "compat/notification_service.proto",
 ];
 
+/// The user, and what stands for it in the server stubs.
+const USER: (&str, &str) = ("user.v1.User", "crate::encoded::EncodedUser");
+
 /// Packages and their Rust modules; the server stubs borrow the messages from there.
 const PACKAGES: &[(&str, &str)] = &[
-    (".user.v1", "crate::user::v1"),
-    (".auth.v1", "crate::auth::v1"),
-    (".notification.v1", "crate::notification::v1"),
-    (".roster.admin.v1", "crate::admin::v1"),
-    (".user", "crate::compat::user"),
+    ("user.v1", "crate::user::v1"),
+    ("auth.v1", "crate::auth::v1"),
+    ("notification.v1", "crate::notification::v1"),
+    ("roster.admin.v1", "crate::admin::v1"),
+    ("user", "crate::compat::user"),
+    ("", "crate::compat::notification"),
 ];
-
-/// The Rust module of what stands in no package.
-const NO_PACKAGE: &str = "crate::compat::notification";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -62,14 +64,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .generate_default_stubs(true)
         .codec_path("crate::codec::ServerCodec");
-    for (package, module) in PACKAGES {
-        server = server.extern_path(*package, *module);
-    }
-    // prost knows no path for the empty package, so each of its messages is named.
-    for message in pool.all_messages().filter(|message| message.package_name().is_empty()) {
-        let name = message.full_name();
-        server = server.extern_path(format!(".{name}"), format!("{NO_PACKAGE}::{name}"));
+    for (path, rust) in borrowed(&pool) {
+        server = server.extern_path(path, rust);
     }
     server.compile_fds(files()?)?;
     Ok(())
+}
+
+/// The messages and enums that the server stubs borrow, with their Rust paths. A message that has a user in it is not
+/// among them: it is made anew, around the encoded one.
+fn borrowed(pool: &DescriptorPool) -> Vec<(String, String)> {
+    let holds_user = |message: &MessageDescriptor| {
+        message.fields().any(|field| field.kind().as_message().is_some_and(|kind| kind.full_name() == USER.0))
+    };
+    let mut borrowed = vec![(format!(".{}", USER.0), USER.1.to_owned())];
+    for file in pool.files() {
+        let Some((_, module)) = PACKAGES.iter().find(|(package, _)| *package == file.package_name()) else { continue };
+        let messages = file.messages().filter(|message| message.full_name() != USER.0 && !holds_user(message));
+        let messages = messages.map(|message| (message.full_name().to_owned(), message.name().to_owned()));
+        let enums = file.enums().map(|one| (one.full_name().to_owned(), one.name().to_owned()));
+        borrowed.extend(messages.chain(enums).map(|(path, name)| (format!(".{path}"), format!("{module}::{name}"))));
+    }
+    borrowed
 }

@@ -19,7 +19,7 @@
 //! | [`client`] | [`Client`]: a connection with a deadline and limits |
 //! | [`error`] | [`Error`]: what a failed call says, taken apart |
 //! | [`access`] | who may call which method |
-//! | `server`, `codec` | with the feature `server`: stubs to implement the API |
+//! | `server`, `codec`, `encoded` | with the feature `server`: stubs to implement the API |
 //!
 //! Limits, defaults and errors of each field and method are told in the protos, and from there in the docs of the
 //! generated items.
@@ -28,6 +28,8 @@ pub mod access;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod codec;
+#[cfg(feature = "server")]
+pub mod encoded;
 pub mod error;
 
 pub use client::{Client, ConnectError};
@@ -80,6 +82,7 @@ pub mod compat {
 }
 
 /// Server stubs: implement their traits to serve the API. A method that is not implemented answers `UNIMPLEMENTED`.
+/// Where a response has a user, it is an [`encoded::EncodedUser`].
 #[cfg(feature = "server")]
 pub mod server {
     /// Packages `user.*`.

@@ -192,9 +192,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let draining = drain.signal();
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let pipeline = Arc::new(Pipeline::new(services, config.dev, web, drain.signal()));
-    let handler = Arc::clone(&pipeline);
-    let handle = move |peer: Arc<Peer>, request| handler.handle(&peer, request);
-    let grpc = net::serve(grpc, net_options(&config, config.workers), drain, handle).map_err(|error| failed(&error))?;
+    let handler = || {
+        let pipeline = Arc::new(pipeline.for_worker());
+        move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
+    };
+    let grpc =
+        net::serve(grpc, net_options(&config, config.workers), drain, handler).map_err(|error| failed(&error))?;
     let http = http.map(|listener| http::serve(listener, net_options(&config, 1), Arc::clone(&ops), draining));
     let http = http.transpose().map_err(|error| failed(&error))?;
 

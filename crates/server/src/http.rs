@@ -17,10 +17,11 @@ use crate::{
 /// # Errors
 /// When a thread cannot be started.
 pub fn serve(listener: TcpListener, options: NetOptions, ops: Arc<Ops>, grpc: DrainSignal) -> io::Result<Net> {
-    net::serve(listener, options, DrainSwitch::new(), move |_, request| {
+    let handler = move |_, request| {
         let (ops, grpc) = (Arc::clone(&ops), grpc.clone());
         async move { answer(&ops, &grpc, &request).await }
-    })
+    };
+    net::serve(listener, options, DrainSwitch::new(), || handler.clone())
 }
 
 async fn answer(ops: &Ops, grpc: &DrainSignal, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -29,10 +29,8 @@ fn ask(mut stream: &TcpStream) -> std::io::Result<String> {
 fn accepts_again_when_descriptors_are_free_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = NetOptions { workers: 1, ..NetOptions::default() };
-    let server = net::serve(listener, options, DrainSwitch::new(), async |_: Arc<Peer>, _: Request<Incoming>| {
-        Response::new(Full::<Bytes>::from("here"))
-    })
-    .unwrap();
+    let handler = || async |_: Arc<Peer>, _: Request<Incoming>| Response::new(Full::<Bytes>::from("here"));
+    let server = net::serve(listener, options, DrainSwitch::new(), handler).unwrap();
     let addr = server.local_addr();
 
     let maximum = getrlimit(Resource::Nofile).maximum;

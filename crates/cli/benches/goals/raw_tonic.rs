@@ -1,17 +1,23 @@
 //! The limit: what tonic gives when a call does nothing but answer from memory.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use clap::ValueEnum;
 use prost_types::Timestamp;
 use roster_api::{
-    server::user::v1::user_service_server::{UserService, UserServiceServer},
+    codec::ServerCodec,
     user::v1::{GetUserRequest, ListUsersRequest, Role, User, UserStatus},
 };
 use roster_server::net::{self, DrainSwitch, NetOptions};
 use tonic::{
     Request, Response, Status,
-    codegen::{BoxStream, Service as _},
+    codegen::{Body, BoxFuture, BoxStream, Service, StdError},
+    server::{Grpc, NamedService, ServerStreamingService, UnaryService},
     service::Routes,
 };
 
@@ -39,7 +45,7 @@ impl Mode {
 
 /// Serves until the process is killed.
 pub fn serve(mode: Mode, addr: SocketAddr) -> anyhow::Result<()> {
-    let service = UserServiceServer::new(Memory(user()));
+    let service = Memory(Arc::new(user()));
     let _net = match mode {
         Mode::Stock => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -47,25 +53,19 @@ pub fn serve(mode: Mode, addr: SocketAddr) -> anyhow::Result<()> {
         }
         Mode::Routes => {
             let routes = Routes::new(service).prepare();
-            net::serve(
-                std::net::TcpListener::bind(addr)?,
-                NetOptions::default(),
-                DrainSwitch::new(),
-                move |_, request| {
-                    let response = routes.clone().call(request);
-                    async move { response.await.unwrap_or_else(|never| match never {}) }
-                },
-            )?
-        }
-        Mode::Stub => net::serve(
-            std::net::TcpListener::bind(addr)?,
-            NetOptions::default(),
-            DrainSwitch::new(),
-            move |_, request| {
-                let response = service.clone().call(request);
+            let handler = move |_, request| {
+                let response = routes.clone().call(request);
                 async move { response.await.unwrap_or_else(|never| match never {}) }
-            },
-        )?,
+            };
+            net::serve(TcpListener::bind(addr)?, NetOptions::default(), DrainSwitch::new(), || handler.clone())?
+        }
+        Mode::Stub => {
+            let handler = move |_, request| {
+                let response = Service::call(&mut service.clone(), request);
+                async move { response.await.unwrap_or_else(|never| match never {}) }
+            };
+            net::serve(TcpListener::bind(addr)?, NetOptions::default(), DrainSwitch::new(), || handler.clone())?
+        }
     };
     loop {
         std::thread::park();
@@ -87,18 +87,60 @@ fn user() -> User {
     }
 }
 
-/// The service without a store.
-struct Memory(User);
+/// The service without a store, as tonic's generator writes one: it answers with messages, which the codec encodes.
+/// Roster's own stubs answer with users that are encoded already, and so are no limit for it.
+#[derive(Clone)]
+struct Memory(Arc<User>);
 
-#[tonic::async_trait]
-impl UserService for Memory {
-    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        Ok(Response::new(User { id: request.into_inner().user_id, ..self.0.clone() }))
+impl NamedService for Memory {
+    const NAME: &'static str = "user.v1.UserService";
+}
+
+impl<B> Service<http::Request<B>> for Memory
+where
+    B: Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
-        let user = Arc::new(self.0.clone());
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let method = self.clone();
+        match request.uri().path() {
+            "/user.v1.UserService/GetUser" => {
+                Box::pin(async move { Ok(Grpc::new(ServerCodec::default()).unary(method, request).await) })
+            }
+            "/user.v1.UserService/ListUsers" => {
+                Box::pin(async move { Ok(Grpc::new(ServerCodec::default()).server_streaming(method, request).await) })
+            }
+            _ => Box::pin(std::future::ready(Ok(Status::unimplemented("not measured").into_http()))),
+        }
+    }
+}
+
+impl UnaryService<GetUserRequest> for Memory {
+    type Response = User;
+    type Future = BoxFuture<Response<User>, Status>;
+
+    fn call(&mut self, request: Request<GetUserRequest>) -> Self::Future {
+        let user = Arc::clone(&self.0);
+        Box::pin(async move { Ok(Response::new(User { id: request.into_inner().user_id, ..User::clone(&user) })) })
+    }
+}
+
+impl ServerStreamingService<ListUsersRequest> for Memory {
+    type Response = User;
+    type ResponseStream = BoxStream<User>;
+    type Future = BoxFuture<Response<BoxStream<User>>, Status>;
+
+    fn call(&mut self, request: Request<ListUsersRequest>) -> Self::Future {
+        let user = Arc::clone(&self.0);
         let users = (0..request.into_inner().page_size).map(move |_| Ok(User::clone(&user)));
-        Ok(Response::new(Box::pin(tokio_stream::iter(users))))
+        Box::pin(async move { Ok(Response::new(Box::pin(tokio_stream::iter(users)) as BoxStream<User>)) })
     }
 }

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
-
 use super::{Timestamp, UserId};
 
 /// A user. Credentials live apart, so that no query or message about users can hold one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Immutable.
     pub id: UserId,
@@ -52,6 +50,13 @@ impl User {
         start = push_hex(&mut digits, start, self.revision);
         digits[start..].iter().map(|&digit| char::from(digit)).collect()
     }
+
+    /// The revision that an etag of [`User::etag`] tells.
+    #[must_use]
+    pub fn revision_in(etag: &str) -> Option<i64> {
+        let (revision, _) = etag.split_once('-')?;
+        u64::from_str_radix(revision, 16).ok().map(u64::cast_signed)
+    }
 }
 
 /// Writes a number in hexadecimal before `end`; gives where it starts.
@@ -68,8 +73,7 @@ fn push_hex(digits: &mut [u8], end: usize, number: i64) -> usize {
 }
 
 /// Whether a user may sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UserStatus {
     /// May sign in.
     Active = 1,
@@ -78,8 +82,7 @@ pub enum UserStatus {
 }
 
 /// What a user may do. Numbers are those of the API's `Role`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Themselves only.
     User = 1,
@@ -97,6 +100,14 @@ impl UserStatus {
 impl Role {
     /// All values with the names that filters use.
     pub const ALL: &[(Self, &str)] = &[(Self::User, "USER"), (Self::Admin, "ADMIN"), (Self::Moderator, "MODERATOR")];
+}
+
+impl UserStatus {
+    /// The status with this number of the API's `UserStatus`.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.iter().map(|(status, _)| *status).find(|status| *status as i32 == number)
+    }
 }
 
 impl Role {

@@ -95,9 +95,9 @@ pub struct Net {
     _stop: oneshot::Sender<()>,
 }
 
-/// Starts to serve `handler` on `listener`.
+/// Starts to serve on `listener`, each worker with a handler of its own, which `handler` makes.
 ///
-/// Every request becomes one call of `handler`, on the worker that holds its connection. A future that is
+/// Every request becomes one call of the handler of the worker that holds its connection. A future that is
 /// dropped before it ends was cancelled by the client or cut by a drain.
 ///
 /// # Errors
@@ -106,7 +106,7 @@ pub fn serve<H, Fut, B>(
     listener: std::net::TcpListener,
     options: NetOptions,
     drain: DrainSwitch,
-    handler: H,
+    handler: impl Fn() -> H,
 ) -> io::Result<Net>
 where
     H: Fn(Arc<Peer>, Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
@@ -120,7 +120,7 @@ where
 
     let options = Arc::new(options);
     let workers = (0..options.workers.max(1))
-        .map(|index| worker::start(index, Arc::clone(&options), drain.clone(), handler.clone()))
+        .map(|index| worker::start(index, Arc::clone(&options), drain.clone(), handler()))
         .collect::<io::Result<Vec<_>>>()?;
     let stats = Stats::new(workers.iter().map(|worker| Arc::clone(&worker.load)).collect());
 

@@ -45,7 +45,7 @@ fn start(options: NetOptions) -> Fixture {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gate = Arc::new(Semaphore::new(0));
     let handler_gate = Arc::clone(&gate);
-    let net = serve(listener, options, DrainSwitch::new(), move |peer: Arc<Peer>, request: Request<Incoming>| {
+    let handler = move |peer: Arc<Peer>, request: Request<Incoming>| {
         let gate = Arc::clone(&handler_gate);
         async move {
             let body: UnsyncBoxBody<Bytes, std::io::Error> = match request.uri().path() {
@@ -62,8 +62,8 @@ fn start(options: NetOptions) -> Fixture {
             };
             Response::new(body)
         }
-    })
-    .unwrap();
+    };
+    let net = serve(listener, options, DrainSwitch::new(), || handler.clone()).unwrap();
     Fixture { net, gate }
 }
 

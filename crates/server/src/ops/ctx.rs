@@ -1,6 +1,7 @@
 //! What every use case is told about the call it serves.
 
 use std::{
+    cell::Cell,
     fmt,
     net::IpAddr,
     sync::{
@@ -85,15 +86,11 @@ impl RequestId {
     /// A new id: unique without a system call for each.
     #[must_use]
     pub fn generate() -> Self {
-        static PROCESS: LazyLock<u64> =
-            LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
-        static CALLS: AtomicU64 = AtomicU64::new(0);
-        let number = u128::from(*PROCESS) << 64 | u128::from(CALLS.fetch_add(1, Ordering::Relaxed));
+        static PROCESS: LazyLock<[u8; 16]> =
+            LazyLock::new(|| hex(getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))));
         let mut text = [0; MADE_BYTES];
-        for (index, digit) in text.iter_mut().enumerate() {
-            let shift = 4 * (MADE_BYTES - 1 - index);
-            *digit = b"0123456789abcdef"[(number >> shift & 0xf) as usize];
-        }
+        text[..16].copy_from_slice(&*PROCESS);
+        text[16..].copy_from_slice(&hex(next_number()));
         Self(Text::Made(text))
     }
 
@@ -105,6 +102,25 @@ impl RequestId {
             Text::Given(text) => text,
         }
     }
+}
+
+/// A number that no other call of the process has. Threads take them by the block, so as not to fight for a counter.
+fn next_number() -> u64 {
+    const BLOCK: u64 = 1 << 10;
+    static BLOCKS: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+    NEXT.with(|next| {
+        let number = match next.get() {
+            used_up if used_up % BLOCK == 0 => BLOCKS.fetch_add(BLOCK, Ordering::Relaxed),
+            number => number,
+        };
+        next.set(number + 1);
+        number
+    })
+}
+
+fn hex(number: u64) -> [u8; 16] {
+    std::array::from_fn(|index| b"0123456789abcdef"[(number >> (60 - 4 * index) & 0xf) as usize])
 }
 
 impl fmt::Display for RequestId {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
+
+const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// When the caller gives up; `Ok(None)` if it waits for ever, `Err` with what came if that is no timeout.
 pub(super) fn parse(headers: &HeaderMap) -> Result<Option<Instant>, String> {
-    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse_timeout);
     let timeout = timeout.ok_or_else(|| {
         let shown: String = String::from_utf8_lossy(value.as_bytes()).chars().take(20).collect();

@@ -28,13 +28,21 @@ const BUDGET_BYTES: usize = 256 * 1024 * 1024;
 /// How long a body that has begun may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The budget; cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Intake(Arc<AtomicUsize>);
+/// The budget, as one worker holds it.
+#[derive(Debug)]
+pub(super) struct Intake(Arc<Budget>);
+
+/// Bytes left, for all workers together. Each has it behind a reference count of its own.
+type Budget = Arc<AtomicUsize>;
 
 impl Intake {
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(BUDGET_BYTES)))
+        Self(Arc::new(Arc::new(AtomicUsize::new(BUDGET_BYTES))))
+    }
+
+    /// The same budget for one more worker.
+    pub(super) fn for_worker(&self) -> Self {
+        Self(Arc::new(Arc::clone(&*self.0)))
     }
 
     /// The body, counted. One that is `patient` may pause for ever, as the requests of an endless stream do.
@@ -46,7 +54,7 @@ impl Intake {
 /// A body that takes from the budget what it brings in, and gives it back at its end.
 pub(super) struct Metered<B> {
     inner: B,
-    budget: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
     seen: usize,
     held: usize,
     patient: bool,
@@ -72,7 +80,9 @@ impl<B> Metered<B> {
 
 impl<B> Drop for Metered<B> {
     fn drop(&mut self) {
-        self.budget.fetch_add(self.held, Ordering::Relaxed);
+        if self.held > 0 {
+            self.budget.fetch_add(self.held, Ordering::Relaxed);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     deadline,
     grpc_web::{self, GrpcWeb},
     request_id,
-    services::{ResponseFuture, Services},
+    services::{ENCODING, ResponseFuture, Services},
     status,
 };
 use crate::{
@@ -30,9 +30,6 @@ use crate::{
     ops::{Ctx, Error, Reason, RequestId, UserAgent},
 };
 
-/// How the caller has compressed its messages
-/// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
-const ENCODING: &str = "grpc-encoding";
 /// Where a caller is told what it could have used.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
@@ -55,6 +52,17 @@ impl Pipeline {
     pub fn new(services: Services, dev: bool, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
         let nobody = if dev { Caller::Developer } else { Caller::Anonymous };
         Self { services, nobody, grpc_web, drain }
+    }
+
+    /// The same pipeline for one more worker; see [`Services::for_worker`].
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self {
+            services: self.services.for_worker(),
+            nobody: self.nobody.clone(),
+            grpc_web: self.grpc_web.clone(),
+            drain: self.drain.clone(),
+        }
     }
 
     /// The services behind the pipeline.

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body::Body as HttpBody;
 use roster_api::server::user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer};
 use tonic::{
@@ -23,13 +23,18 @@ use tower::Service as _;
 use super::{access, health::HealthService, intake::Intake, status, user_v1::UserV1};
 use crate::ops::{Ctx, Ops, Reason};
 
+/// How the caller has compressed its messages
+/// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
+pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
 /// The services of ours that are served, as health and reflection name them.
 pub const SERVED: &[&str] = &[USER_V1];
 
 /// All services. One of ours is made for each call around the call's context, so no handler can
 /// run without one; it costs an allocation.
 pub struct Services {
-    ops: Arc<Ops>,
+    /// Counted by each worker for itself: see [`Services::for_worker`].
+    ops: Arc<Arc<Ops>>,
     max_message_bytes: usize,
     /// Health and reflection: small, standard, and not worth a way of their own.
     standard: Routes,
@@ -50,7 +55,19 @@ impl Services {
             // Python's reflection client knows no other.
             .add_service(reflection().build_v1alpha()?.accept_compressed(Gzip).accept_compressed(Zstd))
             .prepare();
-        Ok(Self { ops, max_message_bytes, standard, health, intake: Intake::new() })
+        Ok(Self { ops: Arc::new(ops), max_message_bytes, standard, health, intake: Intake::new() })
+    }
+
+    /// The same services for one more worker. What every call refers to is counted here and not with the other
+    /// workers: threads that count with one counter on every call wait for each other's caches.
+    pub(super) fn for_worker(&self) -> Self {
+        Self {
+            ops: Arc::new(Arc::clone(&*self.ops)),
+            max_message_bytes: self.max_message_bytes,
+            standard: self.standard.clone(),
+            health: self.health.clone(),
+            intake: self.intake.for_worker(),
+        }
     }
 
     /// Tells `grpc.health.v1.Health` whether to send calls here.
@@ -112,7 +129,7 @@ fn reflection() -> Builder<'static> {
 }
 
 fn is_compressed<B>(request: &Request<B>) -> bool {
-    request.headers().get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
+    request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
 /// A response to come.

@@ -6,17 +6,18 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use quick_cache::{Weighter, sync::Cache};
 
-use crate::model::{User, UserId};
+use super::StoredUser;
+use crate::model::UserId;
 
 /// More shards than threads that could meet in one.
 const SHARDS: usize = 64;
-/// What an entry costs beyond the text of its user, in bytes: map slot, `Arc`, struct.
-const ENTRY_OVERHEAD_BYTES: usize = 320;
+/// What an entry costs beyond the bytes of its user: map slot and the header of the allocation.
+const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// Users that the map has room for from the start. It grows; room for all would be memory at rest.
 const EXPECTED_USERS: usize = 4_096;
@@ -24,7 +25,7 @@ const EXPECTED_USERS: usize = 4_096;
 /// A bounded map of current users.
 #[derive(Debug)]
 pub struct UserCache {
-    users: Option<Cache<UserId, Arc<User>, ByBytes>>,
+    users: Option<Cache<UserId, Box<[u8]>, ByBytes>>,
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
 }
@@ -56,8 +57,9 @@ impl UserCache {
     }
 
     /// The user, if it is here.
-    pub fn get(&self, id: &UserId) -> Option<Arc<User>> {
-        self.users.as_ref()?.get(id)
+    pub fn get(&self, id: &UserId) -> Option<StoredUser> {
+        // A copy: a reference count would be one more place in memory to wait for.
+        self.users.as_ref()?.get(id).map(|bytes| StoredUser::from_bytes(bytes.into()))
     }
 
     /// To take before reading the user from the database.
@@ -67,11 +69,11 @@ impl UserCache {
     }
 
     /// Keeps what was read, unless a write has come between.
-    pub fn fill(&self, ticket: Ticket, user: &Arc<User>) {
+    pub fn fill(&self, ticket: Ticket, id: &UserId, user: &StoredUser) {
         let Some(users) = &self.users else { return };
         let shard = self.lock(ticket.shard);
         if shard.epoch == ticket.epoch && shard.suspended == 0 {
-            users.insert(user.id.clone(), Arc::clone(user));
+            users.insert(id.clone(), user.as_bytes()[..].into());
         }
     }
 
@@ -85,13 +87,13 @@ impl UserCache {
     }
 
     /// To call after that commit, with the user as it now is, or `None` if it is gone or that is not known.
-    pub fn resume(&self, id: &UserId, user: Option<&Arc<User>>) {
+    pub fn resume(&self, id: &UserId, user: Option<&StoredUser>) {
         let Some(users) = &self.users else { return };
         let mut shard = self.lock(self.shard_of(id));
         shard.epoch += 1;
         shard.suspended -= 1;
         match user {
-            Some(user) => users.insert(id.clone(), Arc::clone(user)),
+            Some(user) => users.insert(id.clone(), user.as_bytes()[..].into()),
             None => drop(users.remove(id)),
         }
     }
@@ -111,10 +113,8 @@ impl UserCache {
 #[derive(Clone, Debug)]
 struct ByBytes;
 
-impl Weighter<UserId, Arc<User>> for ByBytes {
-    fn weight(&self, _: &UserId, user: &Arc<User>) -> u64 {
-        let text = user.email.len() + user.name.len() + user.username.len() + user.phone.len() + user.locale.len();
-        let attributes: usize = user.attributes.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
-        (ENTRY_OVERHEAD_BYTES + text + attributes) as u64
+impl Weighter<UserId, Box<[u8]>> for ByBytes {
+    fn weight(&self, _: &UserId, user: &Box<[u8]>) -> u64 {
+        (ENTRY_OVERHEAD_BYTES + user.len()) as u64
     }
 }

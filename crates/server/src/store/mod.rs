@@ -10,8 +10,7 @@ pub mod live;
 pub mod query;
 pub mod sessions;
 pub mod sqlite;
-
-use std::sync::Arc;
+mod stored_user;
 
 use async_trait::async_trait;
 
@@ -19,6 +18,7 @@ pub use error::{StoreError, Unique};
 pub use live::{Ended, Live, LiveGrants};
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
+pub use stored_user::StoredUser;
 
 use crate::{
     auth::PasswordHash,
@@ -38,19 +38,19 @@ pub struct NewUser {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
-    fn cached_user(&self, id: &UserId) -> Option<Arc<User>>;
+    fn cached_user(&self, id: &UserId) -> Option<StoredUser>;
 
     /// The user, or `None`.
-    async fn find_user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError>;
+    async fn find_user(&self, id: &UserId) -> Result<Option<StoredUser>, StoreError>;
 
     /// The user whose email has this [unique key](crate::model::text::unique_key), or `None`.
-    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<Arc<User>>, StoreError>;
+    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<StoredUser>, StoreError>;
 
     /// The hash that the user signs in with, or `None` if there is no such user or no password.
     async fn find_password_hash(&self, id: &UserId) -> Result<Option<PasswordHash>, StoreError>;
 
     /// Up to `query.limit` users after `query.after`, in order.
-    async fn list_users(&self, query: UserQuery) -> Result<Vec<User>, StoreError>;
+    async fn list_users(&self, query: UserQuery) -> Result<Vec<StoredUser>, StoreError>;
 
     /// How many users match, counted no further than `max`.
     async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError>;
@@ -59,7 +59,7 @@ pub trait Store: Send + Sync + 'static {
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
 
     /// Adds a user. [`StoreError::Conflict`] names what is taken.
-    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<Arc<User>, StoreError>;
+    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError>;
 
     /// Applies `patch`; a patch that changes nothing leaves the revision as it is.
     /// [`StoreError::Stale`] if `etag` is given and is not the user's.
@@ -69,7 +69,7 @@ pub trait Store: Send + Sync + 'static {
         patch: UserPatch,
         etag: Option<String>,
         meta: ChangeMeta,
-    ) -> Result<Arc<User>, StoreError>;
+    ) -> Result<StoredUser, StoreError>;
 
     /// Sets the status; setting the one that is there changes nothing.
     async fn set_user_status(
@@ -78,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
         status: UserStatus,
         etag: Option<String>,
         meta: ChangeMeta,
-    ) -> Result<Arc<User>, StoreError>;
+    ) -> Result<StoredUser, StoreError>;
 
     /// Removes the user, all that hangs on it, and its personal data in the change log.
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError>;

@@ -37,9 +37,13 @@ impl<W: fmt::Write> fmt::Write for Escaped<W> {
 pub(super) fn write_runs<W: fmt::Write>(
     out: &mut W,
     mut text: &str,
-    plain: fn(char) -> bool,
+    plain: impl Fn(char) -> bool,
     other: impl Fn(&mut W, char) -> fmt::Result,
 ) -> fmt::Result {
+    // Most text is plain ASCII, which is seen many bytes at a time if the look does not stop at the first other one.
+    if text.bytes().fold(true, |all, byte| all & (matches!(byte, b' '..=b'~') & plain(char::from(byte)))) {
+        return out.write_str(text);
+    }
     while let Some((at, c)) = text.char_indices().find(|(_, c)| !plain(*c)) {
         out.write_str(&text[..at])?;
         other(out, c)?;

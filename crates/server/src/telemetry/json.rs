@@ -26,8 +26,10 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        write!(writer, r#"{{"timestamp":"{}","level":"{level}","target":""#, now(6))?;
-        write!(JsonText(&mut writer), "{target}")?;
+        for part in [r#"{"timestamp":""#, &now(6), r#"","level":""#, level.as_str(), r#"","target":""#] {
+            writer.write_str(part)?;
+        }
+        JsonText(&mut writer).write_str(target)?;
         writer.write_char('"')?;
         let mut fields = Fields { writer: &mut writer, result: Ok(()) };
         event.record(&mut fields);
@@ -58,10 +60,12 @@ impl Fields<'_, '_> {
         self.result = self.result.and_then(|()| {
             // A field must not pass for what the line itself says.
             let prefix = if matches!(field.name(), "timestamp" | "level" | "target") { "field." } else { "" };
-            write!(self.writer, ",\"{prefix}")?;
-            write!(JsonText(&mut *self.writer), "{}", field.name())?;
-            write!(self.writer, "\":{quote}")?;
-            write!(JsonText(&mut *self.writer), "{value}")?;
+            self.writer.write_str(",\"")?;
+            self.writer.write_str(prefix)?;
+            JsonText(&mut *self.writer).write_str(field.name())?;
+            self.writer.write_str("\":")?;
+            self.writer.write_str(quote)?;
+            JsonText(&mut *self.writer).write_fmt(value)?;
             self.writer.write_str(quote)
         });
     }

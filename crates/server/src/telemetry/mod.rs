@@ -11,7 +11,10 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-use std::{env, io, io::IsTerminal as _};
+use std::{
+    env,
+    io::{self, BufWriter, IsTerminal as _},
+};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, prelude::*, registry::LookupSpan};
@@ -31,6 +34,9 @@ pub const CALL_TARGET: &str = "roster::call";
 /// Lines that may wait to be written; further ones are dropped.
 const LINES_WAITING_MAX: usize = 16_384;
 
+/// Bytes of lines that are written at once, at most.
+const WRITE_BYTES: usize = 64 * 1024;
+
 /// Starts logging to stderr. Keep the guard until the process ends: dropping it writes what waits.
 /// Does nothing more if the process logs already.
 pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
@@ -40,11 +46,12 @@ pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)
         .thread_name("roster-log")
-        .finish(io::stderr());
+        // Written out when no line waits any more.
+        .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
     // The directives were checked when the level was parsed.
     let filter = EnvFilter::new(level.as_str());
     // Fails if a subscriber is there already; the first one stays.
-    let _ = tracing_subscriber::registry().with(layer(human, colour, writer).with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(layer(human, colour, writer)).try_init();
     guard
 }
 

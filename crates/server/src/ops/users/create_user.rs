@@ -1,13 +1,13 @@
 //! Creates a user: sign-up by anyone, or by an administrator with all that only they may set.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use super::{check_role, check_user_id};
 use crate::{
     auth::{Password, PasswordHash},
     model::{Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
-    store::{NewUser, Unique},
+    store::{NewUser, StoredUser, Unique},
 };
 
 /// The permission to set what sign-up may not.
@@ -50,7 +50,7 @@ impl Ops {
     /// # Errors
     /// [`Error::Refused`] for fields that the caller may not set, [`Error::Invalid`], [`Error::Taken`],
     /// [`Error::HashingBusy`], and those of the store.
-    pub async fn create_user(&self, ctx: &Ctx, input: CreateUserInput) -> Result<Arc<User>, Error> {
+    pub async fn create_user(&self, ctx: &Ctx, input: CreateUserInput) -> Result<StoredUser, Error> {
         if is_privileged(&input) {
             ctx.caller.check(PERMISSION)?;
         }

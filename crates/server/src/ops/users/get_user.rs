@@ -1,11 +1,10 @@
 //! Reads one user.
 
-use std::sync::Arc;
-
 use super::parse_user_id;
 use crate::{
-    model::{Permission, User, Violations, inputs, text},
+    model::{Permission, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
+    store::StoredUser,
 };
 
 /// The permission to read others.
@@ -16,7 +15,7 @@ impl Ops {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::UserNotFound`], and those of the store.
-    pub async fn get_user(&self, ctx: &Ctx, user_id: &str) -> Result<Arc<User>, Error> {
+    pub async fn get_user(&self, ctx: &Ctx, user_id: &str) -> Result<StoredUser, Error> {
         let id = parse_user_id(user_id)?;
         ctx.caller.check_self_or(&id, PERMISSION)?;
         // A user in memory is answered without a future, a box or a thread in between.
@@ -31,7 +30,7 @@ impl Ops {
     ///
     /// # Errors
     /// As [`Ops::get_user`].
-    pub async fn get_user_by_email(&self, ctx: &Ctx, email: &str) -> Result<Arc<User>, Error> {
+    pub async fn get_user_by_email(&self, ctx: &Ctx, email: &str) -> Result<StoredUser, Error> {
         let mut violations = Violations::new();
         let Some(email) = violations.check("email", inputs::parse_email(email)) else {
             return Err(violations.into());
@@ -39,7 +38,7 @@ impl Ops {
         let found = self.store.find_user_by_email(&text::unique_key(&email)).await?;
         // Whoever may only read themselves learns nothing about other addresses: refused before found out.
         match &found {
-            Some(user) => ctx.caller.check_self_or(&user.id, PERMISSION)?,
+            Some(user) => ctx.caller.check_self_or(&user.user()?.id, PERMISSION)?,
             None => ctx.caller.check(PERMISSION)?,
         }
         found.ok_or(Error::UserNotFound { field: "email", value: email })

@@ -2,8 +2,9 @@
 
 use super::paging::{LIST_USERS, PageInput};
 use crate::{
-    model::{Permission, User, Violations},
+    model::{Permission, Violations},
     ops::{Ctx, Error, Ops},
+    store::StoredUser,
 };
 
 /// A `ListUsersRequest`.
@@ -25,7 +26,7 @@ pub struct ListUsersInput {
 #[derive(Clone, Debug)]
 pub struct UserPage {
     /// In order.
-    pub users: Vec<User>,
+    pub users: Vec<StoredUser>,
     /// `None` at the end.
     pub next_page_token: Option<String>,
 }

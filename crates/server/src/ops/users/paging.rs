@@ -1,9 +1,9 @@
 //! What lists and searches share: size, filter, order and token, all checked at once.
 
 use crate::{
-    model::{User, UserId, Violations, filter::Filter, order::Order},
+    model::{UserId, Violations, filter::Filter, order::Order},
     ops::{Ctx, Error, Ops, page_token::Scope},
-    store::{Cursor, StoreError, UserQuery},
+    store::{Cursor, StoreError, StoredUser, UserQuery},
 };
 
 /// The method whose older clients page by the bare id of the last user.
@@ -88,13 +88,13 @@ impl Ops {
     }
 
     /// Reads the page and makes the token for the next; `None` at the end.
-    pub(super) async fn read_page(&self, page: PageRequest) -> Result<(Vec<User>, Option<String>), Error> {
+    pub(super) async fn read_page(&self, page: PageRequest) -> Result<(Vec<StoredUser>, Option<String>), Error> {
         let size = page.size as usize;
         let mut users = self.store.list_users(page.query.clone()).await?;
         let more = users.len() > size;
         users.truncate(size);
-        let last = users.last().filter(|_| more);
-        let token = last.map(|user| self.page_tokens.issue(&page.scope(), &page.query.order.cursor_of(user)));
+        let last = users.last().filter(|_| more).map(StoredUser::user).transpose()?;
+        let token = last.map(|user| self.page_tokens.issue(&page.scope(), &page.query.order.cursor_of(&user)));
         Ok((users, token))
     }
 }

@@ -2,8 +2,9 @@
 
 use super::paging::PageInput;
 use crate::{
-    model::{Permission, User, Violations, text},
+    model::{Permission, Violations, text},
     ops::{Ctx, Error, Ops},
+    store::StoredUser,
 };
 
 /// Characters that a query may have.
@@ -30,7 +31,7 @@ pub struct SearchUsersInput {
 #[derive(Clone, Debug)]
 pub struct SearchUsersOutput {
     /// In order.
-    pub users: Vec<User>,
+    pub users: Vec<StoredUser>,
     /// `None` at the end.
     pub next_page_token: Option<String>,
     /// How many users match in all.

@@ -1,11 +1,10 @@
 //! Deactivates and reactivates users. Both are idempotent.
 
-use std::sync::Arc;
-
 use super::{etag_of, parse_user_id};
 use crate::{
-    model::{Permission, User, UserId, UserStatus},
+    model::{Permission, UserId, UserStatus},
     ops::{Ctx, Error, Ops},
+    store::StoredUser,
 };
 
 /// The permission to deactivate and reactivate others.
@@ -25,7 +24,7 @@ impl Ops {
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::UserNotFound`], [`Error::StaleEtag`], and those of the store.
-    pub async fn deactivate_user(&self, ctx: &Ctx, input: SetStatusInput) -> Result<Arc<User>, Error> {
+    pub async fn deactivate_user(&self, ctx: &Ctx, input: SetStatusInput) -> Result<StoredUser, Error> {
         let id = parse_user_id(&input.user_id)?;
         ctx.caller.check_self_or(&id, PERMISSION)?;
         self.set_status(ctx, id, UserStatus::Inactive, input.etag).await
@@ -35,13 +34,13 @@ impl Ops {
     ///
     /// # Errors
     /// As [`Ops::deactivate_user`].
-    pub async fn reactivate_user(&self, ctx: &Ctx, input: SetStatusInput) -> Result<Arc<User>, Error> {
+    pub async fn reactivate_user(&self, ctx: &Ctx, input: SetStatusInput) -> Result<StoredUser, Error> {
         let id = parse_user_id(&input.user_id)?;
         ctx.caller.check(PERMISSION)?;
         self.set_status(ctx, id, UserStatus::Active, input.etag).await
     }
 
-    async fn set_status(&self, ctx: &Ctx, id: UserId, status: UserStatus, etag: String) -> Result<Arc<User>, Error> {
+    async fn set_status(&self, ctx: &Ctx, id: UserId, status: UserStatus, etag: String) -> Result<StoredUser, Error> {
         let meta = ctx.change(self.clock.now(), false);
         self.store.set_user_status(id.clone(), status, etag_of(etag), meta).await.map_err(Error::for_user(&id))
     }

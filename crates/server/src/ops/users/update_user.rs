@@ -1,11 +1,12 @@
 //! Changes a user's own fields.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use super::{check_role, check_user_id, etag_of, update_mask::UpdateMask};
 use crate::{
-    model::{AttributesPatch, Permission, User, UserId, UserPatch, Violations, inputs},
+    model::{AttributesPatch, Permission, UserId, UserPatch, Violations, inputs},
     ops::{Ctx, Error, Ops},
+    store::StoredUser,
 };
 
 /// The permission to change others, and what users may not change of themselves.
@@ -48,7 +49,7 @@ impl Ops {
     /// # Errors
     /// [`Error::Refused`], [`Error::Invalid`], [`Error::UserNotFound`], [`Error::Taken`],
     /// [`Error::StaleEtag`], and those of the store.
-    pub async fn update_user(&self, ctx: &Ctx, input: UpdateUserInput) -> Result<Arc<User>, Error> {
+    pub async fn update_user(&self, ctx: &Ctx, input: UpdateUserInput) -> Result<StoredUser, Error> {
         let mut violations = Violations::new();
         let mask = mask_of(&input, &mut violations);
         let id = check_user_id(&input.user_id, &mut violations);

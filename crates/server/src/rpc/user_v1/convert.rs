@@ -1,50 +1,20 @@
 //! Messages of `user.v1` to inputs of the use cases, and back.
 
-use std::sync::Arc;
-
-use prost_types::{Duration, Timestamp};
-use roster_api::user::v1 as api;
+use prost_types::Duration;
+use roster_api::{server::user::v1 as encoded, user::v1 as api};
 
 use crate::{
-    model::{self, User, Violations},
+    model::Violations,
     ops::{
         CreateUserInput, Health, HealthState, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput,
         UpdateUserInput,
     },
+    store::StoredUser,
 };
 
-/// By value, because a list has no other use for its users: nothing is copied.
-pub(super) fn user_message(user: User) -> api::User {
-    api::User {
-        id: user.id.to_text(),
-        status: user.status as i32,
-        created_at: Some(timestamp(user.created_at)),
-        updated_at: Some(timestamp(user.updated_at)),
-        role: user.role as i32,
-        age: user.age.map(i32::from),
-        email_verified: user.email_verified,
-        etag: user.etag(),
-        email: user.email,
-        name: user.name,
-        username: user.username,
-        phone: user.phone,
-        locale: user.locale,
-        attributes: user.attributes,
-    }
-}
-
-/// The message of a user that others may hold too.
-pub(super) fn shared_user_message(user: Arc<User>) -> api::User {
-    user_message(Arc::unwrap_or_clone(user))
-}
-
-fn timestamp(time: model::Timestamp) -> Timestamp {
-    Timestamp { seconds: time.seconds(), nanos: time.nanos() }
-}
-
-pub(super) fn search_response(found: SearchUsersOutput) -> api::SearchUsersResponse {
-    api::SearchUsersResponse {
-        users: found.users.into_iter().map(user_message).collect(),
+pub(super) fn search_response(found: SearchUsersOutput) -> encoded::SearchUsersResponse {
+    encoded::SearchUsersResponse {
+        users: found.users.into_iter().map(StoredUser::into_message).collect(),
         next_page_token: found.next_page_token.unwrap_or_default(),
         total_size: i32::try_from(found.total_size).unwrap_or(i32::MAX),
         total_size_is_lower_bound: found.total_size_is_lower_bound,

@@ -6,16 +6,15 @@ use std::{
     vec,
 };
 
-use roster_api::{client::NEXT_PAGE_TOKEN, user::v1::User};
+use roster_api::{client::NEXT_PAGE_TOKEN, encoded::EncodedUser};
 use tokio_stream::Stream;
 use tonic::{Code, Status, metadata::MetadataMap};
 
-use super::convert::user_message;
-use crate::{model, ops::UserPage};
+use crate::{ops::UserPage, store::StoredUser};
 
 /// See the [module](self).
 pub(in crate::rpc) struct UserStream {
-    users: vec::IntoIter<model::User>,
+    users: vec::IntoIter<StoredUser>,
     next_page_token: Option<String>,
 }
 
@@ -34,11 +33,11 @@ impl UserStream {
 }
 
 impl Stream for UserStream {
-    type Item = Result<User, Status>;
+    type Item = Result<EncodedUser, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(match self.users.next() {
-            Some(user) => Some(Ok(user_message(user))),
+            Some(user) => Some(Ok(user.into_message())),
             None => self.next_page_token.take().and_then(|token| Self::trailers(&token)).map(Err),
         })
     }

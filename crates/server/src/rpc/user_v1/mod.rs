@@ -6,17 +6,18 @@ mod list_stream;
 use std::sync::Arc;
 
 use roster_api::{
-    server::user::v1::user_service_server::UserService,
+    encoded::EncodedUser,
+    server::user::v1::{SearchUsersResponse, user_service_server::UserService},
     user::v1::{
         CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
         HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, SearchUsersRequest,
-        SearchUsersResponse, UpdateUserRequest, User,
+        UpdateUserRequest,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use self::{
-    convert::{health_response, search_response, shared_user_message},
+    convert::{health_response, search_response},
     list_stream::UserStream,
 };
 use super::status;
@@ -24,12 +25,12 @@ use crate::ops::{Ctx, Error, Ops};
 
 /// The service, for one call.
 pub(super) struct UserV1 {
-    ops: Arc<Ops>,
+    ops: Arc<Arc<Ops>>,
     ctx: Ctx,
 }
 
 impl UserV1 {
-    pub(super) fn new(ops: Arc<Ops>, ctx: Ctx) -> Self {
+    pub(super) fn new(ops: Arc<Arc<Ops>>, ctx: Ctx) -> Self {
         Self { ops, ctx }
     }
 
@@ -40,26 +41,29 @@ impl UserV1 {
 
 #[tonic::async_trait]
 impl UserService for UserV1 {
-    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.create_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
-    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let user = self.ops.get_user(&self.ctx, &request.get_ref().user_id).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
-    async fn get_user_by_email(&self, request: Request<GetUserByEmailRequest>) -> Result<Response<User>, Status> {
+    async fn get_user_by_email(
+        &self,
+        request: Request<GetUserByEmailRequest>,
+    ) -> Result<Response<EncodedUser>, Status> {
         let user = self.ops.get_user_by_email(&self.ctx, &request.get_ref().email).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
-    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<User>, Status> {
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.update_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
@@ -68,19 +72,19 @@ impl UserService for UserV1 {
         Ok(Response::new(()))
     }
 
-    async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<User>, Status> {
+    async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.deactivate_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
-    async fn reactivate_user(&self, request: Request<ReactivateUserRequest>) -> Result<Response<User>, Status> {
+    async fn reactivate_user(&self, request: Request<ReactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let input = request.into_inner().into();
         let user = self.ops.reactivate_user(&self.ctx, input).await.map_err(self.status())?;
-        Ok(Response::new(shared_user_message(user)))
+        Ok(Response::new(user.into_message()))
     }
 
-    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<EncodedUser>>, Status> {
         let input = convert::list_input(request.into_inner());
         let page = self.ops.list_users(&self.ctx, &input).await.map_err(self.status())?;
         Ok(Response::new(Box::pin(UserStream::new(page))))

@@ -7,16 +7,16 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params_from_iter};
+use bytes::Bytes;
+use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::{
-    row::{USERS, user_from_row},
     search_index,
     sql::{SqlBuilder, after_cursor, order_by, where_filter},
 };
 use crate::{
-    model::{User, filter::Filter},
-    store::{StoreError, UserQuery},
+    model::filter::Filter,
+    store::{StoreError, StoredUser, UserQuery},
 };
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
@@ -24,17 +24,23 @@ use crate::{
 const CANDIDATES_MAX: i64 = 10_000;
 /// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
+/// Bytes of an ordinary user's message.
+const MESSAGE_BYTES: usize = 192;
 /// Trigrams asked of the index. More would narrow little.
 const TRIGRAMS_MAX: usize = 24;
 
 /// See [`crate::store::Store::list_users`].
-pub(super) fn list_users(connection: &Connection, query: &UserQuery, indexed: bool) -> Result<Vec<User>, StoreError> {
+pub(super) fn list_users(
+    connection: &Connection,
+    query: &UserQuery,
+    indexed: bool,
+) -> Result<Vec<StoredUser>, StoreError> {
     let search = query.search.as_deref();
     let candidates = match Candidates::of(connection, search.filter(|_| indexed))? {
         Some(candidates) if candidates.count(connection)? <= CANDIDATES_MAX => Some(candidates),
         _ => None,
     };
-    let mut sql = SqlBuilder::new(USERS);
+    let mut sql = SqlBuilder::new("SELECT u.message ");
     push_condition(candidates.as_ref(), search, query.filter.as_ref(), &mut sql);
     if let Some(cursor) = &query.after {
         sql.push(" AND ");
@@ -45,12 +51,21 @@ pub(super) fn list_users(connection: &Connection, query: &UserQuery, indexed: bo
     sql.push(" LIMIT ").bind(i64::from(query.limit));
 
     let mut statement = connection.prepare_cached(sql.text())?;
-    let mut rows = statement.query(params_from_iter(sql.params()))?;
-    let mut users = Vec::with_capacity(query.limit as usize);
+    let rows = statement.query(params_from_iter(sql.params()))?;
+    Ok(read_messages(rows, query.limit as usize)?)
+}
+
+/// Reads users whose message is the first column, into one allocation: as many as there are users would be made here
+/// and freed on the thread that sends them.
+fn read_messages(mut rows: Rows<'_>, expected: usize) -> rusqlite::Result<Vec<StoredUser>> {
+    let (mut bytes, mut ends) = (Vec::with_capacity(expected * MESSAGE_BYTES), Vec::with_capacity(expected));
     while let Some(row) = rows.next()? {
-        users.push(user_from_row(row)?);
+        bytes.extend_from_slice(row.get_ref(0)?.as_blob()?);
+        ends.push(bytes.len());
     }
-    Ok(users)
+    let mut rest = Bytes::from(bytes);
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    Ok(ends.iter().zip(starts).map(|(end, start)| StoredUser::from_bytes(rest.split_to(end - start))).collect())
 }
 
 /// See [`crate::store::Store::count_users`].

@@ -1,15 +1,21 @@
 //! The schema, version by version. Each step is one transaction, so a step that is cut off has not happened.
 
-use rusqlite::Connection;
+mod messages;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Marks a file as ours: `PRAGMA application_id`, "Rstr" in ASCII.
 pub const APPLICATION_ID: i64 = 0x5273_7472;
 
+/// SQL, and what SQL cannot do, which runs after it.
+type Step = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
+
 /// Step N brings the schema to version N; `PRAGMA user_version` holds the version reached.
-const STEPS: &[&str] = &[
-    include_str!("migrations/0001_users.sql"),
-    include_str!("migrations/0002_events.sql"),
-    include_str!("migrations/0003_access.sql"),
+const STEPS: &[Step] = &[
+    (include_str!("migrations/0001_users.sql"), |_| Ok(())),
+    (include_str!("migrations/0002_messages.sql"), messages::fill),
+    (include_str!("migrations/0003_events.sql"), |_| Ok(())),
+    (include_str!("migrations/0004_access.sql"), |_| Ok(())),
 ];
 
 /// The newest schema that this binary knows.
@@ -18,10 +24,13 @@ pub const NEWEST: i64 = STEPS.len() as i64;
 /// Brings the schema from its version to [`NEWEST`].
 pub(super) fn run(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (number, step) in (1_i64..).zip(STEPS).filter(|(number, _)| *number > version) {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;\n{step}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
-        ))?;
+    for (number, (sql, then)) in (1_i64..).zip(STEPS).filter(|(number, _)| *number > version) {
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        then(&transaction)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
     }
     Ok(())
 }

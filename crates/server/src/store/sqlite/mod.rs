@@ -29,7 +29,7 @@ use self::{
     checkpoint::Checkpointer,
     commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
     readers::Readers,
-    row::{USER_BY_EMAIL, change_from_row, user_from_row},
+    row::change_from_row,
     search_index::SearchIndex,
     writer::{Command, Followers, Writer},
 };
@@ -39,10 +39,10 @@ pub use self::{
     migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Store, StoreError, UserQuery, cache::UserCache};
+use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
-    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus, filter::Filter},
+    model::{Change, ChangeMeta, UserId, UserPatch, UserStatus, filter::Filter},
 };
 
 /// How a database is served.
@@ -163,26 +163,32 @@ fn check_while_serving(path: PathBuf, damaged: Arc<AtomicBool>) {
 
 #[async_trait]
 impl Store for SqliteStore {
-    fn cached_user(&self, id: &UserId) -> Option<Arc<User>> {
+    fn cached_user(&self, id: &UserId) -> Option<StoredUser> {
         self.cache.get(id)
     }
 
-    async fn find_user(&self, id: &UserId) -> Result<Option<Arc<User>>, StoreError> {
+    async fn find_user(&self, id: &UserId) -> Result<Option<StoredUser>, StoreError> {
         if let Some(user) = self.cache.get(id) {
             return Ok(Some(user));
         }
-        let (ticket, id) = (self.cache.ticket(id), id.clone());
-        let user = self.point(move |connection| commands::find_user(connection, &id)).await?.map(Arc::new);
+        const SQL: &str = "SELECT message FROM users WHERE id = ?1";
+        let ticket = self.cache.ticket(id);
+        let wanted = id.clone();
+        let read = move |connection: &Connection| {
+            Ok(connection.prepare_cached(SQL)?.query_row([&wanted], |row| row.get(0)).optional()?)
+        };
+        let user = self.point(read).await?;
         if let Some(user) = &user {
-            self.cache.fill(ticket, user);
+            self.cache.fill(ticket, id, user);
         }
         Ok(user)
     }
 
-    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<Arc<User>>, StoreError> {
+    async fn find_user_by_email(&self, email_key: &str) -> Result<Option<StoredUser>, StoreError> {
+        const SQL: &str = "SELECT message FROM users WHERE email_key = ?1";
         let key = email_key.to_owned();
         self.point(move |connection| {
-            Ok(connection.prepare_cached(USER_BY_EMAIL)?.query_row([&key], user_from_row).optional()?.map(Arc::new))
+            Ok(connection.prepare_cached(SQL)?.query_row([&key], |row| row.get(0)).optional()?)
         })
         .await
     }
@@ -197,7 +203,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn list_users(&self, query: UserQuery) -> Result<Vec<User>, StoreError> {
+    async fn list_users(&self, query: UserQuery) -> Result<Vec<StoredUser>, StoreError> {
         let indexed = self.readers.is_some();
         self.scan(move |connection| list::list_users(connection, &query, indexed)).await
     }
@@ -219,7 +225,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<Arc<User>, StoreError> {
+    async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError> {
         self.writer.execute(CreateUser::new(new, meta)?).await
     }
 
@@ -229,7 +235,7 @@ impl Store for SqliteStore {
         patch: UserPatch,
         etag: Option<String>,
         meta: ChangeMeta,
-    ) -> Result<Arc<User>, StoreError> {
+    ) -> Result<StoredUser, StoreError> {
         self.writer.execute(UpdateUser { id, patch, etag, meta }).await
     }
 
@@ -239,7 +245,7 @@ impl Store for SqliteStore {
         status: UserStatus,
         etag: Option<String>,
         meta: ChangeMeta,
-    ) -> Result<Arc<User>, StoreError> {
+    ) -> Result<StoredUser, StoreError> {
         self.writer.execute(SetUserStatus { id, status, etag, meta }).await
     }
 

@@ -1,7 +1,9 @@
 //! Users and changes as rows, and back.
+//!
+//! A user's `message` is the user. The columns beside it are for filters, orders and uniqueness, and only they read
+//! them; both are written together, from one [`User`].
 
-use std::collections::BTreeMap;
-
+use bytes::Bytes;
 use rusqlite::{
     Row, ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
@@ -9,55 +11,9 @@ use rusqlite::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Change, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
-    store::StoreError,
+    model::{Action, Change, Timestamp, User, UserId, filter::search_text, text},
+    store::{StoreError, StoredUser},
 };
-
-/// `SELECT` of the columns that [`user_from_row`] reads, in its order, up to where the tables begin.
-macro_rules! select_user {
-    ($rest:literal) => {
-        concat!(
-            "SELECT u.id, u.email, u.name, u.username, u.role, u.status, u.age, u.phone, u.locale, u.attributes, \
-             u.email_verified, u.created_at, u.updated_at, u.revision ",
-            $rest
-        )
-    };
-}
-
-/// A user by its id, `?1`.
-pub(super) const USER_BY_ID: &str = select_user!("FROM users u WHERE u.id = ?1");
-/// A user by the unique key of its email, `?1`.
-pub(super) const USER_BY_EMAIL: &str = select_user!("FROM users u WHERE u.email_key = ?1");
-/// The columns alone; tables and conditions follow.
-pub(super) const USERS: &str = select_user!("");
-
-/// Reads the columns of [`USERS`].
-pub(super) fn user_from_row(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User {
-        id: row.get(0)?,
-        email: row.get(1)?,
-        name: row.get(2)?,
-        username: row.get(3)?,
-        role: row.get(4)?,
-        status: row.get(5)?,
-        age: row.get(6)?,
-        phone: row.get(7)?,
-        locale: row.get(8)?,
-        attributes: attributes_from(row.get_ref(9)?)?,
-        email_verified: row.get(10)?,
-        created_at: row.get(11)?,
-        updated_at: row.get(12)?,
-        revision: row.get(13)?,
-    })
-}
-
-fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<String, String>> {
-    match value.as_str()? {
-        // Most users have none, and a parser would cost more than the rest of the row.
-        "{}" => Ok(BTreeMap::new()),
-        json => serde_json::from_str(json).map_err(FromSqlError::other),
-    }
-}
 
 /// The columns that are made from a user's fields rather than being one.
 #[derive(Debug)]
@@ -69,20 +25,19 @@ pub(super) struct Derived {
     /// A JSON object.
     pub(super) attributes: String,
     pub(super) search_text: String,
-    /// The `after` column of the user's change.
-    pub(super) logged: String,
+    pub(super) stored: StoredUser,
 }
 
 impl Derived {
     pub(super) fn of(user: &User) -> Result<Self, StoreError> {
-        let internal = |error: serde_json::Error| StoreError::Internal(error.to_string());
         Ok(Self {
             email_key: text::unique_key(&user.email),
             username_key: (!user.username.is_empty()).then(|| text::unique_key(&user.username)),
             name_key: text::fold(&user.name),
-            attributes: serde_json::to_string(&user.attributes).map_err(internal)?,
+            attributes: serde_json::to_string(&user.attributes)
+                .map_err(|error| StoreError::Internal(error.to_string()))?,
             search_text: search_text(user),
-            logged: serde_json::to_string(user).map_err(internal)?,
+            stored: StoredUser::of(user),
         })
     }
 }
@@ -117,25 +72,21 @@ impl FromSql for Timestamp {
     }
 }
 
-impl FromSql for Role {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        by_number(Self::ALL, value.as_i64()?, |role| role as i64)
+impl ToSql for StoredUser {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
     }
 }
 
-impl FromSql for UserStatus {
+impl FromSql for StoredUser {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        by_number(Self::ALL, value.as_i64()?, |status| status as i64)
+        value.as_blob().map(|bytes| Self::from_bytes(Bytes::copy_from_slice(bytes)))
     }
-}
-
-fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
-    all.iter().map(|(value, _)| *value).find(|value| number(*value) == wanted).ok_or(FromSqlError::OutOfRange(wanted))
 }
 
 /// Reads `position, at, actor, action, user_id, revision, request_id, fields, after`.
 pub(super) fn change_from_row(row: &Row<'_>) -> rusqlite::Result<Change> {
-    let after: Option<String> = row.get(8)?;
+    let after: Option<StoredUser> = row.get(8)?;
     Ok(Change {
         position: row.get(0)?,
         at: row.get(1)?,
@@ -145,7 +96,7 @@ pub(super) fn change_from_row(row: &Row<'_>) -> rusqlite::Result<Change> {
         revision: row.get(5)?,
         request_id: row.get(6)?,
         fields: serde_json::from_str(row.get_ref(7)?.as_str()?).map_err(FromSqlError::other)?,
-        after: after.map(|json| serde_json::from_str(&json).map_err(FromSqlError::other)).transpose()?,
+        after: after.map(|stored| stored.user().map_err(FromSqlError::other)).transpose()?,
     })
 }
 

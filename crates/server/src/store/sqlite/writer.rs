@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{checkpoint::Checkpointer, error::closed, lock::FileLock, search_index::SearchIndex};
 use crate::{
-    model::{User, UserId},
-    store::{Ended, LiveGrants, StoreError, cache::UserCache},
+    model::UserId,
+    store::{Ended, LiveGrants, StoreError, StoredUser, cache::UserCache},
 };
 
 /// Commands in one commit, at most and at least if so many wait; see [`Pace`].
@@ -54,7 +54,7 @@ pub(super) trait Command: Send + 'static {
     }
 
     /// That user after the change; `None` if it is gone.
-    fn user_after(_: &Self::Output) -> Option<&Arc<User>> {
+    fn user_after(_: &Self::Output) -> Option<&StoredUser> {
         None
     }
 }
@@ -130,7 +130,7 @@ trait Job: Send {
     /// Runs; `Ok(true)` if the changes are to be kept.
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
     /// What the cache may hold of the user that it touches: nothing if it failed, was a rehearsal, or removed it.
-    fn user_after(&self) -> Option<&Arc<User>> {
+    fn user_after(&self) -> Option<&StoredUser> {
         None
     }
     /// The grants that it has ended or changed; see [`Command::ends`].
@@ -167,7 +167,7 @@ impl<C: Command> Job for Pending<C> {
         keep
     }
 
-    fn user_after(&self) -> Option<&Arc<User>> {
+    fn user_after(&self) -> Option<&StoredUser> {
         let output = self.outcome.as_ref()?.as_ref().ok()?;
         C::user_after(output).filter(|_| self.command.keep())
     }

@@ -128,7 +128,7 @@ async fn sign_up_makes_a_plain_user_and_nothing_more() {
     let store = store_in(&folder);
     let query = UserQuery { filter: None, search: None, order: Default::default(), after: None, limit: 10 };
     let stored = store.list_users(query).await.unwrap();
-    assert_eq!(stored.iter().map(|stored| stored.id.to_string()).collect::<Vec<_>>(), [user.id]);
+    assert_eq!(stored.iter().map(|stored| stored.user().unwrap().id.to_string()).collect::<Vec<_>>(), [user.id]);
     let changes = store.list_changes(0, 10).await.unwrap();
     assert_eq!(changes.iter().map(|change| change.actor.as_str()).collect::<Vec<_>>(), ["anonymous"]);
     store.close().await;

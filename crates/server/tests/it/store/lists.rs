@@ -12,7 +12,7 @@ use roster_server::{
     store::{Store, UserQuery},
 };
 
-use super::{create, user};
+use super::{Decoded as _, create, user};
 
 const USERS: usize = 150;
 
@@ -41,7 +41,7 @@ async fn populate(store: &dyn Store) -> Vec<User> {
     users
 }
 
-async fn list(store: &dyn Store, filter: &str, search: &str, order: &str, page: u32) -> Vec<User> {
+pub async fn list(store: &dyn Store, filter: &str, search: &str, order: &str, page: u32) -> Vec<User> {
     let order = Order::parse(order).unwrap();
     let mut all: Vec<User> = Vec::new();
     loop {
@@ -53,7 +53,7 @@ async fn list(store: &dyn Store, filter: &str, search: &str, order: &str, page: 
             after,
             limit: page,
         };
-        let users = store.list_users(query).await.unwrap();
+        let users = store.list_users(query).await.decoded().unwrap();
         let last = users.len() < page as usize;
         all.extend(users);
         if last {
@@ -62,7 +62,7 @@ async fn list(store: &dyn Store, filter: &str, search: &str, order: &str, page: 
     }
 }
 
-fn sorted(mut users: Vec<User>, order: &str) -> Vec<User> {
+pub fn sorted(mut users: Vec<User>, order: &str) -> Vec<User> {
     let order = Order::parse(order).unwrap();
     users.sort_by(|one, other| order.compare(one, other));
     assert!(users.windows(2).all(|pair| order.compare(&pair[0], &pair[1]) == Ordering::Less), "{order} is total");

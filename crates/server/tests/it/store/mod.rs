@@ -4,20 +4,20 @@
 
 mod history;
 mod lists;
+mod migrations;
 mod search_index;
 mod users;
 
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::Arc,
     sync::atomic::{AtomicI64, Ordering},
 };
 
 use roster_server::{
     model::{Actor, ChangeMeta, Role, Timestamp, User, UserId, UserStatus},
     store::{
-        NewUser, Store, StoreError,
+        NewUser, Store, StoreError, StoredUser,
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
@@ -93,8 +93,42 @@ fn user(name: &str) -> User {
     }
 }
 
-async fn create(store: &dyn Store, user: &User) -> Result<Arc<User>, StoreError> {
-    store.create_user(NewUser { user: user.clone(), password_hash: None }, meta()).await
+async fn create(store: &dyn Store, user: &User) -> Result<User, StoreError> {
+    store.create_user(NewUser { user: user.clone(), password_hash: None }, meta()).await.decoded()
+}
+
+/// What a store answers, decoded, so that cases compare users rather than bytes.
+trait Decoded {
+    type User;
+    fn decoded(self) -> Self::User;
+}
+
+impl Decoded for StoredUser {
+    type User = User;
+    fn decoded(self) -> User {
+        self.user().unwrap()
+    }
+}
+
+impl<T: Decoded> Decoded for Option<T> {
+    type User = Option<T::User>;
+    fn decoded(self) -> Self::User {
+        self.map(T::decoded)
+    }
+}
+
+impl<T: Decoded> Decoded for Vec<T> {
+    type User = Vec<T::User>;
+    fn decoded(self) -> Self::User {
+        self.into_iter().map(T::decoded).collect()
+    }
+}
+
+impl<T: Decoded, E> Decoded for Result<T, E> {
+    type User = Result<T::User, E>;
+    fn decoded(self) -> Self::User {
+        self.map(T::decoded)
+    }
 }
 
 /// What a write carries; each at a later time than the one before.

@@ -14,7 +14,7 @@ use roster_server::{
     },
 };
 
-use super::{create, meta, user};
+use super::{Decoded as _, create, meta, user};
 
 /// Nothing here takes this long, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ fn await_index(database: &Path) {
 async fn search(store: &dyn Store, text: &str) -> Vec<String> {
     let order = Order::parse("email").unwrap();
     let query = UserQuery { filter: None, search: Some(text.into()), order, after: None, limit: 1_000 };
-    let users = store.list_users(query).await.unwrap();
+    let users = store.list_users(query).await.decoded().unwrap();
     assert_eq!(store.count_users(None, Some(text.into()), 1_000).await.unwrap() as usize, users.len());
     users.into_iter().map(|user| user.email).collect()
 }

@@ -1,14 +1,12 @@
 //! Adds a user, its credentials and its change-log row.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 
 use super::log_change;
 use crate::{
     model::{Action, ChangeMeta, User, UserId},
     store::{
-        NewUser, StoreError,
+        NewUser, StoreError, StoredUser,
         sqlite::{row::Derived, writer::Command},
     },
 };
@@ -28,9 +26,9 @@ impl CreateUser {
 }
 
 impl Command for CreateUser {
-    type Output = Arc<User>;
+    type Output = StoredUser;
 
-    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
+    fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
         let user = &self.new.user;
         let pk = insert(connection, user, &self.derived)?;
         if let Some(hash) = &self.new.password_hash {
@@ -38,8 +36,8 @@ impl Command for CreateUser {
                 .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
                 .execute(params![pk, hash.as_str()])?;
         }
-        log_change(connection, Action::Created, (pk, user), Some(&self.derived.logged), &[], &self.meta)?;
-        Ok(Arc::new(user.clone()))
+        log_change(connection, Action::Created, (pk, user), Some(&self.derived.stored), &[], &self.meta)?;
+        Ok(self.derived.stored.clone())
     }
 
     fn keep(&self) -> bool {
@@ -50,7 +48,7 @@ impl Command for CreateUser {
         Some(&self.new.user.id)
     }
 
-    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
         Some(user)
     }
 }
@@ -59,8 +57,9 @@ fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64
     connection
         .prepare_cached(
             "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age,
-                                phone, locale, attributes, email_verified, created_at, updated_at, revision, search_text)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                                phone, locale, attributes, email_verified, created_at, updated_at, revision, search_text,
+                                message)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             user.id,
@@ -81,6 +80,7 @@ fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64
             user.updated_at,
             user.revision,
             derived.search_text,
+            derived.stored,
         ])?;
     Ok(connection.last_insert_rowid())
 }

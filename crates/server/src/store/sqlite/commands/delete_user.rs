@@ -19,7 +19,7 @@ impl Command for DeleteUser {
     type Output = ();
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let (pk, mut user) = current_user(connection, &self.id, self.etag.as_deref())?;
+        let (pk, mut user, _) = current_user(connection, &self.id, self.etag.as_deref())?;
         // Credentials go with the row; the search index follows the change log.
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&self.id])?;
         // That something happened, and when, stays; what the person was called does not.

@@ -14,33 +14,35 @@ pub(super) use update_user::UpdateUser;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{USER_BY_ID, user_from_row};
 use crate::{
     model::{Action, ChangeMeta, User, UserId},
-    store::StoreError,
+    store::{StoreError, StoredUser},
 };
 
-/// The user as the transaction sees it and its row, checked against the etag that the caller last saw.
-fn current_user(connection: &Connection, id: &UserId, etag: Option<&str>) -> Result<(i64, User), StoreError> {
-    let user = find_user(connection, id)?.ok_or(StoreError::NotFound)?;
+/// The row, the user as the transaction sees it, checked against the etag that the caller last saw, and the same stored.
+fn current_user(
+    connection: &Connection,
+    id: &UserId,
+    etag: Option<&str>,
+) -> Result<(i64, User, StoredUser), StoreError> {
+    let row = connection
+        .prepare_cached("SELECT pk, message FROM users WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get::<_, StoredUser>(1)?)))
+        .optional()?;
+    let (pk, stored) = row.ok_or(StoreError::NotFound)?;
+    let user = stored.user()?;
     if etag.is_some_and(|etag| etag != user.etag()) {
         return Err(StoreError::Stale);
     }
-    let pk = connection.prepare_cached("SELECT pk FROM users WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
-    Ok((pk, user))
+    Ok((pk, user, stored))
 }
 
-/// The user with this id.
-pub(super) fn find_user(connection: &Connection, id: &UserId) -> Result<Option<User>, StoreError> {
-    Ok(connection.prepare_cached(USER_BY_ID)?.query_row([id], user_from_row).optional()?)
-}
-
-/// Writes the change-log row that belongs to a change; `after` is the user as [`super::row::Derived`] has it logged.
+/// Writes the change-log row that belongs to a change.
 fn log_change(
     connection: &Connection,
     action: Action,
     (pk, user): (i64, &User),
-    after: Option<&str>,
+    after: Option<&StoredUser>,
     fields: &[&str],
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {

@@ -1,16 +1,11 @@
 //! Deactivates or reactivates a user.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 
 use super::{current_user, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserStatus},
-    store::{
-        Ended, StoreError,
-        sqlite::{row::Derived, writer::Command},
-    },
+    model::{Action, ChangeMeta, UserId, UserStatus},
+    store::{Ended, StoreError, StoredUser, sqlite::writer::Command},
 };
 
 /// See [`crate::store::Store::set_user_status`].
@@ -22,28 +17,29 @@ pub(in crate::store::sqlite) struct SetUserStatus {
 }
 
 impl Command for SetUserStatus {
-    type Output = Arc<User>;
+    type Output = StoredUser;
 
-    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
-        let (pk, mut user) = current_user(connection, &self.id, self.etag.as_deref())?;
-        if user.status != self.status {
-            user.status = self.status;
-            user.revision += 1;
-            user.updated_at = self.meta.at.max(user.updated_at);
-            connection
-                .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4 WHERE id = ?1")?
-                .execute(params![user.id, user.status as i64, user.updated_at, user.revision])?;
-            let action = match self.status {
-                UserStatus::Active => Action::Reactivated,
-                UserStatus::Inactive => Action::Deactivated,
-            };
-            let derived = Derived::of(&user)?;
-            log_change(connection, action, (pk, &user), Some(&derived.logged), &["status"], &self.meta)?;
+    fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
+        let (pk, mut user, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
+        if user.status == self.status {
+            return Ok(stored);
         }
-        Ok(Arc::new(user))
+        user.status = self.status;
+        user.revision += 1;
+        user.updated_at = self.meta.at.max(user.updated_at);
+        let stored = StoredUser::of(&user);
+        connection
+            .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4, message = ?5 WHERE id = ?1")?
+            .execute(params![user.id, user.status as i64, user.updated_at, user.revision, stored])?;
+        let action = match self.status {
+            UserStatus::Active => Action::Reactivated,
+            UserStatus::Inactive => Action::Deactivated,
+        };
+        log_change(connection, action, (pk, &user), Some(&stored), &["status"], &self.meta)?;
+        Ok(stored)
     }
 
-    fn ends(&self, _: &Arc<User>) -> Vec<Ended> {
+    fn ends(&self, _: &StoredUser) -> Vec<Ended> {
         vec![Ended::User(self.id.clone())]
     }
 
@@ -55,7 +51,7 @@ impl Command for SetUserStatus {
         Some(&self.id)
     }
 
-    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
         Some(user)
     }
 }

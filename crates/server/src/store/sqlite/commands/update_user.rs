@@ -1,14 +1,12 @@
 //! Changes a user's own fields.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 
 use super::{current_user, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
     store::{
-        Ended, StoreError,
+        Ended, StoreError, StoredUser,
         sqlite::{row::Derived, writer::Command},
     },
 };
@@ -22,25 +20,26 @@ pub(in crate::store::sqlite) struct UpdateUser {
 }
 
 impl Command for UpdateUser {
-    type Output = Arc<User>;
+    type Output = StoredUser;
 
-    fn run(&self, connection: &Connection) -> Result<Arc<User>, StoreError> {
-        let (pk, before) = current_user(connection, &self.id, self.etag.as_deref())?;
+    fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
+        let (pk, before, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
         let (user, changed) = self.patch.apply(&before, self.meta.at);
         // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
         inputs::check_attributes_size(&user.attributes)
             .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
-        if !changed.is_empty() {
-            let derived = Derived::of(&user)?;
-            write(connection, &user, &derived)?;
-            log_change(connection, Action::Updated, (pk, &user), Some(&derived.logged), &changed, &self.meta)?;
+        if changed.is_empty() {
+            return Ok(stored);
         }
-        Ok(Arc::new(user))
+        let derived = Derived::of(&user)?;
+        write(connection, &user, &derived)?;
+        log_change(connection, Action::Updated, (pk, &user), Some(&derived.stored), &changed, &self.meta)?;
+        Ok(derived.stored)
     }
 
-    fn ends(&self, user: &Arc<User>) -> Vec<Ended> {
+    fn ends(&self, _: &StoredUser) -> Vec<Ended> {
         // Only the role is part of what a grant lets its holder do.
-        if self.patch.role.is_some() { vec![Ended::User(user.id.clone())] } else { Vec::new() }
+        if self.patch.role.is_some() { vec![Ended::User(self.id.clone())] } else { Vec::new() }
     }
 
     fn keep(&self) -> bool {
@@ -51,7 +50,7 @@ impl Command for UpdateUser {
         Some(&self.id)
     }
 
-    fn user_after(user: &Arc<User>) -> Option<&Arc<User>> {
+    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
         Some(user)
     }
 }
@@ -61,7 +60,8 @@ fn write(connection: &Connection, user: &User, derived: &Derived) -> Result<(), 
         .prepare_cached(
             "UPDATE users SET email = ?2, email_key = ?3, username = ?4, username_key = ?5, name = ?6, name_key = ?7,
                               role = ?8, age = ?9, phone = ?10, locale = ?11, attributes = ?12, email_verified = ?13,
-                              updated_at = ?14, revision = ?15, search_text = ?16
+                              updated_at = ?14, revision = ?15, search_text = ?16,
+                              message = ?17
              WHERE id = ?1",
         )?
         .execute(params![
@@ -81,6 +81,7 @@ fn write(connection: &Connection, user: &User, derived: &Derived) -> Result<(), 
             user.updated_at,
             user.revision,
             derived.search_text,
+            derived.stored,
         ])?;
     Ok(())
 }
