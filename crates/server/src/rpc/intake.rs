@@ -18,7 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use super::status;
+use super::{own::Own, status};
 use crate::ops::Reason;
 
 /// Bytes of a body that are not counted.
@@ -28,33 +28,30 @@ const BUDGET_BYTES: usize = 256 * 1024 * 1024;
 /// How long a body that has begun may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The budget, as one worker holds it.
+/// The budget: bytes left, for all workers together.
 #[derive(Debug)]
-pub(super) struct Intake(Arc<Budget>);
-
-/// Bytes left, for all workers together. Each has it behind a reference count of its own.
-type Budget = Arc<AtomicUsize>;
+pub(super) struct Intake(Own<AtomicUsize>);
 
 impl Intake {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Arc::new(AtomicUsize::new(BUDGET_BYTES))))
+        Self(Own::new(Arc::new(AtomicUsize::new(BUDGET_BYTES))))
     }
 
     /// The same budget for one more worker.
     pub(super) fn for_worker(&self) -> Self {
-        Self(Arc::new(Arc::clone(&*self.0)))
+        Self(self.0.for_worker())
     }
 
     /// The body, counted. One that is `patient` may pause for ever, as the requests of an endless stream do.
     pub(super) fn meter<B>(&self, inner: B, patient: bool) -> Metered<B> {
-        Metered { inner, budget: Arc::clone(&self.0), seen: 0, held: 0, patient, pause: None }
+        Metered { inner, budget: self.0.clone(), seen: 0, held: 0, patient, pause: None }
     }
 }
 
 /// A body that takes from the budget what it brings in, and gives it back at its end.
 pub(super) struct Metered<B> {
     inner: B,
-    budget: Arc<Budget>,
+    budget: Own<AtomicUsize>,
     seen: usize,
     held: usize,
     patient: bool,

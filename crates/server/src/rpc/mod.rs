@@ -10,6 +10,7 @@ mod deadline;
 mod grpc_web;
 mod health;
 mod intake;
+mod own;
 pub mod pipeline;
 mod request_id;
 mod services;

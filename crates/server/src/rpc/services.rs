@@ -20,7 +20,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error as ReflectionError};
 use tower::Service as _;
 
-use super::{access, health::HealthService, intake::Intake, status, user_v1::UserV1};
+use super::{access, health::HealthService, intake::Intake, own::Own, status, user_v1::UserV1};
 use crate::ops::{Ctx, Ops, Reason};
 
 /// How the caller has compressed its messages
@@ -33,8 +33,7 @@ pub const SERVED: &[&str] = &[USER_V1];
 /// All services. One of ours is made for each call around the call's context, so no handler can
 /// run without one; it costs an allocation.
 pub struct Services {
-    /// Counted by each worker for itself: see [`Services::for_worker`].
-    ops: Arc<Arc<Ops>>,
+    ops: Own<Ops>,
     max_message_bytes: usize,
     /// Health and reflection: small, standard, and not worth a way of their own.
     standard: Routes,
@@ -55,14 +54,13 @@ impl Services {
             // Python's reflection client knows no other.
             .add_service(reflection().build_v1alpha()?.accept_compressed(Gzip).accept_compressed(Zstd))
             .prepare();
-        Ok(Self { ops: Arc::new(ops), max_message_bytes, standard, health, intake: Intake::new() })
+        Ok(Self { ops: Own::new(ops), max_message_bytes, standard, health, intake: Intake::new() })
     }
 
-    /// The same services for one more worker. What every call refers to is counted here and not with the other
-    /// workers: threads that count with one counter on every call wait for each other's caches.
+    /// The same services for one more worker.
     pub(super) fn for_worker(&self) -> Self {
         Self {
-            ops: Arc::new(Arc::clone(&*self.ops)),
+            ops: self.ops.for_worker(),
             max_message_bytes: self.max_message_bytes,
             standard: self.standard.clone(),
             health: self.health.clone(),
@@ -103,7 +101,7 @@ impl Services {
     }
 
     fn user_v1<B>(&self, ctx: Ctx, request: &Request<B>) -> UserServiceServer<UserV1> {
-        let server = UserServiceServer::new(UserV1::new(Arc::clone(&self.ops), ctx))
+        let server = UserServiceServer::new(UserV1::new(self.ops.clone(), ctx))
             .max_decoding_message_size(self.max_message_bytes)
             .max_encoding_message_size(self.max_message_bytes)
             .accept_compressed(Gzip)

@@ -3,8 +3,6 @@
 mod convert;
 mod list_stream;
 
-use std::sync::Arc;
-
 use roster_api::{
     encoded::EncodedUser,
     server::user::v1::{SearchUsersResponse, user_service_server::UserService},
@@ -20,17 +18,17 @@ use self::{
     convert::{health_response, search_response},
     list_stream::UserStream,
 };
-use super::status;
+use super::{own::Own, status};
 use crate::ops::{Ctx, Error, Ops};
 
 /// The service, for one call.
 pub(super) struct UserV1 {
-    ops: Arc<Arc<Ops>>,
+    ops: Own<Ops>,
     ctx: Ctx,
 }
 
 impl UserV1 {
-    pub(super) fn new(ops: Arc<Arc<Ops>>, ctx: Ctx) -> Self {
+    pub(super) fn new(ops: Own<Ops>, ctx: Ctx) -> Self {
         Self { ops, ctx }
     }
 
