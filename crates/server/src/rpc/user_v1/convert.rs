@@ -38,7 +38,7 @@ pub(super) fn shared_user_message(user: Arc<User>) -> api::User {
     user_message(Arc::unwrap_or_clone(user))
 }
 
-fn timestamp(time: model::Timestamp) -> Timestamp {
+pub(super) fn timestamp(time: model::Timestamp) -> Timestamp {
     Timestamp { seconds: time.seconds(), nanos: time.nanos() }
 }
 

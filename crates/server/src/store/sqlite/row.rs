@@ -51,7 +51,8 @@ pub(super) fn user_from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<String, String>> {
+/// Reads a JSON object of strings.
+pub(super) fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<String, String>> {
     match value.as_str()? {
         // Most users have none, and a parser would cost more than the rest of the row.
         "{}" => Ok(BTreeMap::new()),
@@ -129,7 +130,8 @@ impl FromSql for UserStatus {
     }
 }
 
-fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
+/// Reads an enum that is kept as its number.
+pub(super) fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
     all.iter().map(|(value, _)| *value).find(|value| number(*value) == wanted).ok_or(FromSqlError::OutOfRange(wanted))
 }
 
