@@ -31,7 +31,7 @@ fn an_address_from_the_first_command_to_the_last() {
     });
     assert_eq!(home, expected);
     let id = home["id"].as_str().unwrap();
-    assert_eq!(address(&["get", "ada", id]).with_code(0).json(), [home.clone()]);
+    assert_eq!(address(&["get", "ada", id]).with_code(0).json(), std::slice::from_ref(&home));
 
     let club = address(&[&["add", "ada", "--kind", "shipping", "--default"], &road[..]].concat()).with_code(0);
     let club = club.json().remove(0);

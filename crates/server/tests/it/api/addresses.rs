@@ -143,7 +143,7 @@ async fn an_address_from_its_first_day_to_its_last() {
     let invoices = fixture.add(bare(AddressKind::Billing)).await;
     assert!(invoices.is_default);
     assert_eq!(fixture.all().await, [home.clone(), office.clone(), invoices.clone()]);
-    assert_eq!(fixture.list(AddressKind::Billing).await, [invoices.clone()]);
+    assert_eq!(fixture.list(AddressKind::Billing).await, std::slice::from_ref(&invoices));
 
     let chosen = fixture.set_default(&office.id).await;
     assert!(chosen.is_default && chosen.etag != office.etag);

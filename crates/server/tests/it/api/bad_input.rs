@@ -531,7 +531,7 @@ async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
             assert_eq!(problem.kind(), (Code::InvalidArgument, "MALFORMED_MESSAGE"), "{method} {bytes:?}");
         }
     }
-    assert!(refused > 250, "{refused}");
+    assert!(refused > 200, "{refused}");
     assert_eq!(everything(&mut server.users().await).await, []);
 
     // What a newer client knows and we do not is no mistake.

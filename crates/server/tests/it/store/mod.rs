@@ -2,6 +2,7 @@
 //!
 //! A new backend adds a module in `on_every_backend!`; there are no exceptions.
 
+mod address_history;
 mod addresses;
 mod history;
 mod lists;
@@ -70,7 +71,7 @@ on_every_backend! {
     addresses::one_default_stays_under_parallel_writes,
     addresses::addresses_go_with_their_user,
     addresses::a_rehearsal_leaves_addresses_as_they_are,
-    addresses::two_thousand_random_steps_agree_with_a_plain_model,
+    address_history::two_thousand_random_steps_agree_with_a_plain_model,
     preferences::preferences_start_with_their_defaults,
     preferences::a_preferences_patch_changes_what_it_names,
     preferences::the_limits_of_free_keys_hold_for_what_is_left,
