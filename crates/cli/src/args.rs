@@ -67,6 +67,12 @@ pub enum Command {
     /// Create, read, change and find users
     #[command(subcommand)]
     User(Box<commands::user::User>),
+    /// Keep the postal addresses of users
+    #[command(subcommand)]
+    Address(Box<commands::address::Address>),
+    /// See and set what users like: language, time zone, messages
+    #[command(subcommand)]
+    Preferences(Box<commands::preferences::Preferences>),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

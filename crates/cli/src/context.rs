@@ -1,7 +1,7 @@
 //! What a command that calls a server works with. The demo hands over its own, and so can tests.
 
 use std::{
-    io::{BufRead, BufReader, IsTerminal as _, stdin},
+    io::{BufRead, BufReader, IsTerminal as _, Write as _, stderr, stdin},
     time::Duration,
 };
 
@@ -10,7 +10,8 @@ use tonic::Request;
 use crate::{
     args::Global,
     client::{self, Users},
-    error::CliError,
+    error::{CliError, Failure},
+    exit::Exit,
     output::{Output, Style},
 };
 
@@ -49,5 +50,16 @@ impl Context {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         request
+    }
+    /// Whether a person says that `what` is to be deleted; refused with `hint` where there is none to ask.
+    pub fn confirm_deletion(&mut self, what: &str, hint: &str) -> Result<bool, Failure> {
+        if !self.interactive {
+            let refused = CliError::new(Exit::Usage, "deleting is for good, and there is no terminal to ask on");
+            return Err(refused.hint(hint).into());
+        }
+        write!(stderr(), "Delete {what} for good? [y/N] ")?;
+        let mut answer = String::new();
+        self.input.read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 }

@@ -105,21 +105,27 @@ impl From<Status> for CliError {
             message: format!("{message}{reason}"),
             details: error.violations().iter().map(|v| format!("{}: {}", v.field, v.description)).collect(),
             request_id: error.request_id().map(str::to_owned),
-            hint: wait.or_else(|| next_step(error.code()).map(str::to_owned)),
+            hint: wait.or_else(|| next_step(error.code(), error.reason()).map(str::to_owned)),
         }
     }
 }
 
-/// What to do about a call that failed with `code`.
-fn next_step(code: Code) -> Option<&'static str> {
+/// What to do about a call that failed with `code` for this reason.
+fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
     Some(match code {
         Code::InvalidArgument | Code::OutOfRange => {
             "mend what is named and try again; --help says what each flag takes"
         }
+        Code::NotFound if reason == Some("ADDRESS_NOT_FOUND") => {
+            "see which addresses the user has with `roster address list USER`"
+        }
+        Code::FailedPrecondition if reason == Some("ADDRESS_LIMIT_REACHED") => {
+            "make room with `roster address delete USER ADDRESS`"
+        }
         Code::NotFound => "find users with `roster user search TEXT` or `roster user list`",
         Code::AlreadyExists => "see who has it with `roster user search TEXT`, or choose another",
         Code::Aborted => {
-            "someone else changed the user: look at it with `roster user get ID`, then try again with its etag"
+            "someone else changed it meanwhile: look at it with `roster … get`, then try again with its etag"
         }
         Code::DeadlineExceeded | Code::Cancelled => "try again, or allow more time with --timeout SECONDS",
         Code::ResourceExhausted => "the server is busy or the request is too large: wait a little, then try again",

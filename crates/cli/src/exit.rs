@@ -34,7 +34,7 @@ impl Exit {
     pub const ALL: &[(Self, &str)] = &[
         (Self::Usage, "the command line is wrong"),
         (Self::Data, "the request was invalid, or the database is damaged, newer than this binary, or not ours"),
-        (Self::NotFound, "there is no such user"),
+        (Self::NotFound, "there is no such user, or no such thing of the user"),
         (Self::Unavailable, "the server cannot be reached, or its port is in use"),
         (Self::Internal, "something failed inside; the server's log has it under the request id"),
         (Self::CannotCreate, "it exists already, or a file cannot be created"),

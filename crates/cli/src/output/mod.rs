@@ -1,12 +1,14 @@
 //! How results are printed: tables for people, JSON lines for programs.
 
+mod address;
 mod json;
+mod preferences;
 mod style;
 mod table;
 
 use std::io::{self, Write};
 
-use roster_api::user::v1::User;
+use roster_api::user::v1::{Address, Preferences, User};
 use roster_server::telemetry::escape;
 
 use crate::{
@@ -60,6 +62,31 @@ impl Output {
             Format::Table if users.is_empty() => Ok(()),
             Format::Table => self.text(&table::users(users, self.style, self.width)),
             Format::Json => users.iter().try_for_each(|user| self.json(user, "user.v1.User")),
+        }
+    }
+
+    /// One address, in full.
+    pub fn address(&mut self, address: &Address) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.text(&address::address(address, self.style, self.width)),
+            Format::Json => self.json(address, "user.v1.Address"),
+        }
+    }
+
+    /// Many addresses, one a line.
+    pub fn addresses(&mut self, addresses: &[Address]) -> Result<(), Failure> {
+        match self.format {
+            Format::Table if addresses.is_empty() => Ok(()),
+            Format::Table => self.text(&address::addresses(addresses, self.style, self.width)),
+            Format::Json => addresses.iter().try_for_each(|address| self.json(address, "user.v1.Address")),
+        }
+    }
+
+    /// A user's preferences.
+    pub fn preferences(&mut self, preferences: &Preferences) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.text(&preferences::preferences(preferences, self.style, self.width)),
+            Format::Json => self.json(preferences, "user.v1.Preferences"),
         }
     }
 

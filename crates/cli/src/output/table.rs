@@ -96,12 +96,25 @@ pub fn users(users: &[User], style: Style, width: Option<u16>) -> String {
         true => &["ID", "EMAIL", "NAME", "USERNAME", "ROLE", "STATUS", "CREATED"],
         false => &["ID", "EMAIL", "NAME", "ROLE", "STATUS"],
     };
-    let mut table = arranged(header, rows.collect(), style, width);
+    listing(&Columns { header, flexible: &[1, 2] }, rows.collect(), style, width)
+}
+
+/// What the columns of a list are called, and which of them are cut where there is not enough room.
+pub struct Columns<'a> {
+    /// From the first to the last.
+    pub header: &'a [&'a str],
+    /// Those that share what the others leave.
+    pub flexible: &'a [usize],
+}
+
+/// Many things, a line each. What is too long for its column is cut with `…`.
+pub fn listing(columns: &Columns<'_>, rows: Vec<Vec<Cell>>, style: Style, width: Option<u16>) -> String {
+    let mut table = arranged(columns.header, rows, style, width);
     for row in table.row_iter_mut() {
         row.max_height(1);
     }
     // What has few letters keeps them all; the rest shares what is left.
-    for index in (0..header.len()).filter(|&index| ![1, 2].contains(&index)) {
+    for index in (0..columns.header.len()).filter(|index| !columns.flexible.contains(index)) {
         if let Some(column) = table.column_mut(index) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
@@ -112,7 +125,7 @@ pub fn users(users: &[User], style: Style, width: Option<u16>) -> String {
 /// One user, a line for each field that is set.
 pub fn user(user: &User, style: Style, width: Option<u16>) -> String {
     let verified = if user.email_verified { "yes" } else { "no" };
-    let mut fields: Vec<(String, Cell)> = vec![
+    let mut rows: Vec<(String, Cell)> = vec![
         ("id".into(), Cell::Plain(user.id.clone())),
         ("email".into(), Cell::Plain(user.email.clone())),
         ("email verified".into(), Cell::Plain(verified.into())),
@@ -126,13 +139,18 @@ pub fn user(user: &User, style: Style, width: Option<u16>) -> String {
     ];
     let mut attributes: Vec<_> = user.attributes.iter().collect();
     attributes.sort();
-    fields.extend(attributes.into_iter().map(|(key, value)| (format!("attribute {key}"), Cell::Plain(value.clone()))));
-    fields.extend([
+    rows.extend(attributes.into_iter().map(|(key, value)| (format!("attribute {key}"), Cell::Plain(value.clone()))));
+    rows.extend([
         ("created".into(), Cell::Plain(time(user.created_at.as_ref(), 6))),
         ("updated".into(), Cell::Plain(time(user.updated_at.as_ref(), 6))),
         ("etag".into(), Cell::Plain(user.etag.clone())),
     ]);
-    let set = fields.into_iter().filter(|(_, cell)| !matches!(cell, Cell::Plain(text) if text.is_empty()));
+    fields(rows, style, width)
+}
+
+/// One thing, a line for each field that is set.
+pub fn fields(rows: Vec<(String, Cell)>, style: Style, width: Option<u16>) -> String {
+    let set = rows.into_iter().filter(|(_, cell)| !matches!(cell, Cell::Plain(text) if text.is_empty()));
     grid(&[], set.map(|(name, cell)| vec![Cell::Heading(name), cell]).collect(), style, width)
 }
 
@@ -150,11 +168,12 @@ fn status(number: i32) -> Cell {
 }
 
 /// `ROLE_ADMIN` as `admin`.
-fn short(name: &str, prefix: &str) -> String {
+pub fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
 }
 
-fn time(time: Option<&prost_types::Timestamp>, decimals: usize) -> String {
+/// A time in UTC with so many decimals of its second; nothing for none.
+pub fn time(time: Option<&prost_types::Timestamp>, decimals: usize) -> String {
     let parsed = time.and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
     parsed.map_or_else(String::new, |time| format!("{time:.decimals$}"))
 }

@@ -76,7 +76,7 @@ fn a_user_from_creation_to_deletion() {
     let updated = user(&args).with_code(0).json().remove(0);
     assert_eq!((&updated["name"], &updated["age"]), (&json!("Ada King"), &Value::Null));
     assert_eq!(updated["attributes"], json!({ "team": "core", "title": "countess" }));
-    user(&args).refused(TRY_AGAIN, &["ada has changed", "request id: ", "hint: someone else changed the user"]);
+    user(&args).refused(TRY_AGAIN, &["ada has changed", "request id: ", "hint: someone else changed it meanwhile"]);
     let cleared = user(&["update", "ada", "--clear", "name,attributes"]).with_code(0).json().remove(0);
     assert_eq!((&cleared["name"], &cleared["attributes"]), (&Value::Null, &Value::Null));
     let valid = user(&["update", "ada", "--name", "Nobody", "--validate-only"]).with_code(0);
@@ -239,6 +239,16 @@ fn every_command_explains_itself() {
         "user delete",
         "user deactivate",
         "user reactivate",
+        "address",
+        "address add",
+        "address get",
+        "address list",
+        "address update",
+        "address delete",
+        "address set-default",
+        "preferences",
+        "preferences get",
+        "preferences set",
     ];
     for name in commands {
         let args: Vec<&str> = name.split_whitespace().collect();

@@ -29,6 +29,14 @@ pub enum Action {
     SessionRevoked,
     /// A mail with a token was asked for.
     MailRequested,
+    /// An address was added.
+    AddressAdded,
+    /// Fields of an address changed, or it became the default of its kind.
+    AddressUpdated,
+    /// An address was deleted.
+    AddressDeleted,
+    /// Preferences changed.
+    PreferencesUpdated,
     /// An API key was made.
     ApiKeyCreated,
     /// An API key was revoked.
@@ -53,6 +61,10 @@ impl Action {
         (Self::SignInFailed, "sign_in.failed"),
         (Self::SessionRevoked, "session.revoked"),
         (Self::MailRequested, "mail.requested"),
+        (Self::AddressAdded, "address.added"),
+        (Self::AddressUpdated, "address.updated"),
+        (Self::AddressDeleted, "address.deleted"),
+        (Self::PreferencesUpdated, "preferences.updated"),
         (Self::ApiKeyCreated, "api_key.created"),
         (Self::ApiKeyRevoked, "api_key.revoked"),
         (Self::KeysRotated, "keys.rotated"),

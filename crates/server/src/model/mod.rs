@@ -3,24 +3,30 @@
 //! Nothing here does I/O, reads the clock, or knows who calls.
 
 pub mod access;
+pub mod address;
 pub mod change;
 pub mod clock;
+mod etag;
 pub mod filter;
 pub mod inputs;
 pub mod order;
 pub mod patch;
 pub mod permission;
+pub mod preferences;
 pub mod syntax;
 pub mod text;
 pub mod user;
 pub mod user_id;
+mod uuid_id;
 pub mod violation;
 
 pub use access::{ApiKey, ApiKeyId, Grant, Session, SessionId};
+pub use address::{Address, AddressId, AddressKind, AddressLines, AddressPatch};
 pub use change::{Action, Actor, Change, ChangeMeta};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use patch::{AttributesPatch, UserPatch};
 pub use permission::{Permission, PermissionSet};
+pub use preferences::{NotificationSwitches, Preferences, PreferencesPatch};
 pub use syntax::SyntaxError;
 pub use user::{Role, User, UserStatus};
 pub use user_id::UserId;

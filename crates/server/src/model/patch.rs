@@ -16,6 +16,24 @@ pub enum AttributesPatch {
     Edit(BTreeMap<String, Option<String>>),
 }
 
+impl AttributesPatch {
+    /// Does it.
+    pub fn apply(&self, attributes: &mut BTreeMap<String, String>) {
+        match self {
+            Self::Keep => {}
+            Self::Replace(all) => attributes.clone_from(all),
+            Self::Edit(edits) => {
+                for (key, value) in edits {
+                    match value {
+                        Some(value) => attributes.insert(key.clone(), value.clone()),
+                        None => attributes.remove(key),
+                    };
+                }
+            }
+        }
+    }
+}
+
 /// New values for some fields; `None` leaves a field as it is. Empty text clears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserPatch {
@@ -58,18 +76,7 @@ impl UserPatch {
         set(&mut user.age, self.age.as_ref());
         set(&mut user.phone, self.phone.as_ref());
         set(&mut user.locale, self.locale.as_ref());
-        match &self.attributes {
-            AttributesPatch::Keep => {}
-            AttributesPatch::Replace(all) => user.attributes.clone_from(all),
-            AttributesPatch::Edit(edits) => {
-                for (key, value) in edits {
-                    match value {
-                        Some(value) => user.attributes.insert(key.clone(), value.clone()),
-                        None => user.attributes.remove(key),
-                    };
-                }
-            }
-        }
+        self.attributes.apply(&mut user.attributes);
         let changed = changed_fields(before, &user);
         if !changed.is_empty() {
             user.revision += 1;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Timestamp, UserId};
+use super::{Timestamp, UserId, etag::etag};
 
 /// A user. Credentials live apart, so that no query or message about users can hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +42,7 @@ impl User {
     /// that of an earlier user with the same id.
     #[must_use]
     pub fn etag(&self) -> String {
-        // Made for every user of every response: a formatter would cost as much as the rest of the message.
-        let mut digits = [0; 33];
-        let mut start = push_hex(&mut digits, 33, self.created_at.0);
-        start -= 1;
-        digits[start] = b'-';
-        start = push_hex(&mut digits, start, self.revision);
-        digits[start..].iter().map(|&digit| char::from(digit)).collect()
+        etag(self.created_at, self.revision)
     }
 
     /// The revision that an etag of [`User::etag`] tells.
@@ -56,19 +50,6 @@ impl User {
     pub fn revision_in(etag: &str) -> Option<i64> {
         let (revision, _) = etag.split_once('-')?;
         u64::from_str_radix(revision, 16).ok().map(u64::cast_signed)
-    }
-}
-
-/// Writes a number in hexadecimal before `end`; gives where it starts.
-fn push_hex(digits: &mut [u8], end: usize, number: i64) -> usize {
-    let (mut rest, mut start) = (number.cast_unsigned(), end);
-    loop {
-        start -= 1;
-        digits[start] = b"0123456789abcdef"[(rest & 0xf) as usize];
-        rest >>= 4;
-        if rest == 0 {
-            return start;
-        }
     }
 }
 

@@ -1,14 +1,11 @@
 //! A user's id: a UUID that Roster made, or whatever stable name the caller brought along.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use super::Timestamp;
+use super::{Timestamp, uuid_id::uuid_v7};
 
 /// Bytes that an id may have.
 pub const USER_ID_MAX_BYTES: usize = 64;
@@ -26,14 +23,10 @@ pub enum UserId {
 }
 
 impl UserId {
-    /// A fresh UUIDv7 ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)): it starts with the time and
-    /// a counter, so ids that a process makes later sort later.
+    /// A fresh UUIDv7: ids that a process makes later sort later.
     #[must_use]
     pub fn generate(now: Timestamp) -> Self {
-        static CONTEXT: Mutex<uuid::ContextV7> = Mutex::new(uuid::ContextV7::new());
-        let seconds = u64::try_from(now.seconds()).unwrap_or(0);
-        let nanos = u32::try_from(now.nanos()).unwrap_or(0);
-        Self::Uuid(Uuid::new_v7(uuid::Timestamp::from_unix(&CONTEXT, seconds, nanos)))
+        Self::Uuid(uuid_v7(now))
     }
 
     /// Parses an id: 1 to 64 of letters, digits and `. _ : | @ -`, starting with a letter or digit.

@@ -5,12 +5,23 @@ use std::time::Duration;
 use super::Reason;
 use crate::{
     auth::{HashError, Refusal},
-    model::{Violation, Violations},
+    model::{AddressId, UserId, Violation, Violations},
     store::{StoreError, Unique},
 };
 
 /// How long a caller should wait before it tries a full queue or a missing database again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// What has an etag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A user.
+    User,
+    /// An address of a user.
+    Address,
+    /// The preferences of a user.
+    Preferences,
+}
 
 /// Why a use case did not do what was asked. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +40,13 @@ pub enum Error {
     /// Another user has it.
     #[error("the {0} is taken")]
     Taken(Unique),
-    /// The user has changed since.
+    /// It has changed since.
     #[error("the etag is stale")]
     StaleEtag {
-        /// The user.
-        user_id: String,
+        /// What has changed.
+        resource: Resource,
+        /// Its id; for preferences, that of their user.
+        id: String,
     },
     /// There is no such thing beside or below a user.
     #[error("not found")]
@@ -130,11 +143,29 @@ impl Error {
     }
 
     /// What a failed command on a known user means.
-    pub(super) fn for_user(user_id: &crate::model::UserId) -> impl FnOnce(StoreError) -> Self + '_ {
+    pub(super) fn for_user(user_id: &UserId) -> impl FnOnce(StoreError) -> Self + '_ {
         move |error| match error {
             StoreError::NotFound => Self::UserNotFound { field: "id", value: user_id.to_string() },
-            StoreError::Stale => Self::StaleEtag { user_id: user_id.to_string() },
+            StoreError::Stale => Self::StaleEtag { resource: Resource::User, id: user_id.to_string() },
             other => other.into(),
+        }
+    }
+
+    /// What a failed command or query on a known user's address means.
+    pub(super) fn for_address(user_id: &UserId, id: AddressId) -> impl FnOnce(StoreError) -> Self + '_ {
+        move |error| match error {
+            StoreError::ItemNotFound => Self::Missing { reason: Reason::AddressNotFound, id: id.to_string() },
+            StoreError::Stale => Self::StaleEtag { resource: Resource::Address, id: id.to_string() },
+            StoreError::LimitReached => Self::Precondition(Reason::AddressLimitReached),
+            other => Self::for_user(user_id)(other),
+        }
+    }
+
+    /// What a failed command on a known user's preferences means.
+    pub(super) fn for_preferences(user_id: &UserId) -> impl FnOnce(StoreError) -> Self + '_ {
+        move |error| match error {
+            StoreError::Stale => Self::StaleEtag { resource: Resource::Preferences, id: user_id.to_string() },
+            other => Self::for_user(user_id)(other),
         }
     }
 }
@@ -186,6 +217,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(_) => Self::Unavailable { retry_after: RETRY_AFTER, source: error },
             // What is not found, stale or full has a name that only the use case knows: see `for_user`.
             StoreError::NotFound
+            | StoreError::ItemNotFound
             | StoreError::Stale
             | StoreError::LimitReached
             | StoreError::Corrupt(_)

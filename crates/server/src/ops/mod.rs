@@ -1,19 +1,24 @@
 //! The use cases. Every face joins here, so no rule and no permission can be skipped.
 
+mod addresses;
 pub mod ctx;
 pub mod error;
 mod health;
 mod page_token;
+mod preferences;
 pub mod reason;
+mod update_mask;
 mod users;
 
 use std::sync::Arc;
 
 use self::page_token::PageTokens;
 pub use self::{
+    addresses::{AddAddressInput, AddressInput, UpdateAddressInput},
     ctx::{Ctx, RequestId, UserAgent},
-    error::Error,
+    error::{Error, Resource},
     health::{DependencyHealth, Health, HealthState},
+    preferences::{SwitchesInput, UpdatePreferencesInput},
     reason::Reason,
     users::{
         CreateUserInput, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput, UserPage,

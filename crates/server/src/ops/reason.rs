@@ -113,9 +113,9 @@ reasons! {
     EmailTaken = "EMAIL_TAKEN", AlreadyExists;
     /// Another user has the username, in any case and in look-alike letters.
     UsernameTaken = "USERNAME_TAKEN", AlreadyExists;
-    /// The user has changed since the etag was read. Get it again and decide anew.
+    /// The user, address or preferences have changed since the etag was read. Get it again and decide anew.
     EtagMismatch = "ETAG_MISMATCH", Aborted;
-    /// The user has as many addresses as a user may have.
+    /// The user has 50 addresses, as many as a user may have. Delete one first.
     AddressLimitReached = "ADDRESS_LIMIT_REACHED", FailedPrecondition;
     /// There are as many API keys as there may be. Revoke some first.
     ApiKeyLimitReached = "API_KEY_LIMIT_REACHED", FailedPrecondition;

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::{
     auth::Refusal,
     model::{Violation, Violations},
-    ops::{self, Error, Reason},
+    ops::{self, Error, Reason, Resource},
 };
 
 /// The domain of every `ErrorInfo` of ours.
@@ -29,8 +29,8 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         Error::UserNotFound { value, .. } => {
             details.set_resource_info("user.v1.User", value, "", "");
         }
-        Error::StaleEtag { user_id } => {
-            details.set_resource_info("user.v1.User", user_id, "", "");
+        Error::StaleEtag { resource, id } => {
+            details.set_resource_info(etagged_type(*resource), id, "", "");
         }
         Error::HashingBusy { retry_after }
         | Error::QueueFull { retry_after }
@@ -73,6 +73,15 @@ fn resource_type(reason: Reason) -> &'static str {
         Reason::ApiKeyNotFound => "auth.v1.ApiKey",
         Reason::MailNotFound => "roster.admin.v1.Mail",
         _ => "user.v1.User",
+    }
+}
+
+/// The same of what has an etag.
+fn etagged_type(resource: Resource) -> &'static str {
+    match resource {
+        Resource::User => "user.v1.User",
+        Resource::Address => "user.v1.Address",
+        Resource::Preferences => "user.v1.Preferences",
     }
 }
 
@@ -143,7 +152,13 @@ fn message(error: &Error) -> String {
         Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
         Error::UserNotFound { value, .. } => format!("User {value} not found"),
         Error::Taken(unique) => format!("another user has this {unique}"),
-        Error::StaleEtag { user_id } => format!("user {user_id} has changed since this etag was read"),
+        Error::StaleEtag { resource: Resource::User, id } => format!("user {id} has changed since this etag was read"),
+        Error::StaleEtag { resource: Resource::Address, id } => {
+            format!("address {id} has changed since this etag was read")
+        }
+        Error::StaleEtag { resource: Resource::Preferences, id } => {
+            format!("the preferences of user {id} have changed since this etag was read")
+        }
         Error::Missing { reason, id } => format!("no {} has the id {id}", resource_type(*reason)),
         Error::Precondition(reason) | Error::Unauthenticated(reason) => reason.doc().trim().to_owned(),
         Error::SignUpClosed => Reason::SignUpClosed.doc().trim().to_owned(),

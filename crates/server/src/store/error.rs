@@ -29,6 +29,9 @@ pub enum StoreError {
     /// There is no such user, or no such thing of the user.
     #[error("not found")]
     NotFound,
+    /// There is the user, but no such thing of the user; where the two are told apart.
+    #[error("the user has no such thing")]
+    ItemNotFound,
     /// Another user has it.
     #[error("the {0} is taken")]
     Conflict(Unique),

@@ -4,9 +4,11 @@
 //! change-log row included. No transaction crosses an `.await`. A write that was answered `Ok` is
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
+pub mod addresses;
 pub mod cache;
 pub mod error;
 pub mod live;
+pub mod preferences;
 pub mod query;
 pub mod sessions;
 pub mod sqlite;
@@ -14,8 +16,10 @@ mod stored_user;
 
 use async_trait::async_trait;
 
+pub use addresses::AddressStore;
 pub use error::{StoreError, Unique};
 pub use live::{Ended, Live, LiveGrants};
+pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
 pub use stored_user::StoredUser;
@@ -36,7 +40,7 @@ pub struct NewUser {
 
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: AddressStore + PreferencesStore + Send + Sync + 'static {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<StoredUser>;
 

@@ -7,7 +7,7 @@ mod tour;
 
 use std::{io, time::Duration};
 
-use roster_api::user::v1::{GetUserRequest, HealthCheckRequest, HealthStatus};
+use roster_api::user::v1::{GetUserRequest, HealthCheckRequest, HealthStatus, ListAddressesRequest};
 use roster_server::{
     app::{self, Running},
     config::{Config, DatabaseUrl},
@@ -98,16 +98,19 @@ fn heading(context: &mut Context, number: usize, title: &str, why: &str, line: &
 /// Shows one step, runs it, and checks that it ends as the tour says.
 async fn take(number: usize, step: &Step, context: &mut Context) -> Result<(), Failure> {
     let mut args: Vec<String> = step.args.iter().map(|arg| (*arg).to_owned()).collect();
-    if args.contains(&tour::ETAG.to_owned()) {
-        let etag = current_etag(context).await?;
-        args.iter_mut().filter(|arg| *arg == tour::ETAG).for_each(|arg| arg.clone_from(&etag));
+    for arg in &mut args {
+        match arg.as_str() {
+            tour::ETAG => *arg = current_etag(context).await?,
+            tour::ADDRESS => *arg = oldest_address(context).await?,
+            _ => {}
+        }
     }
     let pipe = if step.input.is_empty() { String::new() } else { format!("echo {} | ", quoted(step.input)) };
     let line = args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ");
     heading(context, number, step.title, step.why, &format!("{pipe}roster {line}"))?;
 
     context.input = Box::new(io::Cursor::new(step.input));
-    let result = command(&args)?.run(context).await;
+    let result = super::call(&command(&args)?, context).await;
     match (result, step.expect) {
         (Ok(()), Expect::Done) => Ok(()),
         (Err(Failure::Error(error)), Expect::Refused(exit)) if error.exit == exit => {
@@ -120,19 +123,22 @@ async fn take(number: usize, step: &Step, context: &mut Context) -> Result<(), F
     }
 }
 
-/// The `roster user …` command that `args` are.
-fn command(args: &[String]) -> Result<super::user::User, Failure> {
+/// The command that `args` are.
+fn command(args: &[String]) -> Result<Command, Failure> {
     let line = std::iter::once("roster".to_owned()).chain(args.iter().cloned());
-    match Cli::parse_from_args(line) {
-        Ok(Cli { command: Command::User(user), .. }) => Ok(*user),
-        Ok(_) => Err(surprise(format!("{args:?} is no user command"))),
-        Err(error) => Err(surprise(error.to_string())),
-    }
+    Cli::parse_from_args(line).map(|cli| cli.command).map_err(|error| surprise(error.to_string()))
 }
 
 async fn current_etag(context: &mut Context) -> Result<String, Failure> {
-    let request = context.request(GetUserRequest { user_id: tour::ETAG_OF.into() });
+    let request = context.request(GetUserRequest { user_id: tour::WHOSE.into() });
     Ok(context.users.get_user(request).await?.into_inner().etag)
+}
+
+async fn oldest_address(context: &mut Context) -> Result<String, Failure> {
+    let request = context.request(ListAddressesRequest { user_id: tour::WHOSE.into(), kind: 0 });
+    let addresses = context.users.list_addresses(request).await?.into_inner().addresses;
+    let oldest = addresses.into_iter().next().map(|address| address.id);
+    oldest.ok_or_else(|| surprise(format!("{} has no address", tour::WHOSE)))
 }
 
 /// The tour and the program do not agree.

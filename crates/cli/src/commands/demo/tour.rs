@@ -27,8 +27,10 @@ pub enum Expect {
 
 /// Stands for an etag that is looked up when the step begins.
 pub const ETAG: &str = "ETAG";
+/// Stands for the id of the oldest address, looked up in the same way.
+pub const ADDRESS: &str = "ADDRESS";
 /// Whose.
-pub const ETAG_OF: &str = "ada";
+pub const WHOSE: &str = "ada";
 /// No user has this etag.
 const STALE_ETAG: &str = "1-0";
 
@@ -134,6 +136,93 @@ pub const STEPS: &[Step] = &[
         Done,
     ),
     step("Search users", "Any part of a name, email or username, down to one letter.", &["user", "search", "ra"], Done),
+    step(
+        "Add an address",
+        "For shipping or billing. The first of a kind is the user's default of that kind.",
+        &[
+            "address",
+            "add",
+            "ada",
+            "--kind",
+            "shipping",
+            "--label",
+            "Home",
+            "--line1",
+            "12 St James's Square",
+            "--city",
+            "London",
+            "--postal-code",
+            "SW1Y 4JH",
+            "--country",
+            "gb",
+        ],
+        Done,
+    ),
+    step(
+        "Add another and make it the default",
+        "A user has at most 50 addresses, and one default of each kind, whoever writes at the same time.",
+        &[
+            "address",
+            "add",
+            "ada",
+            "--kind",
+            "shipping",
+            "--label",
+            "Club",
+            "--line1",
+            "1 Dorset Street",
+            "--city",
+            "London",
+            "--country",
+            "GB",
+            "--default",
+        ],
+        Done,
+    ),
+    step("List the addresses", "Oldest first.", &["address", "list", "ada"], Done),
+    step(
+        "Change an address",
+        "Countries are codes of ISO 3166, and every field has its limit.",
+        &["address", "update", "ada", ADDRESS, "--line2", "2nd floor", "--clear", "label"],
+        Done,
+    ),
+    step(
+        "Make the first one the default again",
+        "The other ceases to be it in the same moment.",
+        &["address", "set-default", "ada", ADDRESS],
+        Done,
+    ),
+    step(
+        "Delete an address",
+        "If it was the default, the oldest left of its kind becomes it.",
+        &["address", "delete", "ada", ADDRESS, "--yes"],
+        Done,
+    ),
+    step(
+        "Set preferences",
+        "Language (BCP 47), time zone (IANA), which messages to get, and free keys. Each switch can be set by itself.",
+        &[
+            "preferences",
+            "set",
+            "ada",
+            "--language",
+            "de-CH",
+            "--time-zone",
+            "Europe/Zurich",
+            "--sms",
+            "on",
+            "--custom",
+            "theme=dark",
+        ],
+        Done,
+    ),
+    step(
+        "A time zone that there is not",
+        "What came and what is allowed, by name of the field.",
+        &["preferences", "set", "ada", "--time-zone", "Mars/Olympus"],
+        Refused(Exit::Data),
+    ),
+    step("Get the preferences", "A user who never set any has the defaults.", &["preferences", "get", "ada"], Done),
     step("Deactivate a user", "The user is kept, but may not sign in.", &["user", "deactivate", "ada"], Done),
     step(
         "Deactivate again",

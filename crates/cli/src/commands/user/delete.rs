@@ -1,7 +1,5 @@
 //! `roster user delete`.
 
-use std::io::{BufRead, Write as _};
-
 use roster_api::user::v1::DeleteUserRequest;
 
 use crate::{
@@ -10,6 +8,9 @@ use crate::{
     error::{CliError, Failure},
     exit::Exit,
 };
+
+/// What to do where there is no person to ask.
+const HINT: &str = "add --yes if you mean it; `roster user deactivate` can be undone";
 
 /// Delete users for good
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,7 @@ impl Delete {
         if !self.etag.is_empty() && self.ids.len() > 1 {
             return Err(CliError::new(Exit::Usage, "--etag is for a single user").into());
         }
-        if !self.yes && !confirm(&self.ids, context)? {
+        if !self.yes && !context.confirm_deletion(&self.what(), HINT)? {
             return Err(CliError::new(Exit::Usage, "nothing was deleted").into());
         }
         let mut first_failure = None;
@@ -53,23 +54,14 @@ impl Delete {
         first_failure.map_or(Ok(()), |exit| Err(Failure::Told(exit)))
     }
 
+    fn what(&self) -> String {
+        if let [id] = self.ids.as_slice() { format!("user {id}") } else { format!("{} users", self.ids.len()) }
+    }
+
     fn report(id: &str, context: &mut Context) -> Result<(), Failure> {
         match context.out.format {
             Format::Table => context.out.note(&format!("deleted {id}")),
             Format::Json => context.out.text(&serde_json::json!({ "deleted": id }).to_string()),
         }
     }
-}
-
-fn confirm(ids: &[String], context: &mut Context) -> Result<bool, Failure> {
-    if !context.interactive {
-        return Err(CliError::new(Exit::Usage, "deleting is for good, and there is no terminal to ask on")
-            .hint("add --yes if you mean it; `roster user deactivate` can be undone")
-            .into());
-    }
-    let what = if let [id] = ids { format!("user {id}") } else { format!("{} users", ids.len()) };
-    write!(std::io::stderr(), "Delete {what} for good? [y/N] ")?;
-    let mut answer = String::new();
-    context.input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

@@ -12,6 +12,8 @@ mod update;
 
 use clap::Subcommand;
 
+pub use self::fields::attribute;
+
 use crate::{context::Context, error::Failure};
 
 /// Create, read, change and find users

@@ -1,4 +1,4 @@
-//! The free keys that a platform hangs on its users.
+//! The free keys that a platform hangs on its users: attributes, and those in preferences.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +19,21 @@ pub const ATTRIBUTE_VALUE_MAX_CHARS: usize = 1024;
 /// Bytes of all keys and values together.
 pub const ATTRIBUTES_MAX_BYTES: usize = 16 * 1024;
 
-/// The field of a request.
-const FIELD: &str = "attributes";
-
 /// Attributes, just as they were given: they are the platform's data, so they are not normalised.
-/// What is wrong is noted by key, such as `attributes.team`; then there are none to return.
+/// What is wrong is noted by key below `field`, such as `attributes.team`; then there are none to return.
 pub fn parse_attributes(
+    field: &str,
     given: impl IntoIterator<Item = (String, String)>,
     violations: &mut Violations,
 ) -> Option<BTreeMap<String, String>> {
     // Sorted first, so that the same request always gets the same answer.
     let attributes: BTreeMap<String, String> = given.into_iter().collect();
     // This comes first and alone: a million bad keys need no million complaints.
-    violations.check(FIELD, check_attributes_size(&attributes))?;
+    violations.check(field, check_attributes_size(&attributes))?;
     let mut sound = true;
     for (key, value) in &attributes {
         let checked = check_attribute_key(key).and_then(|()| check_attribute_value(value));
-        sound &= violations.check(&field_of(key), checked).is_some();
+        sound &= violations.check(&path_of(field, key), checked).is_some();
     }
     sound.then_some(attributes)
 }
@@ -81,8 +79,8 @@ pub fn check_attributes_size(attributes: &BTreeMap<String, String>) -> Result<()
 }
 
 /// The path of a key; a key that could not be in a path is quoted.
-fn field_of(key: &str) -> String {
-    if check_attribute_key(key).is_ok() { format!("{FIELD}.{key}") } else { format!("{FIELD}.{}", quote(key)) }
+fn path_of(field: &str, key: &str) -> String {
+    if check_attribute_key(key).is_ok() { format!("{field}.{key}") } else { format!("{field}.{}", quote(key)) }
 }
 
 #[cfg(test)]
@@ -92,7 +90,7 @@ mod tests {
     fn parse(pairs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, Vec<String>> {
         let mut violations = Violations::new();
         let given = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let parsed = parse_attributes(given, &mut violations);
+        let parsed = parse_attributes("attributes", given, &mut violations);
         let noted: Vec<String> = violations.iter().map(ToString::to_string).collect();
         assert_eq!(parsed.is_none(), !noted.is_empty());
         parsed.ok_or(noted)

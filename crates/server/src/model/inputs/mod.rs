@@ -1,23 +1,31 @@
-//! What callers may put into the fields of a user. Each parser returns the value as it is stored,
+//! What callers may put into the fields of a user and of what hangs on one. Each parser returns the value as it is stored,
 //! or one line that says what came and what is allowed.
 
+mod address;
 mod age;
 mod attributes;
+mod country;
 mod email;
+mod line;
 mod locale;
 mod name;
 mod phone;
+mod time_zone;
 mod username;
 
+pub use address::parse_address_field;
 pub use age::{AGE_MAX, parse_age};
 pub use attributes::{
     ATTRIBUTE_KEY_MAX_BYTES, ATTRIBUTE_VALUE_MAX_CHARS, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, check_attribute_key,
     check_attribute_value, check_attributes_size, parse_attributes,
 };
+pub use country::parse_country;
 pub use email::{EMAIL_MAX_BYTES, parse_email};
+pub use line::{parse_line, parse_required_line};
 pub use locale::{LOCALE_MAX_BYTES, parse_locale};
 pub use name::{NAME_MAX_CHARS, parse_name};
 pub use phone::{PHONE_MAX_DIGITS, PHONE_MIN_DIGITS, parse_phone};
+pub use time_zone::parse_time_zone;
 pub use username::{USERNAME_MAX_CHARS, parse_username};
 
 #[cfg(test)]
@@ -29,7 +37,10 @@ mod tests {
 
     type Parser = fn(&str) -> Result<String, String>;
 
-    const PARSERS: &[Parser] = &[parse_email, parse_username, parse_name, parse_phone, parse_locale];
+    const PARSERS: &[Parser] =
+        &[parse_email, parse_username, parse_name, parse_phone, parse_locale, parse_country, parse_time_zone, |text| {
+            parse_required_line(text, 20)
+        }];
 
     /// Anything, and text that comes near to what is allowed.
     fn near_misses() -> impl Strategy<Value = String> {
@@ -41,6 +52,8 @@ mod tests {
             "[\\p{L}\\p{N}._-]{1,64}",
             "\\+?[0-9() .-]{0,24}",
             "[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,5}",
+            "[A-Za-z]{2}",
+            "[Ee]tc/(GMT|UTC)[+-]?[0-9]{0,2}",
         ]
     }
 

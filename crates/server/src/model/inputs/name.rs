@@ -1,6 +1,6 @@
 //! A user's display name.
 
-use crate::model::text::{Lines, check_raw_length, check_text, nfc};
+use super::parse_line;
 
 /// Characters that a display name may have.
 pub const NAME_MAX_CHARS: usize = 200;
@@ -8,16 +8,9 @@ pub const NAME_MAX_CHARS: usize = 200;
 /// A display name in NFC: any script, emoji, and none at all.
 ///
 /// # Errors
-/// More than 200 characters, or one that hides or breaks lines ([`check_text`]).
+/// More than 200 characters, or one that hides or breaks lines.
 pub fn parse_name(text: &str) -> Result<String, String> {
-    check_raw_length(text, NAME_MAX_CHARS)?;
-    check_text(text, Lines::One)?;
-    let name = nfc(text);
-    let length = name.chars().count();
-    if length > NAME_MAX_CHARS {
-        return Err(format!("has {length} characters; at most {NAME_MAX_CHARS} are allowed"));
-    }
-    Ok(name)
+    parse_line(text, NAME_MAX_CHARS)
 }
 
 #[cfg(test)]

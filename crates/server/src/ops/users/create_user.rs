@@ -93,7 +93,7 @@ impl Ops {
         let age = input.age.and_then(|age| violations.check("age", inputs::parse_age(age)));
         let phone = violations.check("phone", inputs::parse_phone(&input.phone));
         let locale = violations.check("locale", inputs::parse_locale(&input.locale));
-        let attributes = inputs::parse_attributes(input.attributes, &mut violations);
+        let attributes = inputs::parse_attributes("attributes", input.attributes, &mut violations);
         let id = match input.user_id.as_str() {
             "" => Some(UserId::generate(now)),
             chosen => check_user_id(chosen, &mut violations),

@@ -7,7 +7,6 @@ mod list_users;
 mod paging;
 mod search_users;
 mod set_status;
-mod update_mask;
 mod update_user;
 
 pub use self::{
@@ -21,13 +20,14 @@ pub use self::{
 use crate::model::{Role, UserId, Violations};
 
 /// The id in a request's `user_id`.
-fn parse_user_id(user_id: &str) -> Result<UserId, Violations> {
+pub(super) fn parse_user_id(user_id: &str) -> Result<UserId, Violations> {
     let mut violations = Violations::new();
     let id = check_user_id(user_id, &mut violations);
     id.ok_or(violations)
 }
 
-fn check_user_id(user_id: &str, violations: &mut Violations) -> Option<UserId> {
+/// The same, beside other fields that may be wrong.
+pub(super) fn check_user_id(user_id: &str, violations: &mut Violations) -> Option<UserId> {
     if user_id.is_empty() {
         violations.add("user_id", "is required");
         return None;
@@ -47,6 +47,6 @@ fn check_role(number: i32, violations: &mut Violations) -> Role {
 }
 
 /// The etag in a request, if there is one.
-fn etag_of(etag: String) -> Option<String> {
+pub(super) fn etag_of(etag: String) -> Option<String> {
     (!etag.is_empty()).then_some(etag)
 }

@@ -2,15 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::{check_role, check_user_id, etag_of, update_mask::UpdateMask};
+use super::{check_role, check_user_id, etag_of};
 use crate::{
-    model::{AttributesPatch, Permission, UserId, UserPatch, Violations, inputs},
-    ops::{Ctx, Error, Ops},
+    model::{Permission, UserId, UserPatch, Violations, inputs},
+    ops::{
+        Ctx, Error, Ops,
+        update_mask::{MaskRules, UpdateMask, parse_map},
+    },
     store::StoredUser,
 };
 
 /// The permission to change others, and what users may not change of themselves.
 const PERMISSION: Permission = Permission::UsersUpdate;
+
+const MASK: MaskRules = MaskRules {
+    fields: &["name", "email", "username", "role", "age", "phone", "locale", "attributes", "email_verified"],
+    map: Some("attributes"),
+    others: &[
+        ("id", "is immutable"),
+        ("status", "is changed by DeactivateUser and ReactivateUser"),
+        ("created_at", "is output only"),
+        ("updated_at", "is output only"),
+        ("etag", "is output only; the etag to compare with is the request's own field"),
+    ],
+};
 
 /// An `UpdateUserRequest`, not yet checked. `None` is a field that is not present.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +91,7 @@ fn valid(id: Option<UserId>, violations: Violations) -> Result<UserId, Violation
 
 fn mask_of(input: &UpdateUserInput, violations: &mut Violations) -> UpdateMask {
     if !input.update_mask.is_empty() {
-        return UpdateMask::parse(&input.update_mask, violations);
+        return UpdateMask::parse(&input.update_mask, &MASK, violations);
     }
     UpdateMask::implied([
         ("name", input.name.is_some()),
@@ -108,23 +123,6 @@ fn parse_patch(input: UpdateUserInput, mask: &UpdateMask, violations: &mut Viola
     let age = mask.has("age").then(|| input.age.and_then(|age| violations.check("age", inputs::parse_age(age))));
     let role = mask.has("role").then(|| check_role(input.role.unwrap_or_default(), violations));
     let email_verified = mask.has("email_verified").then(|| input.email_verified.unwrap_or_default());
-    let attributes = parse_attributes(input.attributes, mask, violations);
+    let attributes = parse_map(("attributes", "attributes"), input.attributes, mask, violations);
     UserPatch { email, name, username, role, age, phone, locale, attributes, email_verified }
-}
-
-fn parse_attributes(
-    mut given: BTreeMap<String, String>,
-    mask: &UpdateMask,
-    violations: &mut Violations,
-) -> AttributesPatch {
-    if mask.has("attributes") {
-        return AttributesPatch::Replace(inputs::parse_attributes(given, violations).unwrap_or_default());
-    }
-    if mask.attribute_keys.is_empty() {
-        return AttributesPatch::Keep;
-    }
-    given.retain(|key, _| mask.attribute_keys.contains(key));
-    let mut given = inputs::parse_attributes(given, violations).unwrap_or_default();
-    let edits = mask.attribute_keys.iter().map(|key| (key.clone(), given.remove(key)));
-    AttributesPatch::Edit(edits.collect())
 }

@@ -1,22 +1,28 @@
 //! `user.v1.UserService`: converts, calls the use case, converts back. No rule lives here.
 
+mod addresses;
 mod convert;
 mod list_stream;
+mod preferences;
 
 use roster_api::{
     encoded::EncodedUser,
     server::user::v1::{SearchUsersResponse, user_service_server::UserService},
     user::v1::{
-        CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
-        HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, SearchUsersRequest,
-        UpdateUserRequest,
+        AddAddressRequest, Address, CreateUserRequest, DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest,
+        GetAddressRequest, GetPreferencesRequest, GetUserByEmailRequest, GetUserRequest, HealthCheckRequest,
+        HealthCheckResponse, ListAddressesRequest, ListAddressesResponse, ListUsersRequest, Preferences,
+        ReactivateUserRequest, SearchUsersRequest, SetDefaultAddressRequest, UpdateAddressRequest,
+        UpdatePreferencesRequest, UpdateUserRequest,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
 use self::{
+    addresses::{address_message, list_response},
     convert::{health_response, search_response},
     list_stream::UserStream,
+    preferences::preferences_message,
 };
 use super::{own::Own, status};
 use crate::ops::{Ctx, Error, Ops};
@@ -98,5 +104,61 @@ impl UserService for UserV1 {
 
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         Ok(Response::new(health_response(self.ops.health_check().await)))
+    }
+    async fn add_address(&self, request: Request<AddAddressRequest>) -> Result<Response<Address>, Status> {
+        let input = request.into_inner().into();
+        let address = self.ops.add_address(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(address_message(address)))
+    }
+
+    async fn get_address(&self, request: Request<GetAddressRequest>) -> Result<Response<Address>, Status> {
+        let GetAddressRequest { user_id, address_id } = request.get_ref();
+        let address = self.ops.get_address(&self.ctx, user_id, address_id).await.map_err(self.status())?;
+        Ok(Response::new(address_message(address)))
+    }
+
+    async fn update_address(&self, request: Request<UpdateAddressRequest>) -> Result<Response<Address>, Status> {
+        let input = request.into_inner().into();
+        let address = self.ops.update_address(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(address_message(address)))
+    }
+
+    async fn delete_address(&self, request: Request<DeleteAddressRequest>) -> Result<Response<()>, Status> {
+        let DeleteAddressRequest { user_id, address_id, etag } = request.into_inner();
+        self.ops.delete_address(&self.ctx, &user_id, &address_id, etag).await.map_err(self.status())?;
+        Ok(Response::new(()))
+    }
+
+    async fn list_addresses(
+        &self,
+        request: Request<ListAddressesRequest>,
+    ) -> Result<Response<ListAddressesResponse>, Status> {
+        let ListAddressesRequest { user_id, kind } = request.get_ref();
+        let addresses = self.ops.list_addresses(&self.ctx, user_id, *kind).await.map_err(self.status())?;
+        Ok(Response::new(list_response(addresses)))
+    }
+
+    async fn set_default_address(
+        &self,
+        request: Request<SetDefaultAddressRequest>,
+    ) -> Result<Response<Address>, Status> {
+        let SetDefaultAddressRequest { user_id, address_id } = request.get_ref();
+        let address = self.ops.set_default_address(&self.ctx, user_id, address_id).await.map_err(self.status())?;
+        Ok(Response::new(address_message(address)))
+    }
+
+    async fn get_preferences(&self, request: Request<GetPreferencesRequest>) -> Result<Response<Preferences>, Status> {
+        let user_id = &request.get_ref().user_id;
+        let preferences = self.ops.get_preferences(&self.ctx, user_id).await.map_err(self.status())?;
+        Ok(Response::new(preferences_message(preferences)))
+    }
+
+    async fn update_preferences(
+        &self,
+        request: Request<UpdatePreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let input = request.into_inner().into();
+        let preferences = self.ops.update_preferences(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(preferences_message(preferences)))
     }
 }

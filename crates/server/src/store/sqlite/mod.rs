@@ -1,5 +1,6 @@
 //! Users in SQLite: a file beside the server, or memory.
 
+mod addresses;
 mod checkpoint;
 mod commands;
 mod error;
@@ -7,6 +8,7 @@ mod list;
 mod lock;
 mod migrations;
 mod open;
+mod preferences;
 mod readers;
 mod row;
 mod search_index;

@@ -3,6 +3,8 @@
 //! A user's `message` is the user. The columns beside it are for filters, orders and uniqueness, and only they read
 //! them; both are written together, from one [`User`].
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use rusqlite::{
     Row, ToSql,
@@ -14,6 +16,15 @@ use crate::{
     model::{Action, Change, Timestamp, User, UserId, filter::search_text, text},
     store::{StoreError, StoredUser},
 };
+
+/// Reads a JSON object of strings.
+pub(super) fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<String, String>> {
+    match value.as_str()? {
+        // Most users have none, and a parser would cost more than the rest of the row.
+        "{}" => Ok(BTreeMap::new()),
+        json => serde_json::from_str(json).map_err(FromSqlError::other),
+    }
+}
 
 /// The columns that are made from a user's fields rather than being one.
 #[derive(Debug)]
@@ -82,6 +93,11 @@ impl FromSql for StoredUser {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_blob().map(|bytes| Self::from_bytes(Bytes::copy_from_slice(bytes)))
     }
+}
+
+/// Reads an enum that is kept as its number.
+pub(super) fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
+    all.iter().map(|(value, _)| *value).find(|value| number(*value) == wanted).ok_or(FromSqlError::OutOfRange(wanted))
 }
 
 /// Reads `position, at, actor, action, user_id, revision, request_id, fields, after`.

@@ -1,5 +1,8 @@
 //! Hostile values in every field of every request: each is refused by name, and nothing changes.
 
+mod addresses;
+mod preferences;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
@@ -7,9 +10,14 @@ use prost_types::{
     DescriptorProto, FieldDescriptorProto, FieldMask, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
 };
-use roster_api::user::v1::{
-    CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
-    ListUsersRequest, Pagination, ReactivateUserRequest, SearchUsersRequest, UpdateUserRequest, User,
+use roster_api::{
+    client::Transport,
+    user::v1::{
+        AddAddressRequest, Address, AddressKind, CreateUserRequest, DeactivateUserRequest, DeleteUserRequest,
+        GetPreferencesRequest, GetUserByEmailRequest, GetUserRequest, ListAddressesRequest, ListUsersRequest,
+        Pagination, ReactivateUserRequest, SearchUsersRequest, UpdateUserRequest, User,
+        user_service_client::UserServiceClient,
+    },
 };
 use roster_server::store::Store as _;
 use tonic::Code;
@@ -45,10 +53,18 @@ const METHODS: &[(&str, &str)] = &[
     ("ReactivateUser", "ReactivateUserRequest"),
     ("ListUsers", "ListUsersRequest"),
     ("SearchUsers", "SearchUsersRequest"),
+    ("AddAddress", "AddAddressRequest"),
+    ("GetAddress", "GetAddressRequest"),
+    ("UpdateAddress", "UpdateAddressRequest"),
+    ("DeleteAddress", "DeleteAddressRequest"),
+    ("ListAddresses", "ListAddressesRequest"),
+    ("SetDefaultAddress", "SetDefaultAddressRequest"),
+    ("GetPreferences", "GetPreferencesRequest"),
+    ("UpdatePreferences", "UpdatePreferencesRequest"),
 ];
 
 /// Fields in which no value is wrong: switches, and etags, which are only compared.
-const ANY_VALUE: &[&str] = &["email_verified", "validate_only", "etag"];
+const ANY_VALUE: &[&str] = &["email_verified", "validate_only", "etag", "make_default"];
 
 /// A request that is wrong in one field.
 struct Case {
@@ -355,6 +371,18 @@ impl Tokens {
     }
 }
 
+async fn add_address(users: &mut UserServiceClient<Transport>, user_id: &str) -> Address {
+    let address = Address {
+        kind: AddressKind::Shipping.into(),
+        line1: "1 Main St".into(),
+        city: "Reno".into(),
+        country: "US".into(),
+        ..Default::default()
+    };
+    let request = AddAddressRequest { user_id: user_id.into(), address: Some(address), ..Default::default() };
+    users.add_address(request).await.unwrap().into_inner()
+}
+
 #[tokio::test]
 async fn a_hostile_value_in_any_field_is_refused_by_name_and_changes_nothing() {
     let server = Server::dev();
@@ -374,6 +402,9 @@ async fn a_hostile_value_in_any_field_is_refused_by_name_and_changes_nothing() {
     named_user_cases(&mut cases);
     list_cases(&mut cases, &tokens);
     search_cases(&mut cases, &tokens);
+    let home = add_address(&mut users, &created[0].id).await;
+    addresses::cases(&mut cases, &created[0].id, &home.id);
+    preferences::cases(&mut cases, &created[0].id);
     assert_eq!(fields_in(&cases), fields_of_protos(), "each field has its hostile values");
 
     let wire = server.wire().await;
@@ -392,6 +423,11 @@ async fn a_hostile_value_in_any_field_is_refused_by_name_and_changes_nothing() {
         assert!(headers.sum::<usize>() < CLIENT_HEADERS_MAX_BYTES, "{what}");
         assert_eq!(everything(&mut users).await, created, "{what}");
     }
+    let user_id = created[0].id.clone();
+    let left = users.list_addresses(ListAddressesRequest { user_id: user_id.clone(), kind: 0 }).await.unwrap();
+    assert_eq!(left.into_inner().addresses, [home]);
+    let preferences = users.get_preferences(GetPreferencesRequest { user_id }).await.unwrap().into_inner();
+    assert_eq!(preferences.updated_at, None);
 
     let (_, folder) = server.stop().await;
     let store = store_in(&folder);
@@ -495,7 +531,7 @@ async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
             assert_eq!(problem.kind(), (Code::InvalidArgument, "MALFORMED_MESSAGE"), "{method} {bytes:?}");
         }
     }
-    assert!(refused > 80, "{refused}");
+    assert!(refused > 200, "{refused}");
     assert_eq!(everything(&mut server.users().await).await, []);
 
     // What a newer client knows and we do not is no mistake.
@@ -505,32 +541,37 @@ async fn bytes_that_are_not_the_message_are_the_callers_mistake() {
 
 /// Each field with a wire type that it does not have, and each text with bytes that are no UTF-8.
 fn malformed(pool: &FileDescriptorSet, message: &DescriptorProto) -> Vec<(String, Vec<u8>)> {
-    const VARINT: u8 = 0;
-    const LENGTH_DELIMITED: u8 = 2;
-    const FIXED_32: u8 = 5;
+    const VARINT: i32 = 0;
+    const LENGTH_DELIMITED: i32 = 2;
+    const FIXED_32: i32 = 5;
     let mut all = Vec::new();
     for field in &message.field {
-        let tag = |wire| u8::try_from(field.number() << 3).unwrap() | wire;
+        let tagged = |wire: i32, rest: &[u8]| {
+            let mut bytes = Vec::new();
+            prost::encoding::encode_varint(u64::try_from(field.number() << 3 | wire).unwrap(), &mut bytes);
+            [bytes.as_slice(), rest].concat()
+        };
         let name = field.name().to_owned();
         // prost looks at no wire type of a map.
         if !is_map(field) {
             let other = if field.r#type() == Type::Message { VARINT } else { FIXED_32 };
-            all.push((name.clone(), vec![tag(other), 0, 0, 0, 0]));
+            all.push((name.clone(), tagged(other, &[0; 4])));
         }
         match field.r#type() {
-            Type::String => all.push((name, vec![tag(LENGTH_DELIMITED), 2, 0xff, 0xfe])),
+            Type::String => all.push((name, tagged(LENGTH_DELIMITED, &[2, 0xff, 0xfe]))),
             Type::Message if is_map(field) => {
                 // Key and value of an entry.
                 for number in [1, 2] {
-                    let entry = [number << 3 | LENGTH_DELIMITED, 1, 0xff];
-                    all.push((name.clone(), [&[tag(LENGTH_DELIMITED), 3][..], &entry].concat()));
+                    let entry = [3, number << 3 | 2, 1, 0xff];
+                    all.push((name.clone(), tagged(LENGTH_DELIMITED, &entry)));
                 }
             }
             Type::Message => {
                 let inner = find(pool, field.type_name().rsplit('.').next().unwrap());
                 for (path, bytes) in malformed(pool, inner) {
                     let length = u8::try_from(bytes.len()).unwrap();
-                    all.push((format!("{name}.{path}"), [vec![tag(LENGTH_DELIMITED), length], bytes].concat()));
+                    let bytes = tagged(LENGTH_DELIMITED, &[&[length], bytes.as_slice()].concat());
+                    all.push((format!("{name}.{path}"), bytes));
                 }
             }
             _ => {}

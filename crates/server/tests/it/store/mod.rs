@@ -2,9 +2,12 @@
 //!
 //! A new backend adds a module in `on_every_backend!`; there are no exceptions.
 
+mod address_history;
+mod addresses;
 mod history;
 mod lists;
 mod migrations;
+mod preferences;
 mod search_index;
 mod users;
 
@@ -60,6 +63,20 @@ on_every_backend! {
     lists::counts_stop_at_their_limit,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
+    addresses::an_address_is_read_back_as_it_went_in,
+    addresses::a_new_default_takes_the_place_of_the_old,
+    addresses::an_address_patch_changes_what_it_names,
+    addresses::an_absent_address_and_a_foreign_one_are_the_same,
+    addresses::fifty_of_60_parallel_adds_fit,
+    addresses::one_default_stays_under_parallel_writes,
+    addresses::addresses_go_with_their_user,
+    addresses::a_rehearsal_leaves_addresses_as_they_are,
+    address_history::two_thousand_random_steps_agree_with_a_plain_model,
+    preferences::preferences_start_with_their_defaults,
+    preferences::a_preferences_patch_changes_what_it_names,
+    preferences::the_limits_of_free_keys_hold_for_what_is_left,
+    preferences::one_of_16_parallel_changes_with_an_etag_wins,
+    preferences::preferences_go_with_their_user,
 }
 
 async fn on_sqlite<C>(location: Location, case: C)

@@ -1,21 +1,32 @@
 //! The write commands, one a file. Each runs inside the writer's transaction.
 
+mod add_address;
 mod create_user;
+mod delete_address;
 mod delete_user;
 mod secret;
+mod set_default_address;
 mod set_user_status;
+mod update_address;
+mod update_preferences;
 mod update_user;
 
+pub(super) use add_address::AddAddress;
 pub(super) use create_user::CreateUser;
+pub(super) use delete_address::DeleteAddress;
 pub(super) use delete_user::DeleteUser;
 pub(super) use secret::Secret;
+pub(super) use set_default_address::SetDefaultAddress;
 pub(super) use set_user_status::SetUserStatus;
+pub(super) use update_address::UpdateAddress;
+pub(super) use update_preferences::UpdatePreferences;
 pub(super) use update_user::UpdateUser;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::addresses;
 use crate::{
-    model::{Action, ChangeMeta, User, UserId},
+    model::{Action, Address, AddressId, ChangeMeta, User, UserId},
     store::{StoreError, StoredUser},
 };
 
@@ -37,6 +48,26 @@ fn current_user(
     Ok((pk, user, stored))
 }
 
+/// The address as the transaction sees it and its user's row, checked against the etag that the caller last saw.
+fn current_address(
+    connection: &Connection,
+    user_id: &UserId,
+    id: AddressId,
+    etag: Option<&str>,
+) -> Result<(i64, Address), StoreError> {
+    let pk = addresses::user_pk(connection, user_id)?;
+    let address = addresses::find(connection, pk, id)?.ok_or(StoreError::ItemNotFound)?;
+    if etag.is_some_and(|etag| etag != address.etag()) {
+        return Err(StoreError::Stale);
+    }
+    Ok((pk, address))
+}
+
+/// How an [`Event`] names an address.
+fn address_target(id: AddressId) -> String {
+    format!("addresses/{id}")
+}
+
 /// Writes the change-log row that belongs to a change.
 fn log_change(
     connection: &Connection,
@@ -46,7 +77,7 @@ fn log_change(
     fields: &[&str],
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
-    let fields = serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))?;
+    let fields = json(fields)?;
     connection
         .prepare_cached(
             "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after, remote_address)
@@ -67,6 +98,11 @@ fn log_change(
     Ok(())
 }
 
+/// Names of fields as a JSON array.
+fn json(fields: &[&str]) -> Result<String, StoreError> {
+    serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
 /// A row of the change log that changes no user: what was done beside one, or refused.
 #[derive(Debug, Default)]
 struct Event<'a> {
@@ -74,6 +110,8 @@ struct Event<'a> {
     user: Option<(i64, &'a UserId)>,
     /// What it was done to if not a user, such as `sessions/ID`; empty for nothing.
     target: &'a str,
+    /// The names of the fields that changed.
+    fields: &'a [&'a str],
     /// The reason of the error if it was refused; empty if it was done.
     reason: &'a str,
 }
@@ -85,7 +123,7 @@ fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &
         .prepare_cached(
             "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, remote_address,
                                   target, reason)
-             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, '[]', ?7, ?8, ?9)",
+             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             meta.at,
@@ -94,6 +132,7 @@ fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &
             id,
             pk,
             meta.request_id,
+            json(event.fields)?,
             meta.remote_address,
             event.target,
             event.reason
