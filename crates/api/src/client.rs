@@ -8,7 +8,10 @@ use tonic::{
     transport::{Channel, Endpoint, Uri},
 };
 
-use crate::user::v1::user_service_client::UserServiceClient;
+use crate::{
+    admin::v1::admin_service_client::AdminServiceClient, auth::v1::auth_service_client::AuthServiceClient,
+    user::v1::user_service_client::UserServiceClient,
+};
 
 /// The metadata that carries a deadline ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -62,6 +65,18 @@ impl Client {
             .await
             .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source })?;
         Ok(Self { channel })
+    }
+
+    /// Sign-in, sessions and API keys.
+    #[must_use]
+    pub fn auth(&self) -> AuthServiceClient<Transport> {
+        AuthServiceClient::with_interceptor(self.channel.clone(), Deadline)
+    }
+
+    /// What operators do to a server.
+    #[must_use]
+    pub fn admin(&self) -> AdminServiceClient<Transport> {
+        AdminServiceClient::with_interceptor(self.channel.clone(), Deadline)
     }
 
     /// The users.

@@ -67,6 +67,25 @@ pub enum Command {
     /// Create, read, change and find users
     #[command(subcommand)]
     User(Box<commands::user::User>),
+    /// Verify an email address, change or reset a password
+    #[command(subcommand)]
+    Account(commands::account::Account),
+    /// Sign in to the server
+    Login(commands::login::Login),
+    /// Sign out of the server
+    Logout(commands::login::Logout),
+    /// See and end sessions
+    #[command(subcommand)]
+    Session(commands::session::Session),
+    /// Create, see and revoke API keys
+    #[command(subcommand)]
+    ApiKey(commands::api_key::ApiKey),
+    /// Manage the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(commands::keys::Keys),
+    /// Look into the outbox
+    #[command(subcommand)]
+    Mail(commands::mail::Mail),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

@@ -1,16 +1,13 @@
 //! The way to a server.
 
-use roster_api::{Client, ConnectError, client::Transport, user::v1::user_service_client::UserServiceClient};
+use roster_api::{Client, ConnectError};
 
 use crate::{error::CliError, exit::Exit};
 
-/// The client of `user.v1.UserService`.
-pub type Users = UserServiceClient<Transport>;
-
 /// Connects to `server`, such as `http://127.0.0.1:50051` or `127.0.0.1:50051`.
-pub async fn connect(server: &str) -> Result<Users, CliError> {
+pub async fn connect(server: &str) -> Result<Client, CliError> {
     match Client::connect(server).await {
-        Ok(client) => Ok(client.users()),
+        Ok(client) => Ok(client),
         Err(error @ ConnectError::Endpoint { .. }) => Err(CliError::new(Exit::Usage, error.to_string())
             .hint("--server (or ROSTER_SERVER) takes a URL such as http://127.0.0.1:50051")),
         Err(error @ ConnectError::Unreachable { .. }) => Err(CliError::new(Exit::Unavailable, error.to_string())

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub use style::Style;
-pub use table::{Cell, grid, terminal_width};
+pub use table::{Cell, grid, short, terminal_width, time};
 
 /// Where results go, and how they look there.
 pub struct Output {
@@ -42,7 +42,7 @@ impl Output {
     }
 
     /// Tables into `out`, for the demo.
-    pub fn table(out: Box<dyn Write + Send>, style: Style, width: Option<u16>) -> Self {
+    pub fn tables_into(out: Box<dyn Write + Send>, style: Style, width: Option<u16>) -> Self {
         Self { format: Format::Table, style, width, out }
     }
 
@@ -61,6 +61,11 @@ impl Output {
             Format::Table => self.text(&table::users(users, self.style, self.width)),
             Format::Json => users.iter().try_for_each(|user| self.json(user, "user.v1.User")),
         }
+    }
+
+    /// Rows under a header.
+    pub fn table(&mut self, header: &[&str], rows: Vec<Vec<Cell>>) -> Result<(), Failure> {
+        self.text(&grid(header, rows, self.style, self.width))
     }
 
     /// A message in canonical JSON.

@@ -50,18 +50,12 @@ fn config() -> Config {
 
 async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
     let url = format!("http://{}", running.grpc_addr());
-    let mut context = Context {
-        users: client::connect(&url).await?,
-        timeout: STEP_TIMEOUT,
-        out: Output::table(Box::new(io::stdout()), style, terminal_width()),
-        stderr: style,
-        input: Box::new(io::empty()),
-        interactive: false,
-    };
+    let out = Output::tables_into(Box::new(io::stdout()), style, terminal_width());
+    let mut context = Context { timeout: STEP_TIMEOUT, ..Context::new(&url, &client::connect(&url).await?, out) };
     context.out.text(&format!("{}\n", style.bold("Roster: a tour")))?;
     context.out.text(&format!(
         "A server runs at {url}, in memory, for as long as the tour takes.\n\
-         What follows a {} you can type yourself while `roster serve --dev` runs.",
+         What follows a {} you can type yourself, in this order, while a `roster serve --dev` of your own runs.",
         style.cyan("$")
     ))?;
     health(&mut context).await?;
@@ -107,7 +101,7 @@ async fn take(number: usize, step: &Step, context: &mut Context) -> Result<(), F
     heading(context, number, step.title, step.why, &format!("{pipe}roster {line}"))?;
 
     context.input = Box::new(io::Cursor::new(step.input));
-    let result = command(&args)?.run(context).await;
+    let result = super::call(&command(&args)?, context).await;
     match (result, step.expect) {
         (Ok(()), Expect::Done) => Ok(()),
         (Err(Failure::Error(error)), Expect::Refused(exit)) if error.exit == exit => {
@@ -120,14 +114,10 @@ async fn take(number: usize, step: &Step, context: &mut Context) -> Result<(), F
     }
 }
 
-/// The `roster user …` command that `args` are.
-fn command(args: &[String]) -> Result<super::user::User, Failure> {
+/// The command that `args` are.
+fn command(args: &[String]) -> Result<Command, Failure> {
     let line = std::iter::once("roster".to_owned()).chain(args.iter().cloned());
-    match Cli::parse_from_args(line) {
-        Ok(Cli { command: Command::User(user), .. }) => Ok(*user),
-        Ok(_) => Err(surprise(format!("{args:?} is no user command"))),
-        Err(error) => Err(surprise(error.to_string())),
-    }
+    Cli::parse_from_args(line).map(|cli| cli.command).map_err(|error| surprise(error.to_string()))
 }
 
 async fn current_etag(context: &mut Context) -> Result<String, Failure> {

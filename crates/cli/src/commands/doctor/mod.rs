@@ -28,8 +28,9 @@ impl Doctor {
     /// Prints a table of what was found. The first failure decides the exit code.
     pub async fn run(&self, global: &Global) -> Result<(), Failure> {
         let (config, mut checks) = self.configuration();
-        checks.extend(database::checks(&config.database_url));
-        checks.extend(network::ports(&config).await);
+        let (ports, roster_runs) = network::ports(&config).await;
+        checks.extend(database::checks(&config.database_url, roster_runs));
+        checks.extend(ports);
         checks.push(network::server(&global.server).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));

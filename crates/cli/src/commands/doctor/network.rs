@@ -16,12 +16,12 @@ use crate::{client, error::CliError, exit::Exit};
 /// Whoever takes longer than this to say how it is, is not well.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The ports that a server would listen on.
-pub async fn ports(config: &Config) -> Vec<Check> {
+/// The ports that a server would listen on, and whether a Roster answers there.
+pub async fn ports(config: &Config) -> (Vec<Check>, bool) {
     let (grpc, roster_runs) = grpc_port(config.grpc_addr).await;
     let mut checks = vec![grpc];
     checks.extend(config.http_addr.map(|addr| http_port(addr, roster_runs)));
-    checks
+    (checks, roster_runs)
 }
 
 /// Also says whether a Roster answers there.
@@ -104,7 +104,7 @@ pub async fn server(url: &str) -> Check {
 }
 
 async fn health(url: &str) -> Result<HealthCheckResponse, CliError> {
-    let mut users = client::connect(url).await?;
+    let mut users = client::connect(url).await?.users();
     let mut request = Request::new(HealthCheckRequest {});
     request.set_timeout(HEALTH_TIMEOUT);
     Ok(users.health_check(request).await?.into_inner())

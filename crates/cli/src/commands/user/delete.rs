@@ -32,7 +32,7 @@ impl Delete {
             return Err(CliError::new(Exit::Usage, "--etag is for a single user").into());
         }
         if !self.yes && !confirm(&self.ids, context)? {
-            return Err(CliError::new(Exit::Usage, "nothing was deleted").into());
+            return context.out.note("nothing was deleted");
         }
         let mut first_failure = None;
         for id in &self.ids {
