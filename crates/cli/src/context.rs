@@ -20,7 +20,6 @@ use tonic::{
 
 use crate::{
     args::Global,
-    client,
     credentials::{Credentials, Store},
     error::{CliError, Failure},
     exit::Exit,
@@ -45,6 +44,10 @@ pub struct Context {
     pub admin: AdminServiceClient<Transport>,
     /// `authorization` of each call.
     authorization: Option<MetadataValue<Ascii>>,
+    /// Whether nobody on the way to the server can read what is sent.
+    keeps_secrets: bool,
+    /// Whether secrets go there all the same.
+    allow_plaintext: bool,
     /// What each call may take.
     pub timeout: Duration,
     /// Where results go.
@@ -60,13 +63,14 @@ pub struct Context {
 impl Context {
     /// Connects as the flags say, as nobody yet, to print to stdout.
     pub async fn connect(global: &Global) -> Result<Self, Failure> {
-        let client = client::connect(&global.server).await?;
+        let client = global.connection.connect().await?;
         Ok(Self {
             timeout: Duration::from_secs(global.timeout.into()),
             stderr: Style::for_stderr(global.color),
             input: Box::new(BufReader::new(stdin())),
             interactive: stdin().is_terminal(),
-            ..Self::new(&global.server, &client, Output::stdout(global))
+            allow_plaintext: global.connection.allow_plaintext,
+            ..Self::new(&global.connection.server, &client, Output::stdout(global))
         })
     }
 
@@ -78,6 +82,8 @@ impl Context {
             auth: client.auth(),
             admin: client.admin(),
             authorization: None,
+            keeps_secrets: client.keeps_secrets(),
+            allow_plaintext: false,
             timeout: Duration::from_secs(30),
             stderr: out.style,
             out,
@@ -92,8 +98,20 @@ impl Context {
             Ok(token) if !token.is_empty() => Some(token),
             _ => self.token_of_session().await?,
         };
+        if token.is_some() {
+            self.check_secrecy("the token")?;
+        }
         self.authorization = token.map(|token| bearer(&token)).transpose()?;
         Ok(())
+    }
+
+    /// Refuses to send a secret that everybody on the way could read.
+    pub fn check_secrecy(&self, what: &str) -> Result<(), CliError> {
+        if self.keeps_secrets || self.allow_plaintext {
+            return Ok(());
+        }
+        let message = format!("{what} is not sent to {}: everybody on the way could read it", self.server);
+        Err(CliError::new(Exit::Usage, message).hint("call it with https://, or allow it with --allow-plaintext"))
     }
 
     /// The access token of the session on the server, renewed if it is about to end.
@@ -106,6 +124,7 @@ impl Context {
         if let Some(token) = credentials.access_token(now(), RENEW_BEFORE) {
             return Ok(Some(token.to_owned()));
         }
+        self.check_secrecy("the token")?;
         let request = self.request(RefreshTokenRequest { refresh_token: credentials.refresh_token().to_owned() });
         let tokens = match self.auth.refresh_token(request).await {
             Ok(response) => response.into_inner().tokens.unwrap_or_default(),

@@ -27,6 +27,7 @@ pub struct Login {
 impl Login {
     /// Asks for the password, signs in and keeps the session.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        context.check_secrecy("the password")?;
         let password = password::read(&mut context.input, "Password")?;
         let device = self.device.clone();
         // As nobody: a session that is left over may have ended.

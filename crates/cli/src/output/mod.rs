@@ -1,6 +1,7 @@
 //! How results are printed: tables for people, JSON lines for programs.
 
 mod json;
+mod shell;
 mod style;
 mod table;
 
@@ -15,6 +16,7 @@ use crate::{
     exit::Exit,
 };
 
+pub use shell::quoted as shell_quoted;
 pub use style::Style;
 pub use table::{Cell, grid, short, terminal_width, time};
 
