@@ -37,6 +37,8 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
+    /// While a socket is bound to it, no other file gets its inode.
+    _bound: UnixListener,
 }
 
 /// Listens at `path`, in the place of a socket that nobody listens on any more.
@@ -55,9 +57,11 @@ fn listen_privately(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     let meta = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.to_owned(), identity: (meta.dev(), meta.ino()) };
     listen(&socket, BACKLOG)?;
-    Ok((socket.into(), file))
+    let listener = UnixListener::from(socket);
+    let identity = (meta.dev(), meta.ino());
+    let file = SocketFile { path: path.to_owned(), identity, _bound: listener.try_clone()? };
+    Ok((listener, file))
 }
 
 /// Takes away what a server left behind that was killed.
@@ -92,11 +96,12 @@ mod tests {
     fn a_socket_is_private_and_goes_with_its_server() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let (listener, file) = open(&path).unwrap();
+        // As after a kill: the file is there, and nobody listens.
+        drop(UnixListener::bind(&path).unwrap());
+        let (_listener, file) = open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert!(matches!(open(&path), Err(SocketError::InUse)));
-        drop(listener);
-        // As after a kill: the file is there, and nobody listens.
+        fs::remove_file(&path).unwrap();
         let (_successor, successors) = open(&path).unwrap();
         drop(file);
         assert!(UnixStream::connect(&path).is_ok(), "its successor's file was removed");

@@ -6,9 +6,6 @@ mod expiry;
 mod load;
 mod watch;
 
-#[cfg(test)]
-mod tests;
-
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

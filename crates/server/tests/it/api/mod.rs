@@ -8,6 +8,7 @@ mod errors_page;
 mod limits;
 mod paging;
 mod passwords;
+mod tls;
 mod transport;
 mod updates;
 mod users;
