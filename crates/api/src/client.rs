@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use tonic::{
     GrpcMethod, Request, Status,
+    metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint, Uri},
+    transport::Channel,
 };
 
-use crate::user::v1::user_service_client::UserServiceClient;
+pub use crate::connect::{ClientBuilder, ConnectError};
+use crate::{
+    admin::v1::admin_service_client::AdminServiceClient, auth::v1::auth_service_client::AuthServiceClient,
+    user::v1::user_service_client::UserServiceClient,
+};
 
 /// The metadata that carries a deadline ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 const GRPC_TIMEOUT: &str = "grpc-timeout";
-/// How long to try to connect.
+/// The metadata that carries a token.
+const AUTHORIZATION: &str = "authorization";
+/// How long to try to connect, the TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The deadline of a call that has none of its own. Calls that stream have none by default.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
@@ -28,13 +35,16 @@ include!(concat!(env!("OUT_DIR"), "/streams.rs"));
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
+    on_call: OnCall,
+    keeps_secrets: bool,
 }
 
-/// The connection with [`Deadline`] on it.
-pub type Transport = InterceptedService<Channel, Deadline>;
+/// The connection with [`OnCall`] on it.
+pub type Transport = InterceptedService<Channel, OnCall>;
 
 impl Client {
-    /// Connects in plain text to `http://HOST:PORT` or to `HOST:PORT`.
+    /// Connects to `https://HOST[:PORT]`, to `http://HOST:PORT` or `HOST:PORT` in plain text, or to `unix:PATH`.
+    /// [`Client::builder`] has all that can be chosen.
     ///
     /// ```no_run
     /// use roster_api::{Client, Error, user::v1::GetUserRequest};
@@ -54,14 +64,53 @@ impl Client {
     /// # Errors
     /// [`ConnectError`], which names the endpoint: it is not one, or nobody answers there within [`CONNECT_TIMEOUT`].
     pub async fn connect(endpoint: &str) -> Result<Self, ConnectError> {
-        let uri = parse_endpoint(endpoint)
-            .map_err(|problem| ConnectError::Endpoint { endpoint: endpoint.to_owned(), problem })?;
-        let channel = Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .connect()
-            .await
-            .map_err(|source| ConnectError::Unreachable { endpoint: endpoint.to_owned(), source })?;
-        Ok(Self { channel })
+        Self::builder().endpoint(endpoint).connect().await
+    }
+
+    /// A client with a CA, a certificate or a token of its own.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = roster_api::Client::builder()
+    ///     .endpoint("https://roster.example.com")
+    ///     .ca(std::fs::read("ca.pem")?)
+    ///     .token(std::env::var("ROSTER_TOKEN")?)
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(crate) fn new(channel: Channel, authorization: Option<MetadataValue<Ascii>>, keeps_secrets: bool) -> Self {
+        Self { channel, on_call: OnCall { authorization }, keeps_secrets }
+    }
+
+    /// Whether nobody between here and the server can read what is sent: it is on this machine, or speaks TLS.
+    #[must_use]
+    pub fn keeps_secrets(&self) -> bool {
+        self.keeps_secrets
+    }
+
+    /// What the stub of any service is made with.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        InterceptedService::new(self.channel.clone(), self.on_call.clone())
+    }
+
+    /// Sign-in, sessions and API keys.
+    #[must_use]
+    pub fn auth(&self) -> AuthServiceClient<Transport> {
+        AuthServiceClient::new(self.transport())
+    }
+
+    /// What operators do to a server.
+    #[must_use]
+    pub fn admin(&self) -> AdminServiceClient<Transport> {
+        AdminServiceClient::new(self.transport())
     }
 
     /// The users.
@@ -82,74 +131,21 @@ impl Client {
     /// ```
     #[must_use]
     pub fn users(&self) -> UserServiceClient<Transport> {
-        UserServiceClient::with_interceptor(self.channel.clone(), Deadline)
+        UserServiceClient::new(self.transport())
             .max_decoding_message_size(MESSAGE_MAX_BYTES)
             .max_encoding_message_size(MESSAGE_MAX_BYTES)
     }
 }
 
-/// Why a connection did not come about.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The text names no server.
-    #[error("{endpoint:?} is no endpoint: {problem}; give http://HOST:PORT or HOST:PORT, such as localhost:50051")]
-    Endpoint {
-        /// The text that came.
-        endpoint: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// Nobody answers there.
-    #[error("cannot reach a server at {endpoint}: {}", root_cause(.source))]
-    Unreachable {
-        /// The endpoint that was tried.
-        endpoint: String,
-        /// What the transport says.
-        source: tonic::transport::Error,
-    },
+/// What is put on every call: [`DEFAULT_DEADLINE`], if it has no deadline and does not stream, as `grpc-timeout`, so
+/// that the server stops working on it too; and the client's token, if the call has none of its own.
+#[derive(Clone, Debug)]
+pub struct OnCall {
+    /// Prints redacted, as sensitive metadata does.
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
-/// The innermost cause, such as "Connection refused": the outer ones only say "transport error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Parses `http://HOST[:PORT]` or `HOST:PORT`.
-fn parse_endpoint(text: &str) -> Result<Uri, &'static str> {
-    let bare = !text.contains("://");
-    let url = if bare { format!("http://{text}") } else { text.to_owned() };
-    let uri: Uri = url.parse().map_err(|_| "it cannot be parsed")?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err("TLS is not supported yet"),
-        _ => return Err("its scheme is not http"),
-    }
-    let Some(authority) = uri.authority() else { return Err("it has no host") };
-    if uri.host().is_none_or(str::is_empty) {
-        return Err("it has no host");
-    }
-    if authority.as_str().contains('@') {
-        return Err("it has a user name or a password");
-    }
-    if bare && uri.port_u16().is_none() {
-        return Err("it has no port");
-    }
-    if uri.path() != "/" || uri.query().is_some() {
-        return Err("it has a path or a query");
-    }
-    Ok(uri)
-}
-
-/// Gives [`DEFAULT_DEADLINE`] to every call that has none and does not stream, as `grpc-timeout`, so that the server
-/// stops working on it too.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline;
-
-impl Interceptor for Deadline {
+impl Interceptor for OnCall {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let streams = request
             .extensions()
@@ -158,6 +154,11 @@ impl Interceptor for Deadline {
         if !streams && !request.metadata().contains_key(GRPC_TIMEOUT) {
             request.set_timeout(DEFAULT_DEADLINE);
         }
+        if let Some(authorization) = &self.authorization
+            && !request.metadata().contains_key(AUTHORIZATION)
+        {
+            request.metadata_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         Ok(request)
     }
 }
@@ -165,30 +166,6 @@ impl Interceptor for Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_are_urls_or_bare_addresses() {
-        for (text, url) in [
-            ("localhost:50051", "http://localhost:50051/"),
-            ("[::1]:50051", "http://[::1]:50051/"),
-            ("http://roster.example", "http://roster.example/"),
-            ("http://127.0.0.1:1/", "http://127.0.0.1:1/"),
-        ] {
-            assert_eq!(parse_endpoint(text).unwrap().to_string(), url);
-        }
-        for (text, problem) in [
-            ("", "it cannot be parsed"),
-            ("localhost", "it has no port"),
-            ("localhost:99999", "it has no port"),
-            (":50051", "it has no host"),
-            ("https://localhost:50051", "TLS is not supported yet"),
-            ("ftp://localhost:1", "its scheme is not http"),
-            ("http://ada:secret@localhost:1", "it has a user name or a password"),
-            ("localhost:50051/users", "it has a path or a query"),
-        ] {
-            assert_eq!(parse_endpoint(text), Err(problem), "{text:?}");
-        }
-    }
 
     #[tokio::test]
     async fn an_endpoint_that_does_not_answer_is_named() {
@@ -208,11 +185,23 @@ mod tests {
             if let Some(own) = own {
                 request.set_timeout(own);
             }
-            let sent = Deadline.call(request).unwrap();
+            let sent = OnCall { authorization: None }.call(request).unwrap();
             sent.metadata().get(GRPC_TIMEOUT).map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(deadline("GetUser", None).as_deref(), Some("10000000u"));
         assert_eq!(deadline("GetUser", Some(Duration::from_millis(5))).as_deref(), Some("5000000n"));
         assert_eq!(deadline("WatchUsers", None), None);
+    }
+    #[test]
+    fn a_token_is_on_every_call_but_those_with_their_own_and_never_printed() {
+        let mut authorization: MetadataValue<Ascii> = "Bearer s3cret".parse().unwrap();
+        authorization.set_sensitive(true);
+        let mut on_call = OnCall { authorization: Some(authorization) };
+        let sent = on_call.call(Request::new(())).unwrap();
+        assert_eq!(sent.metadata().get(AUTHORIZATION).unwrap(), "Bearer s3cret");
+        let mut own = Request::new(());
+        own.metadata_mut().insert(AUTHORIZATION, "Bearer other".parse().unwrap());
+        assert_eq!(on_call.call(own).unwrap().metadata().get(AUTHORIZATION).unwrap(), "Bearer other");
+        assert!(!format!("{on_call:?} {sent:?}").contains("s3cret"));
     }
 }

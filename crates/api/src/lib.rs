@@ -16,7 +16,7 @@
 //! | --- | --- |
 //! | [`user::v1`], [`auth::v1`], [`notification::v1`], [`admin::v1`] | the API: messages and client stubs |
 //! | [`compat`] | the same users and clients, by the two protos that older clients hold |
-//! | [`client`] | [`Client`]: a connection with a deadline and limits |
+//! | [`client`] | [`Client`]: a connection, plain or by TLS, with a deadline, a token and limits |
 //! | [`error`] | [`Error`]: what a failed call says, taken apart |
 //! | [`access`] | who may call which method |
 //! | `server`, `codec`, `encoded` | with the feature `server`: stubs to implement the API |
@@ -28,11 +28,12 @@ pub mod access;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod codec;
+mod connect;
 #[cfg(feature = "server")]
 pub mod encoded;
 pub mod error;
 
-pub use client::{Client, ConnectError};
+pub use client::{Client, ClientBuilder, ConnectError};
 pub use error::Error;
 
 /// Users, and everything that hangs on them.

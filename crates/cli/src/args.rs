@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
-use crate::{commands, exit::Exit};
+use crate::{client::Connection, commands, exit::Exit};
 
 /// User management over gRPC in one binary.
 #[derive(Debug, Parser)]
@@ -23,9 +23,9 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The server to call
-    #[arg(long, global = true, value_name = "URL", env = "ROSTER_SERVER", default_value = "http://127.0.0.1:50051")]
-    pub server: String,
+    /// The server to call, and how.
+    #[command(flatten)]
+    pub connection: Connection,
     /// Tables for people, JSON for programs
     #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
@@ -73,6 +73,28 @@ pub enum Command {
     /// See and set what users like: language, time zone, messages
     #[command(subcommand)]
     Preferences(Box<commands::preferences::Preferences>),
+    /// Verify an email address, change or reset a password
+    #[command(subcommand)]
+    Account(commands::account::Account),
+    /// Sign in to the server
+    Login(commands::login::Login),
+    /// Sign out of the server
+    Logout(commands::login::Logout),
+    /// See and end sessions
+    #[command(subcommand)]
+    Session(commands::session::Session),
+    /// Create, see and revoke API keys
+    #[command(subcommand)]
+    ApiKey(commands::api_key::ApiKey),
+    /// Manage the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(commands::keys::Keys),
+    /// Look into the outbox
+    #[command(subcommand)]
+    Mail(commands::mail::Mail),
+    /// Make certificates
+    #[command(subcommand)]
+    Cert(commands::cert::Cert),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

@@ -153,7 +153,8 @@ impl From<StartError> for Failure {
         let exit = match &error {
             StartError::PortInUse { .. } => Exit::Unavailable,
             StartError::CannotListen { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::Refused,
-            StartError::CannotListen { .. } => Exit::Unavailable,
+            StartError::CannotListen { .. } | StartError::OperatorSocket { .. } => Exit::Unavailable,
+            StartError::Tls(_) => Exit::Config,
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,

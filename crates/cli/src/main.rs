@@ -5,9 +5,11 @@ mod client;
 mod commands;
 mod config_flags;
 mod context;
+mod credentials;
 mod error;
 mod exit;
 mod output;
+mod password;
 
 use std::process::ExitCode;
 

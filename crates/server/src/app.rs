@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
+    os::unix::net::UnixListener,
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -14,13 +15,17 @@ use tokio::{runtime, sync::watch};
 
 use crate::{
     auth::{Hasher, HasherOptions},
-    config::{Config, DatabaseUrl},
+    config::{Config, DatabaseUrl, OperatorSocket},
     http,
     model::SystemClock,
-    net::{self, DrainReport, DrainSwitch, Net, NetOptions, Peer},
+    net::{
+        self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
+        operator_socket::{self, SocketError, SocketFile},
+    },
     ops::{HealthState, Ops},
-    rpc::{GrpcWeb, Pipeline, Services},
+    rpc::{GrpcWeb, Pipeline, Services, Tokenless},
     store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+    tls::{self, Certificates, LoadError},
 };
 
 /// Why a server could not start. The text says what and how to mend it, in one line.
@@ -43,6 +48,17 @@ pub enum StartError {
         key: &'static str,
         /// What the system said.
         error: io::Error,
+    },
+    /// A certificate or key is of no use.
+    #[error(transparent)]
+    Tls(#[from] LoadError),
+    /// The operator's socket cannot be listened on.
+    #[error("cannot listen on {}: {error}; choose another operator_socket, or off", path.display())]
+    OperatorSocket {
+        /// The socket.
+        path: PathBuf,
+        /// What is in the way.
+        error: SocketError,
     },
     /// The database file or one beside it cannot be made or written.
     #[error("cannot write {}: {error}; make its folder and let this user write there, or choose another database_url", path.display())]
@@ -176,10 +192,14 @@ impl Running {
 /// What is in the way, and how to mend it.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
-    // Listening comes first: it is the cheapest thing that can fail, and changes nothing.
+    tls::install_provider();
+    let certificates = config.tls_files().map(Certificates::open).transpose()?;
+    // Listening comes before the store: it is the cheapest thing that can fail, and changes nothing.
     let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
     let store = SqliteStore::open(sqlite_options(&config))?;
+    // The lock of the database is ours now, so a socket that is left there is nobody's.
+    let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
     let hasher = Hasher::new(hasher_options(&config)).map_err(|error| failed(&error))?;
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
@@ -191,19 +211,24 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let drain = DrainSwitch::new();
     let draining = drain.signal();
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
-    let pipeline = Arc::new(Pipeline::new(services, config.dev, web, drain.signal()));
+    let tokenless = Tokenless::new(config.dev, &config.service_permissions);
+    let pipeline = Arc::new(Pipeline::new(services, tokenless, web, drain.signal()));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
     };
+    let tls = certificates.as_ref().map(|certificates| certificates.grpc.clone());
+    let grpc = Listeners { network: grpc, tls, operator };
     let grpc =
         net::serve(grpc, net_options(&config, config.workers), drain, handler).map_err(|error| failed(&error))?;
-    let http = http.map(|listener| http::serve(listener, net_options(&config, 1), Arc::clone(&ops), draining));
+    let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
+    let http = http.map(|network| Listeners { network, tls, operator: None });
+    let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), Arc::clone(&ops), draining));
     let http = http.transpose().map_err(|error| failed(&error))?;
 
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
-    let end = End { pipeline, grpc, http, config };
+    let end = End { pipeline, grpc, http, certificates, operator_socket, config };
     let run = move || runtime.block_on(end.supervise(stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
@@ -214,15 +239,25 @@ struct End {
     pipeline: Arc<Pipeline>,
     grpc: Net,
     http: Option<Net>,
+    certificates: Option<Certificates>,
+    operator_socket: Option<SocketFile>,
     config: Config,
 }
 
 impl End {
-    async fn supervise(self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+    async fn supervise(mut self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+        let certificates = self.certificates.take();
+        let reload = async {
+            match certificates {
+                Some(certificates) => certificates.watch().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // An error says that `Running` was dropped: drain as well.
             _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
             () = self.watch_health() => {}
+            () = reload => {}
         }
         tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
         self.pipeline.services().set_serving(false);
@@ -231,6 +266,8 @@ impl End {
                 std::future::pending::<()>().await;
             }
         };
+        // Before the database is given up: a socket there is then a successor's.
+        drop(self.operator_socket);
         let report = self.grpc.drain(self.config.drain_grace, cut_short).await;
         if let Some(http) = self.http {
             http.drain(Duration::ZERO, std::future::pending()).await;
@@ -262,6 +299,19 @@ fn listen(addr: SocketAddr, key: &'static str) -> Result<TcpListener, StartError
         io::ErrorKind::AddrInUse => StartError::PortInUse { addr, key },
         _ => StartError::CannotListen { addr, key, error },
     })
+}
+
+/// The operator's socket. One that nobody asked for by name is done without if it cannot be.
+fn listen_for_operator(config: &Config) -> Result<Option<(UnixListener, SocketFile)>, StartError> {
+    let Some(path) = config.operator_socket_path() else { return Ok(None) };
+    match operator_socket::open(&path) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if config.operator_socket == OperatorSocket::BesideDatabase => {
+            tracing::warn!(path = %path.display(), %error, "no socket for this machine's operator; see operator_socket");
+            Ok(None)
+        }
+        Err(error) => Err(StartError::OperatorSocket { path, error }),
+    }
 }
 
 fn sqlite_options(config: &Config) -> SqliteOptions {

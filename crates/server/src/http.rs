@@ -1,6 +1,6 @@
 //! The HTTP port: whether the process lives, and whether it can serve.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
-    net::{self, DrainSignal, DrainSwitch, Net, NetOptions},
+    net::{self, DrainSignal, DrainSwitch, Listeners, Net, NetOptions},
     ops::{HealthState, Ops},
 };
 
@@ -16,12 +16,12 @@ use crate::{
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn serve(listener: TcpListener, options: NetOptions, ops: Arc<Ops>, grpc: DrainSignal) -> io::Result<Net> {
+pub fn serve(listeners: Listeners, options: NetOptions, ops: Arc<Ops>, grpc: DrainSignal) -> io::Result<Net> {
     let handler = move |_, request| {
         let (ops, grpc) = (Arc::clone(&ops), grpc.clone());
         async move { answer(&ops, &grpc, &request).await }
     };
-    net::serve(listener, options, DrainSwitch::new(), || handler.clone())
+    net::serve(listeners, options, DrainSwitch::new(), || handler.clone())
 }
 
 async fn answer(ops: &Ops, grpc: &DrainSignal, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -15,3 +15,4 @@ mod priority;
 pub mod rpc;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

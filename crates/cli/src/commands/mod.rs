@@ -1,11 +1,18 @@
 //! One file for each command.
 
+pub mod account;
 pub mod address;
+pub mod api_key;
+pub mod cert;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod keys;
+pub mod login;
+pub mod mail;
 pub mod preferences;
 pub mod serve;
+pub mod session;
 pub mod user;
 
 use tokio::runtime;
@@ -25,22 +32,38 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo => demo::run(&global),
         Command::Doctor(doctor) => block_on(doctor.run(&global)),
         Command::Completions(completions) => completions.run(),
-        Command::User(_) | Command::Address(_) | Command::Preferences(_) => block_on(async {
+        Command::Cert(cert) => cert.run(&global),
+        command => block_on(async {
             let mut context = Context::connect(&global).await?;
-            let result = call(&cli.command, &mut context).await;
+            let result = as_caller(&command, &mut context).await;
             // What came before a failure is shown before it.
             context.out.flush().and(result)
         }),
     }
 }
 
-/// Runs a command that calls a server.
+/// Calls as whoever is signed in; who signs in or out, or has forgotten the password, calls as nobody.
+async fn as_caller(command: &Command, context: &mut Context) -> Result<(), Failure> {
+    if !matches!(command, Command::Login(_) | Command::Logout(_)) {
+        context.identify().await?;
+    }
+    call(command, context).await
+}
+
+/// Does what a command that calls a server says.
 pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::User(user) => user.run(context).await,
         Command::Address(address) => address.run(context).await,
         Command::Preferences(preferences) => preferences.run(context).await,
-        Command::Serve(_) | Command::Demo | Command::Doctor(_) | Command::Completions(_) => {
+        Command::Account(account) => account.run(context).await,
+        Command::Login(login) => login.run(context).await,
+        Command::Logout(logout) => logout.run(context).await,
+        Command::Session(session) => session.run(context).await,
+        Command::ApiKey(api_key) => api_key.run(context).await,
+        Command::Keys(keys) => keys.run(context).await,
+        Command::Mail(mail) => mail.run(context).await,
+        Command::Serve(_) | Command::Demo | Command::Doctor(_) | Command::Completions(_) | Command::Cert(_) => {
             Err(CliError::new(Exit::Internal, "this command calls no server").into())
         }
     }

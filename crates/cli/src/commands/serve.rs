@@ -112,6 +112,7 @@ fn announce(running: &Running, config: &Config, style: Style) {
             grpc_addr = %running.grpc_addr(),
             http_addr = http,
             database = %config.database_url,
+            tls = config.tls_certificate.is_some(),
             dev = config.dev,
             "serving"
         );
@@ -127,10 +128,11 @@ fn greeting(grpc: &str, http: &str, config: &Config, style: Style) -> String {
         DatabaseUrl::Sqlite(path) => format!("in {}", path.display()),
     };
     let mut text = format!(
-        "{} serves gRPC on {}, HTTP on {}; data {data}. Ctrl-C stops it.\n",
+        "{} serves gRPC on {}, HTTP on {}{}; data {data}. Ctrl-C stops it.\n",
         style.bold("roster"),
         style.cyan(grpc),
         style.cyan(http),
+        if config.tls_certificate.is_some() { ", both by TLS" } else { "" },
     );
     if config.dev {
         text += &format!("{} with --dev every caller is an administrator\n", style.yellow("note:"));

@@ -3,6 +3,7 @@
 mod address;
 mod json;
 mod preferences;
+mod shell;
 mod style;
 mod table;
 
@@ -17,8 +18,9 @@ use crate::{
     exit::Exit,
 };
 
+pub use shell::quoted as shell_quoted;
 pub use style::Style;
-pub use table::{Cell, grid, terminal_width};
+pub use table::{Cell, grid, short, terminal_width, time};
 
 /// Where results go, and how they look there.
 pub struct Output {
@@ -44,7 +46,7 @@ impl Output {
     }
 
     /// Tables into `out`, for the demo.
-    pub fn table(out: Box<dyn Write + Send>, style: Style, width: Option<u16>) -> Self {
+    pub fn tables_into(out: Box<dyn Write + Send>, style: Style, width: Option<u16>) -> Self {
         Self { format: Format::Table, style, width, out }
     }
 
@@ -88,6 +90,11 @@ impl Output {
             Format::Table => self.text(&preferences::preferences(preferences, self.style, self.width)),
             Format::Json => self.json(preferences, "user.v1.Preferences"),
         }
+    }
+
+    /// Rows under a header.
+    pub fn table(&mut self, header: &[&str], rows: Vec<Vec<Cell>>) -> Result<(), Failure> {
+        self.text(&grid(header, rows, self.style, self.width))
     }
 
     /// A message in canonical JSON.

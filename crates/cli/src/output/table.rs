@@ -167,12 +167,12 @@ fn status(number: i32) -> Cell {
     }
 }
 
-/// `ROLE_ADMIN` as `admin`.
+/// `ROLE_ADMIN` as `admin`, without the prefix `ROLE_`.
 pub fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
 }
 
-/// A time in UTC with so many decimals of its second; nothing for none.
+/// A time in RFC 3339 with this many decimals of a second; empty if there is none.
 pub fn time(time: Option<&prost_types::Timestamp>, decimals: usize) -> String {
     let parsed = time.and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
     parsed.map_or_else(String::new, |time| format!("{time:.decimals$}"))

@@ -120,7 +120,7 @@ fn refusals_have_their_exit_code_and_say_what_to_do() {
 
     let nobody = ["user", "list", "--server", "127.0.0.1:1"];
     roster(&nobody).refused(UNAVAILABLE, &["cannot reach a server at 127.0.0.1:1", "refused", "roster serve --dev"]);
-    roster(&["user", "list", "--server", "https://h"]).refused(USAGE, &["https://h", "--server"]);
+    roster(&["user", "list", "--server", "ftp://h"]).refused(USAGE, &["ftp://h", "--server"]);
 
     let folder = tempfile::tempdir().unwrap();
     let strict = Server::start(command(ROSTER, folder.path()).args([
@@ -229,6 +229,8 @@ fn every_command_explains_itself() {
         "serve",
         "demo",
         "doctor",
+        "cert",
+        "cert dev",
         "completions",
         "user",
         "user create",
@@ -299,7 +301,7 @@ fn the_doctor_finds_what_would_keep_a_server_from_running() {
     let folder = tempfile::tempdir().unwrap();
     let doctor = |args: &[&str]| {
         let mut command = command(ROSTER, folder.path());
-        let elsewhere = ["--http-addr", "off", "--server", "127.0.0.1:1"];
+        let elsewhere = ["--dev", "--http-addr", "off", "--server", "127.0.0.1:1"];
         run(command.arg("doctor").args(elsewhere).env("GRPC_PORT", "0").args(args))
     };
     let well = doctor(&["--output", "json"]).with_code(0);

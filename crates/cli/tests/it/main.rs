@@ -13,3 +13,4 @@ mod readme;
 mod server;
 mod start_errors;
 mod stop;
+mod tls;

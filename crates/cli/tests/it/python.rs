@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     process::{Ended, ROSTER, command, run},
     server::Server,
+    tls,
 };
 
 /// Where the seed's example calls, in its own words.
@@ -105,9 +106,8 @@ fn the_seeds_example_runs_unchanged_and_its_errors_are_as_it_says() {
     server.stop();
 }
 
-#[test]
-fn stubs_of_our_protos_call_every_method_that_is_served() {
-    let folder = tempfile::tempdir().unwrap();
+/// Stubs of all our protos, in `folder`.
+fn own_stubs(folder: &Path) {
     let protos = repository("proto");
     let mut args = vec![format!("-I{}", protos.display())];
     for package in ["user/v1", "auth/v1", "notification/v1", "roster/options/v1", "compat"] {
@@ -116,8 +116,23 @@ fn stubs_of_our_protos_call_every_method_that_is_served() {
         files.sort();
         args.extend(files.into_iter().map(|file| file.display().to_string()));
     }
-    protoc(folder.path(), &args.iter().map(String::as_str).collect::<Vec<_>>());
+    protoc(folder, &args.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn stubs_of_our_protos_call_every_method_that_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    own_stubs(folder.path());
     check(folder.path(), "own_protos.py", &Server::in_memory());
+}
+
+#[test]
+fn grpcs_own_core_speaks_tls_and_shows_certificates() {
+    let folder = tls::certificates();
+    own_stubs(folder.path());
+    fs::write(folder.path().join("roster.toml"), "service_permissions = ['dev-client: users.read']").unwrap();
+    let clients = ["--tls-client-ca", "certs/ca.pem", "--client-certificates", "optional"];
+    check(folder.path(), "tls.py", &Server::start(tls::serve_tls(folder.path()).args(clients)));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use crate::{
     process::{Ended, ROSTER, command, run},
     server::{Server, serve},
+    tls,
 };
 
 /// At once, for who waits at a terminal.
@@ -63,6 +64,47 @@ fn what_is_wrong_in_the_configuration_is_named() {
     let unknown = flags(&["--prot", "1"]).with_code(USAGE);
     assert!(unknown.err.starts_with("error: unexpected argument '--prot'"), "{unknown:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn certificates_that_are_of_no_use_are_named() {
+    let folder = tls::certificates();
+    let certs = folder.path().join("certs");
+    fs::write(certs.join("text.pem"), "Dear diary").unwrap();
+    fs::write(certs.join("broken.pem"), "-----BEGIN CERTIFICATE-----\nZm9v\n-----END CERTIFICATE-----\n").unwrap();
+    let with = |certificate: &str, key: &str, more: &[&str]| {
+        let (certificate, key) = (format!("certs/{certificate}"), format!("certs/{key}"));
+        run(serve(folder.path()).args(["--tls-certificate", &certificate, "--tls-key", &key]).args(more))
+    };
+    let client_ca =
+        |ca: &str| with("server.pem", "server-key.pem", &["--client-certificates", "optional", "--tls-client-ca", ca]);
+    with("absent.pem", "server-key.pem", &[]).refused(CONFIG, &["certs/absent.pem (tls_certificate)", "No such file"]);
+    with("server.pem", "absent.pem", &[]).refused(CONFIG, &["certs/absent.pem (tls_key)", "No such file"]);
+    with("server.pem", "", &[]).refused(CONFIG, &["tls_key cannot be \"certs/\"", "--tls-key"]);
+    with("text.pem", "server-key.pem", &[]).refused(CONFIG, &["certs/text.pem", "no certificate in PEM form"]);
+    with("broken.pem", "server-key.pem", &[]).refused(CONFIG, &["certs/broken.pem", "no certificate that can be read"]);
+    with("server.pem", "server.pem", &[]).refused(CONFIG, &["certs/server.pem (tls_key)", "no private key"]);
+    with("server.pem", "client-key.pem", &[])
+        .refused(CONFIG, &["certs/client-key.pem (tls_key) does not match", "certs/server.pem (tls_certificate)"]);
+    client_ca("certs/absent.pem").refused(CONFIG, &["certs/absent.pem (tls_client_ca)", "No such file"]);
+    client_ca("certs/broken.pem").refused(CONFIG, &["certs/broken.pem (tls_client_ca)", "cannot be used"]);
+    client_ca(".").refused(CONFIG, &[". (tls_client_ca)", "is no file"]);
+    run(serve(folder.path()).args(["--tls-key", "certs/server-key.pem"]))
+        .refused(CONFIG, &["tls_key (--tls-key) needs tls_certificate too"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn plain_text_beyond_loopback_is_refused() {
+    let folder = folder();
+    let on = |args: &[&str]| run(command(ROSTER, folder.path()).arg("serve").args(args));
+    let mend = ["in plain text", "tls_certificate", "roster cert dev", "--insecure-plaintext"];
+    on(&[]).refused(CONFIG, &[&["0.0.0.0:50051"], &mend[..]].concat());
+    on(&["--grpc-addr", "[::]:0", "--http-addr", "off"]).refused(CONFIG, &[&["[::]:0"], &mend[..]].concat());
+    on(&["--grpc-addr", "127.0.0.1:0"]).refused(CONFIG, &[&["http_addr", "0.0.0.0:8000"], &mend[..]].concat());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    let told = ["--grpc-addr", "0.0.0.0:0", "--http-addr", "off", "--insecure-plaintext"];
+    Server::start(command(ROSTER, folder.path()).arg("serve").args(told)).stop();
 }
 
 #[test]

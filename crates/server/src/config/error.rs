@@ -85,6 +85,29 @@ pub enum ConfigError {
         /// Where the value came from.
         origin: Origin,
     },
+    /// One setting is of no use without another.
+    #[error("{key} ({origin}) needs {needs} too")]
+    Needs {
+        /// The setting.
+        key: &'static str,
+        /// Where its value came from.
+        origin: Origin,
+        /// What has to be set with it.
+        needs: &'static str,
+    },
+    /// Passwords and tokens would cross a network in plain text.
+    #[error(
+        "{key} cannot be {addr} ({origin}) in plain text, which everybody on the way can read: set tls_certificate and tls_key (`roster cert dev` makes some), or listen on loopback, such as 127.0.0.1:{}, or allow it with insecure_plaintext (--insecure-plaintext)",
+        addr.port()
+    )]
+    Plaintext {
+        /// The setting.
+        key: &'static str,
+        /// Where it would listen.
+        addr: SocketAddr,
+        /// Where the value came from.
+        origin: Origin,
+    },
     /// Two listeners on one address.
     #[error(
         "grpc_addr and http_addr cannot both be {addr} ({origin}); give one of them another port, or http_addr = \"off\""

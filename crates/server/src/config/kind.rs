@@ -1,10 +1,14 @@
 //! The kinds of settings: which field of [`Config`] each sets, from what text, within which bounds.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    Config, DatabaseUrl, LogFormat, LogLevel,
-    value::{address, bytes, origin, show_bytes},
+    Config, DatabaseUrl, LogFormat, LogLevel, OperatorSocket,
+    value::{address, bytes, file, origin, service, show_bytes, show_service},
+};
+use crate::{
+    model::{Permission, PermissionSet},
+    tls::ClientCertificates,
 };
 
 /// Way to a field.
@@ -24,6 +28,10 @@ pub(super) enum Kind {
     LogLevel(Field<LogLevel>),
     LogFormat(Field<LogFormat>),
     Origins(Field<Vec<String>>),
+    FileOrOff(Field<Option<PathBuf>>),
+    ClientCertificates(Field<ClientCertificates>),
+    Services(Field<BTreeMap<String, PermissionSet>>),
+    Socket(Field<OperatorSocket>),
 }
 
 impl Kind {
@@ -47,6 +55,21 @@ impl Kind {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 *field(config) = parts.map(origin).collect::<Option<_>>().ok_or(())?;
             }
+            Self::FileOrOff(field) if text == "off" => *field(config) = None,
+            Self::FileOrOff(field) => *field(config) = Some(file(text).ok_or(())?),
+            Self::ClientCertificates(field) => {
+                let known = CLIENT_CERTIFICATES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
+                *field(config) = known.ok_or(())?.1;
+            }
+            Self::Services(field) => {
+                let mut services = BTreeMap::new();
+                for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                    let (name, permissions) = service(part).ok_or(())?;
+                    services.insert(name, permissions).map_or(Ok(()), |_| Err(()))?;
+                }
+                *field(config) = services;
+            }
+            Self::Socket(field) => *field(config) = text.parse()?,
         }
         Ok(())
     }
@@ -74,6 +97,14 @@ impl Kind {
                 "origins such as https://console.example.com, or * for any (a list in the file, commas elsewhere)"
                     .into()
             }
+            Self::FileOrOff(_) => "the path of a PEM file, or off".into(),
+            Self::ClientCertificates(_) => CLIENT_CERTIFICATES.map(|(name, _)| name).join(", "),
+            Self::Services(_) => format!(
+                "NAME: PERMISSION PERMISSION… for each service, such as billing.example.com: users.read users.list (a \
+                 list in the file, commas elsewhere); the permissions are {}",
+                Permission::ALL.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(", ")
+            ),
+            Self::Socket(_) => "the path of a file, or auto, or off".into(),
         }
     }
 
@@ -93,6 +124,18 @@ impl Kind {
             Self::LogLevel(field) => field(config).as_str().to_owned(),
             Self::LogFormat(field) => field(config).name().to_owned(),
             Self::Origins(field) => field(config).join(","),
+            Self::FileOrOff(field) => {
+                field(config).as_ref().map_or("off".into(), |path| path.to_string_lossy().into_owned())
+            }
+            Self::ClientCertificates(field) => {
+                let value = *field(config);
+                CLIENT_CERTIFICATES.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name).to_owned()
+            }
+            Self::Services(field) => {
+                let services = field(config).iter().map(|(name, permissions)| show_service(name, *permissions));
+                services.collect::<Vec<_>>().join(", ")
+            }
+            Self::Socket(field) => field(config).to_string(),
         }
     }
 
@@ -108,13 +151,20 @@ impl Kind {
     pub(super) fn text_of(&self, value: &toml::Value) -> String {
         match (self, value) {
             (_, toml::Value::String(text)) => text.clone(),
-            (Self::Origins(_), toml::Value::Array(items)) => {
+            (Self::Origins(_) | Self::Services(_), toml::Value::Array(items)) => {
                 items.iter().map(|item| item.as_str().unwrap_or("?")).collect::<Vec<_>>().join(",")
             }
             (_, value) => value.to_string(),
         }
     }
 }
+
+/// Whether clients show certificates, by name.
+const CLIENT_CERTIFICATES: [(&str, ClientCertificates); 3] = [
+    ("off", ClientCertificates::Off),
+    ("optional", ClientCertificates::Optional),
+    ("required", ClientCertificates::Required),
+];
 
 /// Characters of a bad value that an error repeats.
 const SHOWN_CHARS_MAX: usize = 100;

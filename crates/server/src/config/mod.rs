@@ -17,14 +17,19 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
+    path::PathBuf,
     thread,
     time::Duration,
 };
 
 pub use error::{ConfigError, Origin};
 pub use settings::Setting;
-pub use value::{DatabaseUrl, LogFormat, LogLevel};
+pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket};
 
+use crate::{
+    model::PermissionSet,
+    tls::{ClientCertificates, ClientFiles, TlsFiles},
+};
 use settings::{ENV_PREFIX, NOT_USED_YET, OTHER_VARIABLES, SETTINGS};
 
 /// The file that is read when no other is named.
@@ -56,6 +61,20 @@ pub struct Config {
     pub grpc_addr: SocketAddr,
     /// Where HTTP listens; `None` is off.
     pub http_addr: Option<SocketAddr>,
+    /// The server's certificate; with [`Self::tls_key`], both ports speak TLS.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key.
+    pub tls_key: Option<PathBuf>,
+    /// Whose certificates clients may show.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Whether they must.
+    pub client_certificates: ClientCertificates,
+    /// What services may do, by the name in their certificate.
+    pub service_permissions: BTreeMap<String, PermissionSet>,
+    /// Plain text is allowed beyond loopback.
+    pub insecure_plaintext: bool,
+    /// Where this machine's operator calls.
+    pub operator_socket: OperatorSocket,
     /// Where users are kept.
     pub database_url: DatabaseUrl,
     /// Threads that serve connections.
@@ -108,6 +127,13 @@ impl Config {
             dev,
             grpc_addr: SocketAddr::new(host, DEFAULT_GRPC_PORT),
             http_addr: Some(SocketAddr::new(host, DEFAULT_HTTP_PORT)),
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
+            client_certificates: ClientCertificates::Off,
+            service_permissions: BTreeMap::new(),
+            insecure_plaintext: false,
+            operator_socket: OperatorSocket::BesideDatabase,
             database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
             workers: cores,
             log_level: LogLevel::default(),
@@ -177,7 +203,55 @@ impl Config {
         if self.http_addr == Some(self.grpc_addr) && self.grpc_addr.port() != 0 {
             return Err(ConfigError::SameAddress { addr: self.grpc_addr, origin: origin(&["grpc_port", "grpc_addr"]) });
         }
+        let asked = self.client_certificates != ClientCertificates::Off;
+        for (key, set, needs, there) in [
+            ("tls_certificate", self.tls_certificate.is_some(), "tls_key", self.tls_key.is_some()),
+            ("tls_key", self.tls_key.is_some(), "tls_certificate", self.tls_certificate.is_some()),
+            ("tls_client_ca", self.tls_client_ca.is_some(), "tls_certificate", self.tls_certificate.is_some()),
+            (
+                "tls_client_ca",
+                self.tls_client_ca.is_some(),
+                "client_certificates = \"optional\" or \"required\"",
+                asked,
+            ),
+            ("client_certificates", asked, "tls_client_ca", self.tls_client_ca.is_some()),
+            ("service_permissions", !self.service_permissions.is_empty(), "client_certificates", asked),
+        ] {
+            if set && !there {
+                return Err(ConfigError::Needs { key, origin: origin(&[key]), needs });
+            }
+        }
+        if self.tls_certificate.is_none() && !self.insecure_plaintext {
+            for (key, addr) in [("grpc_addr", Some(self.grpc_addr)), ("http_addr", self.http_addr)] {
+                if let Some(addr) = addr.filter(|addr| !addr.ip().to_canonical().is_loopback()) {
+                    return Err(ConfigError::Plaintext { key, addr, origin: origin(&[key]) });
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// The files of TLS, if it is spoken.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let required = self.client_certificates == ClientCertificates::Required;
+        let asked = self.client_certificates != ClientCertificates::Off;
+        let clients = self.tls_client_ca.clone().filter(|_| asked).map(|ca| ClientFiles { ca, required });
+        Some(TlsFiles { certificate: self.tls_certificate.clone()?, key: self.tls_key.clone()?, clients })
+    }
+
+    /// Where the operator's socket is, if there is to be one.
+    #[must_use]
+    pub fn operator_socket_path(&self) -> Option<PathBuf> {
+        match (&self.operator_socket, self.database_url.path()) {
+            (OperatorSocket::Off, _) | (OperatorSocket::BesideDatabase, None) => None,
+            (OperatorSocket::At(path), _) => Some(path.clone()),
+            (OperatorSocket::BesideDatabase, Some(database)) => {
+                let mut name = database.as_os_str().to_owned();
+                name.push(".sock");
+                Some(name.into())
+            }
+        }
     }
 }
 

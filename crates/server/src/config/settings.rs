@@ -63,6 +63,11 @@ impl Setting {
 pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ROSTER_CONFIG", "the configuration file, as `--config`"),
     ("ROSTER_SERVER", "the server that `roster user …` and `roster doctor` call, as `--server`"),
+    ("ROSTER_CA_CERT", "the CAs that a server's certificate may come from, as `--ca-cert`"),
+    ("ROSTER_CLIENT_CERT", "the certificate that a client shows, as `--client-cert`"),
+    ("ROSTER_CLIENT_KEY", "its private key, as `--client-key`"),
+    ("ROSTER_SERVER_NAME", "the name in the server's certificate, as `--server-name`"),
+    ("ROSTER_TOKEN", "the access token or API key that a client shows; there is no flag, because others see flags"),
 ];
 
 /// Variables that users of earlier systems have set, and why nothing is done with them.
@@ -107,6 +112,70 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::AddressOrOff(|c| &mut c.http_addr),
         default: None,
         doc: "Where plain HTTP (health) listens, or off.",
+    },
+    Setting {
+        key: "tls_certificate",
+        also_env: &[],
+        flag: Some("tls-certificate"),
+        kind: Kind::FileOrOff(|c| &mut c.tls_certificate),
+        default: None,
+        doc: "The server's certificate, with those between it and its CA. With it, both ports speak TLS 1.2 and 1.3 and \
+              nothing else. When the file changes it is read again within seconds; so are tls_key and tls_client_ca.",
+    },
+    Setting {
+        key: "tls_key",
+        also_env: &[],
+        flag: Some("tls-key"),
+        kind: Kind::FileOrOff(|c| &mut c.tls_key),
+        default: None,
+        doc: "The private key of tls_certificate.",
+    },
+    Setting {
+        key: "tls_client_ca",
+        also_env: &[],
+        flag: Some("tls-client-ca"),
+        kind: Kind::FileOrOff(|c| &mut c.tls_client_ca),
+        default: None,
+        doc: "The CAs whose certificates clients may show on the gRPC port.",
+    },
+    Setting {
+        key: "client_certificates",
+        also_env: &[],
+        flag: Some("client-certificates"),
+        kind: Kind::ClientCertificates(|c| &mut c.client_certificates),
+        default: None,
+        doc: "Whether clients show a certificate on the gRPC port. A good one makes its caller a service, known by the \
+              first URI in the certificate's subject alternative names, else the first DNS name in them, else the \
+              common name of its subject; service_permissions says what it may do. A token in a call comes before the \
+              certificate. With required, who shows none is refused in the handshake.",
+    },
+    Setting {
+        key: "service_permissions",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Services(|c| &mut c.service_permissions),
+        default: None,
+        doc: "What services may do, by the name in their client certificate. One that is not named may call what \
+              everybody may who is signed in, and nothing else.",
+    },
+    Setting {
+        key: "insecure_plaintext",
+        also_env: &[],
+        flag: Some("insecure-plaintext"),
+        kind: Kind::Switch(|c| &mut c.insecure_plaintext),
+        default: None,
+        doc: "Allow plain text beyond loopback. Without it and without tls_certificate, the server refuses to listen on \
+              any other address, with gRPC as with HTTP, whose pages take passwords too. For a server behind a proxy or \
+              in a mesh that speaks TLS for it.",
+    },
+    Setting {
+        key: "operator_socket",
+        also_env: &[],
+        flag: Some("operator-socket"),
+        kind: Kind::Socket(|c| &mut c.operator_socket),
+        default: None,
+        doc: "A Unix socket on which the user that runs the server, and root, may do everything. With auto it is beside \
+              the database file, with .sock after its name; there is none for a database in memory.",
     },
     Setting {
         key: "database_url",

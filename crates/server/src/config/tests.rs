@@ -11,14 +11,21 @@ fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 /// Names or keys, and values.
 type Pairs = &'static [(&'static str, &'static str)];
 
+/// Where it does not matter, plain text is allowed.
 fn load(file: &str, vars: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, String> {
+    let plain = [("ROSTER_INSECURE_PLAINTEXT", "true")];
+    load_exactly(file, &[&plain, vars].concat(), flags)
+}
+
+fn load_exactly(file: &str, vars: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, String> {
     let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
     Config::load(Some(("roster.toml", file)), env(vars), flags).map_err(|error| error.to_string())
 }
 
 #[test]
 fn nothing_given_is_the_defaults() {
-    assert_eq!(Config::load(None, [], []), Ok(Config::default()));
+    let plain = Config { insecure_plaintext: true, ..Config::default() };
+    assert_eq!(Config::load(None, [], [("insecure_plaintext", "true".into())]), Ok(plain));
     let dev = Config::load(None, [], [("dev", "true".into())]).unwrap();
     assert_eq!(dev.grpc_addr.to_string(), "127.0.0.1:50051");
     assert_eq!(dev.http_addr.unwrap().to_string(), "127.0.0.1:8000");
@@ -106,6 +113,66 @@ fn bad_values_name_the_key_where_it_came_from_what_came_and_what_it_takes() {
 }
 
 #[test]
+fn plain_text_stays_on_loopback_unless_told() {
+    let lacks = "in plain text, which everybody on the way can read: set tls_certificate and tls_key";
+    for (flags, refused) in [
+        (&[][..], "grpc_addr cannot be 0.0.0.0:50051 (the default)"),
+        (&[("grpc_addr", "127.0.0.1:1")], "http_addr cannot be 0.0.0.0:8000 (the default)"),
+        (&[("grpc_addr", "[::]:1"), ("http_addr", "off")], "grpc_addr cannot be [::]:1 (--grpc-addr)"),
+        (&[("grpc_addr", "[::ffff:10.0.0.1]:1"), ("http_addr", "off")], "grpc_addr cannot be [::ffff:10.0.0.1]:1"),
+    ] {
+        let error = load_exactly("", &[], flags).unwrap_err();
+        assert!(error.contains(refused) && error.contains(lacks) && error.contains("--insecure-plaintext"), "{error}");
+    }
+    for flags in [
+        &[("grpc_addr", "127.0.0.2:1"), ("http_addr", "[::1]:2")][..],
+        &[("grpc_addr", "[::ffff:127.0.0.1]:1"), ("http_addr", "off")],
+        &[("tls_certificate", "a.pem"), ("tls_key", "b.pem")],
+        &[("insecure_plaintext", "true")],
+        &[("dev", "true")],
+    ] {
+        load_exactly("", &[], flags).unwrap();
+    }
+}
+
+#[test]
+fn tls_is_whole_and_services_are_named_with_what_they_may_do() {
+    let tls = "tls_certificate = 'a.pem'\ntls_key = 'b.pem'\n";
+    let clients = "tls_client_ca = 'c.pem'\nclient_certificates = 'required'\n";
+    let services = "service_permissions = ['spiffe://example.org/a: users.list users.read', 'b c: mail.read']";
+    let config = load(&[tls, clients, services].concat(), &[], &[]).unwrap();
+    assert!(config.tls_files().unwrap().clients.unwrap().required);
+    let shown: Vec<String> = config.service_permissions.iter().map(|(name, may)| format!("{name} {may:?}")).collect();
+    assert_eq!(shown, [r#"b c {"mail.read"}"#, r#"spiffe://example.org/a {"users.read", "users.list"}"#]);
+
+    for (file, expected) in [
+        ("tls_certificate = 'a.pem'", "tls_certificate (in roster.toml) needs tls_key too"),
+        ("tls_key = 'b.pem'", "tls_key (in roster.toml) needs tls_certificate too"),
+        (clients, "tls_client_ca (in roster.toml) needs tls_certificate too"),
+        (&[tls, "tls_client_ca = 'c.pem'"].concat(), "needs client_certificates"),
+        (&[tls, "client_certificates = 'optional'"].concat(), "needs tls_client_ca too"),
+        (services, "service_permissions (in roster.toml) needs client_certificates too"),
+        ("client_certificates = 'maybe'", "it takes off, optional, required"),
+        ("service_permissions = ['a']", "it takes NAME: PERMISSION"),
+        ("service_permissions = ['a: users.fly']", "users.list"),
+        ("service_permissions = ['a: users.list', 'a: users.read']", "it takes NAME"),
+        ("service_permissions = ['a:']", "it takes NAME"),
+    ] {
+        let error = load(file, &[], &[]).unwrap_err();
+        assert!(error.contains(expected), "{error}\n  lacks: {expected}");
+    }
+}
+
+#[test]
+fn the_operators_socket_is_beside_the_database() {
+    let path = |file: &str| load(file, &[], &[]).unwrap().operator_socket_path();
+    assert_eq!(path("database_url = 'sqlite:/a/b.db'").unwrap().to_str(), Some("/a/b.db.sock"));
+    assert_eq!(path("operator_socket = '/run/roster.sock'").unwrap().to_str(), Some("/run/roster.sock"));
+    assert_eq!(path("operator_socket = 'off'"), None);
+    assert_eq!(path("database_url = 'sqlite::memory:'"), None);
+}
+
+#[test]
 fn unknown_names_suggest_the_nearest() {
     let error = load("grcp_addr = \"x\"", &[], &[]).unwrap_err();
     assert_eq!(error, "unknown setting \"grcp_addr\" (in roster.toml); did you mean grpc_addr?");
@@ -125,7 +192,7 @@ fn what_kubernetes_says_of_a_service_called_roster_is_not_ours() {
         ("ROSTER_PORT_50051_TCP_ADDR", "10.0.0.7"),
         ("ROSTER_GRPC_PORT", "tcp://10.0.0.7:50051"),
     ];
-    assert_eq!(load("", &vars, &[]), Ok(Config::default()));
+    assert_eq!(load("", &vars, &[]), Ok(Config { insecure_plaintext: true, ..Config::default() }));
 }
 
 #[test]

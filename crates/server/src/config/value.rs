@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::model::{Permission, PermissionSet};
+
 /// Where users are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -61,6 +63,57 @@ impl fmt::Display for DatabaseUrl {
             Self::Memory => f.write_str("sqlite::memory:"),
         }
     }
+}
+
+/// Where this machine's operator calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorSocket {
+    /// Beside the database file, with `.sock` after its name; nowhere if the database is in memory.
+    BesideDatabase,
+    /// Nowhere.
+    Off,
+    /// Here.
+    At(PathBuf),
+}
+
+impl FromStr for OperatorSocket {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Self::BesideDatabase),
+            "off" => Ok(Self::Off),
+            path => file(path).map(Self::At).ok_or(()),
+        }
+    }
+}
+
+impl fmt::Display for OperatorSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BesideDatabase => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::At(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The path of a file.
+pub(super) fn file(text: &str) -> Option<PathBuf> {
+    (!text.is_empty() && !text.ends_with('/') && !text.contains('\0')).then(|| text.into())
+}
+
+/// `NAME: PERMISSION PERMISSION…`. A name may have colons, as URIs do; a permission has none.
+pub(super) fn service(text: &str) -> Option<(String, PermissionSet)> {
+    let (name, permissions) = text.rsplit_once(':')?;
+    let permissions: Option<PermissionSet> = permissions.split_whitespace().map(Permission::find).collect();
+    Some((name.trim().to_owned(), permissions?))
+        .filter(|(name, permissions)| !name.is_empty() && *permissions != PermissionSet::NONE)
+}
+
+/// The text that [`service`] reads.
+pub(super) fn show_service(name: &str, permissions: PermissionSet) -> String {
+    format!("{name}: {}", permissions.iter().map(Permission::name).collect::<Vec<_>>().join(" "))
 }
 
 /// What is logged: a level, or the directives of a `tracing` [`EnvFilter`].

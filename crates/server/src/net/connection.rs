@@ -1,6 +1,6 @@
 //! One connection: preface, HTTP/2 or HTTP/1.1, and its end.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future::Future, io, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,10 +13,12 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::{
-    DrainSignal, NetOptions, Peer,
-    accept::Accepted,
+    Acceptor, DrainSignal, NetOptions, Peer,
+    accept::{Accepted, Socket},
+    certificate_name::name_in,
     load::{Counted, Ending},
-    preface::{Protocol, sniff},
+    preface::{Protocol, Replay, sniff},
+    stream::Io,
 };
 
 /// Bytes of a request's header, names and values with their overhead, in either protocol.
@@ -37,24 +39,31 @@ const MAX_FRAME_BYTES: u32 = 64 * 1024;
 /// with 1 MiB.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// What every connection of a server is served with.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) options: NetOptions,
+    /// For connections from the network; `None` is plain text.
+    pub(super) tls: Option<Acceptor>,
+}
+
 /// Serves one connection to its end.
-pub(super) async fn serve<H, Fut, B>(accepted: Accepted, options: Arc<NetOptions>, drain: DrainSignal, handler: H)
+pub(super) async fn serve<H, Fut, B>(accepted: Accepted, terms: Arc<Terms>, drain: DrainSignal, handler: H)
 where
     H: Fn(Arc<Peer>, Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let Accepted { stream, peer, open } = accepted;
-    let load = &open.0;
-    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
-    let sniffed = tokio::select! {
+    let Accepted { socket, open } = accepted;
+    let (load, options) = (&open.0, &terms.options);
+    let greeted = tokio::select! {
         biased;
-        sniffed = tokio::time::timeout(options.preface_timeout, sniff(stream)) => sniffed,
+        greeted = tokio::time::timeout(options.preface_timeout, greet(socket, terms.tls.as_ref())) => greeted,
         // Nothing has been asked, so nothing is lost.
         () = drain.draining() => return load.ended(Ending::Drained),
     };
-    let Ok(Ok((protocol, stream))) = sniffed else { return };
+    let Ok(Ok((peer, protocol, stream))) = greeted else { return };
 
     let requests = Arc::clone(load);
     let service = service_fn(move |request| {
@@ -65,15 +74,37 @@ where
     let io = TokioIo::new(stream);
     let ending = match protocol {
         Protocol::Http2 => {
-            let connection = http2_builder(&options).serve_connection(io, service);
+            let connection = http2_builder(options).serve_connection(io, service);
             drive(connection, http2::Connection::graceful_shutdown, &drain).await
         }
         Protocol::Http1 => {
-            let connection = http1_builder(&options).serve_connection(io, service);
+            let connection = http1_builder(options).serve_connection(io, service);
             drive(connection, http1::Connection::graceful_shutdown, &drain).await
         }
     };
     load.ended(ending);
+}
+
+/// From a socket to who is at its other end and what they speak.
+async fn greet(socket: Socket, tls: Option<&Acceptor>) -> io::Result<(Arc<Peer>, Protocol, Replay<Io>)> {
+    let (peer, io) = match socket {
+        Socket::Operator(stream) => (Peer::Operator, Io::Unix(tokio::net::UnixStream::from_std(stream)?)),
+        Socket::Tcp(stream, addr) => {
+            let stream = tokio::net::TcpStream::from_std(stream)?;
+            match tls {
+                None => (Peer::Remote { addr, certificate: None }, Io::Tcp(stream)),
+                Some(tls) => {
+                    // Boxed: a handshake needs room that a plain connection should not carry along.
+                    let stream = Box::pin(tls.accept(stream, addr)).await?;
+                    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let certificate = shown.and_then(|certificate| name_in(certificate)).map(Arc::from);
+                    (Peer::Remote { addr, certificate }, Io::Tls(Box::new(stream)))
+                }
+            }
+        }
+    };
+    let (protocol, stream) = sniff(io).await?;
+    Ok((Arc::new(peer), protocol, stream))
 }
 
 /// Polls a connection to its end, through the phases of a drain.

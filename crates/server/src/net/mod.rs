@@ -8,10 +8,16 @@
 //! This layer knows hyper but not tonic: a handler takes an HTTP request and gives an HTTP response.
 
 mod accept;
+mod certificate_name;
+mod complaint;
 mod connection;
 mod drain;
 mod load;
+pub mod operator_socket;
+mod peer;
 mod preface;
+mod stream;
+mod tls;
 mod worker;
 
 #[cfg(test)]
@@ -34,20 +40,35 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-pub use self::{
-    drain::{DrainReport, DrainSignal, DrainSwitch},
-    load::Stats,
-};
 use self::{
+    accept::Doors,
+    connection::Terms,
     drain::{Phase, STUCK_AFTER},
     worker::Worker,
 };
+pub use self::{
+    drain::{DrainReport, DrainSignal, DrainSwitch},
+    load::Stats,
+    peer::Peer,
+    tls::Acceptor,
+};
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The address that the connection came from.
-    pub addr: SocketAddr,
+/// Where connections are to come from.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The network.
+    pub network: std::net::TcpListener,
+    /// The TLS that is spoken there; `None` is plain text.
+    pub tls: Option<Acceptor>,
+    /// This machine's operator; see [`operator_socket`].
+    pub operator: Option<std::os::unix::net::UnixListener>,
+}
+
+impl From<std::net::TcpListener> for Listeners {
+    /// Plain text, from the network alone.
+    fn from(network: std::net::TcpListener) -> Self {
+        Self { network, tls: None, operator: None }
+    }
 }
 
 /// What connections may use, and how long they may stay silent.
@@ -57,7 +78,7 @@ pub struct NetOptions {
     pub workers: usize,
     /// Open connections, over all workers; what comes above is closed at once.
     pub max_connections: usize,
-    /// Time from the TCP handshake to a whole HTTP/2 preface or the first bytes of HTTP/1.1.
+    /// Time from the TCP handshake, TLS included, to a whole HTTP/2 preface or the first bytes of HTTP/1.1.
     pub preface_timeout: Duration,
     /// Time for the whole header of an HTTP/1.1 request; an idle connection is closed after it too.
     pub header_read_timeout: Duration,
@@ -95,15 +116,15 @@ pub struct Net {
     _stop: oneshot::Sender<()>,
 }
 
-/// Starts to serve on `listener`, each worker with a handler of its own, which `handler` makes.
+/// Starts to serve on `listeners`, each worker with a handler of its own, which `handler` makes.
 ///
 /// Every request becomes one call of the handler of the worker that holds its connection. A future that is
 /// dropped before it ends was cancelled by the client or cut by a drain.
 ///
 /// # Errors
-/// When the listener cannot be made asynchronous, or a thread or its runtime cannot be started.
+/// When a listener cannot be made asynchronous, or a thread or its runtime cannot be started.
 pub fn serve<H, Fut, B>(
-    listener: std::net::TcpListener,
+    listeners: impl Into<Listeners>,
     options: NetOptions,
     drain: DrainSwitch,
     handler: impl Fn() -> H,
@@ -114,28 +135,34 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let local_addr = listener.local_addr()?;
-    listener.set_nonblocking(true)?;
+    let Listeners { network, tls, operator } = listeners.into();
+    let local_addr = network.local_addr()?;
+    network.set_nonblocking(true)?;
     let (phase, drain) = (drain.0.clone(), drain.signal());
 
-    let options = Arc::new(options);
-    let workers = (0..options.workers.max(1))
-        .map(|index| worker::start(index, Arc::clone(&options), drain.clone(), handler()))
+    let max_connections = options.max_connections;
+    let terms = Arc::new(Terms { options, tls });
+    let workers = (0..terms.options.workers.max(1))
+        .map(|index| worker::start(index, Arc::clone(&terms), drain.clone(), handler()))
         .collect::<io::Result<Vec<_>>>()?;
     let stats = Stats::new(workers.iter().map(|worker| Arc::clone(&worker.load)).collect());
 
     let runtime = single_threaded()?;
     let background = runtime.handle().clone();
-    let listener = {
+    let doors = {
         let _entered = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)?
+        let operator = operator.map(|listener| {
+            listener.set_nonblocking(true)?;
+            tokio::net::UnixListener::from_std(listener)
+        });
+        Doors { network: tokio::net::TcpListener::from_std(network)?, operator: operator.transpose()? }
     };
     let seats = workers.iter().map(Worker::seat).collect();
     let (stop, stopped) = oneshot::channel::<()>();
     std::thread::Builder::new().name("accept".into()).spawn(move || {
         runtime.block_on(async {
-            accept::run(listener, seats, options.max_connections, &drain).await;
-            // The listener is closed; background tasks go on until the last call has ended.
+            accept::run(doors, seats, max_connections, &drain).await;
+            // The listeners are closed; background tasks go on until the last call has ended.
             let _ = stopped.await;
         });
         runtime.shutdown_background();

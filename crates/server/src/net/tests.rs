@@ -58,7 +58,7 @@ fn start(options: NetOptions) -> Fixture {
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     Full::from(body).map_err(|never| match never {}).boxed_unsync()
                 }
-                _ => Full::from(peer.addr.ip().to_string()).map_err(|never| match never {}).boxed_unsync(),
+                _ => Full::from(peer.addr().unwrap().ip().to_string()).map_err(|never| match never {}).boxed_unsync(),
             };
             Response::new(body)
         }

@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
-    DrainSignal, NetOptions, Peer,
+    DrainSignal, Peer,
     accept::{Accepted, Seat},
-    connection,
+    connection::{self, Terms},
     load::Load,
     single_threaded,
 };
@@ -41,12 +41,7 @@ impl Worker {
 }
 
 /// Starts a worker thread named `worker-INDEX`.
-pub(super) fn start<H, Fut, B>(
-    index: usize,
-    options: Arc<NetOptions>,
-    drain: DrainSignal,
-    handler: H,
-) -> io::Result<Worker>
+pub(super) fn start<H, Fut, B>(index: usize, terms: Arc<Terms>, drain: DrainSignal, handler: H) -> io::Result<Worker>
 where
     H: Fn(Arc<Peer>, Request<Incoming>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Response<B>> + Send + 'static,
@@ -58,7 +53,7 @@ where
     let load = Arc::<Load>::default();
     let runtime = single_threaded()?;
     std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        runtime.block_on(run(accepted, &options, &drain, &handler));
+        runtime.block_on(run(accepted, &terms, &drain, &handler));
         // Drops the calls that outlived their connections, before the end is told.
         runtime.shutdown_background();
         let _ = ended.send(());
@@ -69,7 +64,7 @@ where
 /// Serves connections until the queue is closed and the last has ended.
 async fn run<H, Fut, B>(
     mut queue: mpsc::UnboundedReceiver<Accepted>,
-    options: &Arc<NetOptions>,
+    terms: &Arc<Terms>,
     drain: &DrainSignal,
     handler: &H,
 ) where
@@ -84,8 +79,8 @@ async fn run<H, Fut, B>(
         tokio::select! {
             accepted = queue.recv(), if open => match accepted {
                 Some(accepted) => {
-                    let (options, drain) = (Arc::clone(options), drain.clone());
-                    connections.spawn(connection::serve(accepted, options, drain, handler.clone()));
+                    let (terms, drain) = (Arc::clone(terms), drain.clone());
+                    connections.spawn(connection::serve(accepted, terms, drain, handler.clone()));
                 }
                 None => open = false,
             },

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tonic::Code;
 
-use crate::{auth::Caller, ops::RequestId};
+use crate::{auth::Caller, net::Peer, ops::RequestId};
 
 /// What is known of a call when it starts. Logs when it is finished, or dropped before that.
 #[derive(Debug)]
@@ -12,23 +12,19 @@ pub(super) struct CallRecord {
     method: String,
     request_id: RequestId,
     caller: Caller,
-    peer: std::net::SocketAddr,
+    peer: Peer,
     started: Instant,
     finished: bool,
 }
 
 impl CallRecord {
     /// A record if anybody will read it.
-    pub(super) fn start(
-        method: &str,
-        request_id: &RequestId,
-        caller: &Caller,
-        peer: std::net::SocketAddr,
-    ) -> Option<Self> {
+    pub(super) fn start(method: &str, request_id: &RequestId, caller: &Caller, peer: &Peer) -> Option<Self> {
         if !tracing::enabled!(target: "roster::call", tracing::Level::INFO) {
             return None;
         }
         let (method, request_id, caller) = (method.to_owned(), request_id.clone(), caller.clone());
+        let peer = peer.clone();
         Some(Self { method, request_id, caller, peer, started: Instant::now(), finished: false })
     }
 

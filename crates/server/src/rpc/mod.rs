@@ -15,8 +15,10 @@ pub mod pipeline;
 mod request_id;
 mod services;
 pub mod status;
+mod tokenless;
 mod user_v1;
 
 pub use grpc_web::GrpcWeb;
 pub use pipeline::Pipeline;
 pub use services::{SERVED, Services};
+pub use tokenless::Tokenless;

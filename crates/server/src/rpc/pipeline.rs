@@ -23,6 +23,7 @@ use super::{
     request_id,
     services::{ENCODING, ResponseFuture, Services},
     status,
+    tokenless::Tokenless,
 };
 use crate::{
     auth::Caller,
@@ -41,17 +42,15 @@ const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next
 /// Takes requests from connections to services.
 pub struct Pipeline {
     services: Services,
-    /// Who calls without a token.
-    nobody: Caller,
+    tokenless: Tokenless,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
 
 impl Pipeline {
-    /// `dev` makes everybody an administrator.
-    pub fn new(services: Services, dev: bool, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
-        let nobody = if dev { Caller::Developer } else { Caller::Anonymous };
-        Self { services, nobody, grpc_web, drain }
+    /// `tokenless` says who calls without a token.
+    pub fn new(services: Services, tokenless: Tokenless, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
+        Self { services, tokenless, grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see [`Services::for_worker`].
@@ -59,7 +58,7 @@ impl Pipeline {
     pub fn for_worker(&self) -> Self {
         Self {
             services: self.services.for_worker(),
-            nobody: self.nobody.clone(),
+            tokenless: self.tokenless.clone(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
@@ -115,16 +114,17 @@ impl Pipeline {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());
-        let caller = self.nobody.clone();
+        let caller = self.tokenless.caller_of(peer);
         let path = request.uri().path();
-        let record = CallRecord::start(path, &request_id, &caller, peer.addr);
+        let record = CallRecord::start(path, &request_id, &caller, peer);
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let over_http1 = request.version() < Version::HTTP_2;
         let (deadline, response) = match admit(&request, &caller, &request_id) {
             Err(refusal) => (None, Err(refusal)),
             Ok(deadline) => {
                 let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
-                let ctx = Ctx { caller, request_id: request_id.clone(), remote: Some(peer.addr.ip()), user_agent };
+                let remote = peer.addr().map(|addr| addr.ip());
+                let ctx = Ctx { caller, request_id: request_id.clone(), remote, user_agent };
                 (deadline, Ok(self.services.call(ctx, request)))
             }
         };

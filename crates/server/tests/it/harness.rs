@@ -1,6 +1,11 @@
 //! A real server on a free port, real clients, and errors taken apart.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
@@ -18,7 +23,10 @@ use roster_server::{
     store::sqlite::{Location, SqliteOptions, SqliteStore},
 };
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tonic::{Code, Status, Streaming, metadata::MetadataMap, transport::Channel};
 use tonic_types::StatusExt as _;
 
@@ -81,10 +89,12 @@ impl Server {
 
     /// A bare connection.
     pub async fn wire(&self) -> Wire {
-        let stream = TcpStream::connect(self.addr()).await.unwrap();
-        let (client, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        Wire(client)
+        Wire::over(TcpStream::connect(self.addr()).await.unwrap()).await
+    }
+
+    /// Where the database is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Begins the drain.
@@ -265,6 +275,13 @@ pub fn framed(flags: u8, message: &[u8]) -> Bytes {
 pub struct Wire(SendRequest<Bytes>);
 
 impl Wire {
+    /// Over a stream of any kind.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self(client)
+    }
+
     /// What begins a call, when it may; an error once the connection takes no more.
     pub async fn client(&self) -> Result<SendRequest<Bytes>, h2::Error> {
         self.0.clone().ready().await

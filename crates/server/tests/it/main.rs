@@ -5,4 +5,5 @@
 mod api;
 mod harness;
 mod ops;
+mod pki;
 mod store;

@@ -17,11 +17,11 @@ use self::tour::{Expect, Step};
 use super::block_on;
 use crate::{
     args::{Cli, Command, Global},
-    client,
+    client::Connection,
     context::Context,
     error::{CliError, Failure},
     exit::Exit,
-    output::{Output, Style, terminal_width},
+    output::{Output, Style, shell_quoted as quoted, terminal_width},
 };
 
 /// What a step may take.
@@ -50,18 +50,13 @@ fn config() -> Config {
 
 async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
     let url = format!("http://{}", running.grpc_addr());
-    let mut context = Context {
-        users: client::connect(&url).await?,
-        timeout: STEP_TIMEOUT,
-        out: Output::table(Box::new(io::stdout()), style, terminal_width()),
-        stderr: style,
-        input: Box::new(io::empty()),
-        interactive: false,
-    };
+    let out = Output::tables_into(Box::new(io::stdout()), style, terminal_width());
+    let mut context = Context::new(&url, &Connection::to(&url).connect().await?, out);
+    context.timeout = STEP_TIMEOUT;
     context.out.text(&format!("{}\n", style.bold("Roster: a tour")))?;
     context.out.text(&format!(
         "A server runs at {url}, in memory, for as long as the tour takes.\n\
-         What follows a {} you can type yourself while `roster serve --dev` runs.",
+         What follows a {} you can type yourself, in this order, while a `roster serve --dev` of your own runs.",
         style.cyan("$")
     ))?;
     health(&mut context).await?;
@@ -146,16 +141,6 @@ fn surprise(what: String) -> Failure {
     CliError::new(Exit::Internal, format!("the tour went wrong: {what}")).hint("please report this").into()
 }
 
-/// `text` as a shell takes it.
-fn quoted(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,12 +151,5 @@ mod tests {
             let args: Vec<String> = step.args.iter().map(|arg| (*arg).to_owned()).collect();
             assert!(command(&args).is_ok(), "{args:?}");
         }
-    }
-
-    #[test]
-    fn command_lines_are_quoted_for_a_shell() {
-        assert_eq!(quoted("a@b.c"), "a@b.c");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

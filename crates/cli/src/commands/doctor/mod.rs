@@ -4,6 +4,7 @@ mod check;
 mod database;
 mod network;
 mod system;
+mod tls;
 
 use roster_server::config::Config;
 
@@ -28,9 +29,11 @@ impl Doctor {
     /// Prints a table of what was found. The first failure decides the exit code.
     pub async fn run(&self, global: &Global) -> Result<(), Failure> {
         let (config, mut checks) = self.configuration();
-        checks.extend(database::checks(&config.database_url));
-        checks.extend(network::ports(&config).await);
-        checks.push(network::server(&global.server).await);
+        let (ports, roster_runs) = network::ports(&config, &global.connection).await;
+        checks.extend(database::checks(&config.database_url, roster_runs));
+        checks.extend(ports);
+        checks.extend(tls::checks(&config));
+        checks.push(network::server(&global.connection).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));
         print(&checks, &mut Output::stdout(global))?;

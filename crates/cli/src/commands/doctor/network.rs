@@ -11,30 +11,38 @@ use roster_server::config::Config;
 use tonic::Request;
 
 use super::check::Check;
-use crate::{client, error::CliError, exit::Exit};
+use crate::{client::Connection, error::CliError, exit::Exit};
 
 /// Whoever takes longer than this to say how it is, is not well.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The ports that a server would listen on.
-pub async fn ports(config: &Config) -> Vec<Check> {
-    let (grpc, roster_runs) = grpc_port(config.grpc_addr).await;
+/// The ports that a server would listen on, and whether a Roster answers there.
+pub async fn ports(config: &Config, connection: &Connection) -> (Vec<Check>, bool) {
+    let scheme = if config.tls_files().is_some() { "https" } else { "http" };
+    let there = connection.with_server(format!("{scheme}://{}", reachable(config.grpc_addr)));
+    // On its own socket a server answers whatever its certificates are.
+    let socket = config.operator_socket_path().filter(|path| path.exists());
+    let socket = socket.map(|path| Connection::to(format!("unix:{}", path.display())));
+    let (grpc, roster_runs) =
+        grpc_port(config.grpc_addr, &[socket, Some(there)].into_iter().flatten().collect::<Vec<_>>()).await;
     let mut checks = vec![grpc];
     checks.extend(config.http_addr.map(|addr| http_port(addr, roster_runs)));
-    checks
+    (checks, roster_runs)
 }
 
 /// Also says whether a Roster answers there.
-async fn grpc_port(addr: SocketAddr) -> (Check, bool) {
+async fn grpc_port(addr: SocketAddr, ways: &[Connection]) -> (Check, bool) {
     const NAME: &str = "gRPC port";
     let error = match TcpListener::bind(addr) {
         Ok(_) => return (Check::ok(NAME, format!("{addr} is free")), false),
         Err(error) => error,
     };
-    if error.kind() == ErrorKind::AddrInUse
-        && let Ok(health) = health(&format!("http://{}", reachable(addr))).await
-    {
-        return (Check::ok(NAME, format!("{addr} is in use, by Roster {}", health.version)), true);
+    if error.kind() == ErrorKind::AddrInUse {
+        for way in ways {
+            if let Ok(health) = health(way).await {
+                return (Check::ok(NAME, format!("{addr} is in use, by Roster {}", health.version)), true);
+            }
+        }
     }
     (occupied(NAME, addr, &error, "grpc_addr (or --port)"), false)
 }
@@ -84,18 +92,18 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 /// The server that `roster user …` would call.
-pub async fn server(url: &str) -> Check {
+pub async fn server(connection: &Connection) -> Check {
     const NAME: &str = "server";
-    let health = match health(url).await {
+    let health = match health(connection).await {
         Ok(health) => health,
         Err(error) if error.exit == Exit::Usage => {
-            return Check::fail(error.exit, NAME, error.message, "mend --server");
+            return Check::fail(error.exit, NAME, error.message, "mend --server and what goes with it");
         }
         Err(error) => {
             return Check::warn(NAME, error.message, "start one with `roster serve`, or name it with --server");
         }
     };
-    let found = format!("Roster {} at {url}{}", health.version, dependencies(&health));
+    let found = format!("Roster {} at {}{}", health.version, connection.server, dependencies(&health));
     match HealthStatus::try_from(health.status) {
         Ok(HealthStatus::Healthy) => Check::ok(NAME, found),
         Ok(HealthStatus::Degraded) => Check::warn(NAME, found, "see what its log says of the part that is not well"),
@@ -103,8 +111,8 @@ pub async fn server(url: &str) -> Check {
     }
 }
 
-async fn health(url: &str) -> Result<HealthCheckResponse, CliError> {
-    let mut users = client::connect(url).await?;
+async fn health(connection: &Connection) -> Result<HealthCheckResponse, CliError> {
+    let mut users = connection.connect().await?.users();
     let mut request = Request::new(HealthCheckRequest {});
     request.set_timeout(HEALTH_TIMEOUT);
     Ok(users.health_check(request).await?.into_inner())
@@ -134,7 +142,7 @@ mod tests {
         assert_eq!(http_port(addr, false).state, State::Fail(Exit::Unavailable));
         assert_eq!(http_port(addr, true).state, State::Ok);
         drop(listener);
-        let (check, roster_runs) = grpc_port(addr).await;
+        let (check, roster_runs) = grpc_port(addr, &[]).await;
         assert!(check.state == State::Ok && !roster_runs, "{check:?}");
     }
 

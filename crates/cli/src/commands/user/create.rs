@@ -1,19 +1,9 @@
 //! `roster user create`.
 
-use std::io::{self, BufRead, IsTerminal as _};
-
 use roster_api::user::v1::{self as pb, CreateUserRequest};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::fields::{Role, attribute};
-use crate::{
-    context::Context,
-    error::{CliError, Failure},
-    exit::Exit,
-};
-
-/// Bytes of stdin that may be a password; the server's own limit is lower.
-const PASSWORD_BYTES_MAX: u64 = 64 << 10;
+use crate::{context::Context, error::Failure, password};
 
 /// Create a user
 #[derive(Debug, clap::Args)]
@@ -62,7 +52,10 @@ pub struct Create {
 impl Create {
     /// Creates the user and shows it.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        let password = if self.password_stdin { read_password(&mut context.input)? } else { String::new() };
+        let password = match self.password_stdin {
+            true => password::read(&mut context.input, "Password")?,
+            false => String::new(),
+        };
         let request = context.request(self.request(password));
         let user = context.users.create_user(request).await?.into_inner();
         context.out.user(&user)?;
@@ -88,48 +81,6 @@ impl Create {
             email_verified: self.email_verified,
             validate_only: self.validate_only,
         }
-    }
-}
-
-/// The first line; only its end is taken off, for blanks may be part of a password.
-fn read_password(input: &mut dyn BufRead) -> Result<String, Failure> {
-    let mut line = String::new();
-    let refused = |why: String| CliError::new(Exit::Usage, format!("cannot read the password from stdin: {why}"));
-    let _hidden = Hidden::from_terminal();
-    std::io::Read::take(input, PASSWORD_BYTES_MAX).read_line(&mut line).map_err(|error| refused(error.to_string()))?;
-    let password = line.strip_suffix('\n').map_or(line.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    if password.is_empty() {
-        return Err(refused("its first line is empty".into())
-            .hint("pass it like this: roster user create … --password-stdin < password.txt")
-            .into());
-    }
-    Ok(password.to_owned())
-}
-
-/// Keeps what is typed off the screen until dropped.
-struct Hidden(Termios);
-
-impl Hidden {
-    /// Asks for a password, if stdin is a terminal.
-    fn from_terminal() -> Option<Self> {
-        let stdin = io::stdin();
-        if !stdin.is_terminal() {
-            return None;
-        }
-        let shown = tcgetattr(&stdin).ok()?;
-        let mut hidden = shown.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(&stdin, OptionalActions::Flush, &hidden).ok()?;
-        eprint!("Password: ");
-        Some(Self(shown))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // The terminal may be gone; then there is nothing to put back.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-        eprintln!();
     }
 }
 
@@ -167,14 +118,6 @@ mod tests {
         assert_eq!(request, expected);
         let least = parse(&["create", "--email", "a@b.c"]).request(String::new());
         assert_eq!(least, CreateUserRequest { email: "a@b.c".into(), ..CreateUserRequest::default() });
-    }
-
-    #[test]
-    fn a_password_keeps_its_blanks_and_must_be_there() {
-        assert_eq!(read_password(&mut " a b \r\nmore".as_bytes()).unwrap(), " a b ");
-        assert_eq!(read_password(&mut "x".as_bytes()).unwrap(), "x");
-        assert!(read_password(&mut "".as_bytes()).is_err());
-        assert!(read_password(&mut &b"\xff\n"[..]).is_err());
     }
 
     #[test]

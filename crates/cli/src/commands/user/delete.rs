@@ -33,7 +33,7 @@ impl Delete {
             return Err(CliError::new(Exit::Usage, "--etag is for a single user").into());
         }
         if !self.yes && !context.confirm_deletion(&self.what(), HINT)? {
-            return Err(CliError::new(Exit::Usage, "nothing was deleted").into());
+            return context.out.note("nothing was deleted");
         }
         let mut first_failure = None;
         for id in &self.ids {

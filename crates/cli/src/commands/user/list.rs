@@ -27,6 +27,9 @@ pub struct List {
     /// At most this many users; pages are followed
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+    /// Users that are asked for at a time
+    #[arg(long, value_name = "N", default_value_t = PAGE_SIZE_MAX, value_parser = clap::value_parser!(u32).range(1..=i64::from(PAGE_SIZE_MAX)))]
+    page_size: u32,
     /// Every user
     #[arg(long, conflicts_with = "limit")]
     all: bool,
@@ -62,7 +65,7 @@ impl List {
     fn page(&self, left: u64, page_token: String) -> ListUsersRequest {
         ListUsersRequest {
             // At most a thousand, so it fits.
-            page_size: left.min(PAGE_SIZE_MAX.into()) as i32,
+            page_size: left.min(self.page_size.into()) as i32,
             page_token,
             filter: self.filter.clone(),
             order_by: self.order_by.clone(),
@@ -105,6 +108,7 @@ mod tests {
         );
         assert_eq!(list.page(u64::MAX, String::new()).page_size, 1000);
         assert!(parse(&["list", "--limit", "0"]).is_err());
+        assert!(parse(&["list", "--page-size", "1001"]).is_err());
         assert!(parse(&["list", "--limit", "5", "--all"]).is_err());
     }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod paging;
 mod passwords;
 mod preferences;
+mod tls;
 mod transport;
 mod updates;
 mod users;

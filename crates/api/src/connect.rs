@@ -1,0 +1,282 @@
+//! The way to a server: endpoints, TLS, tokens, and why a connection did not come about.
+
+use std::{fmt, net::IpAddr};
+
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri},
+};
+
+use crate::client::{CONNECT_TIMEOUT, Client};
+
+/// What every certificate in PEM form begins with.
+const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// Collects what a [`Client`] connects with. Prints without its secrets.
+#[derive(Clone, Default)]
+pub struct ClientBuilder {
+    endpoint: String,
+    ca: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+    server_name: Option<String>,
+    token: Option<String>,
+    plaintext_token: bool,
+}
+
+impl ClientBuilder {
+    /// Where: `https://HOST[:PORT]`, `http://HOST[:PORT]`, `HOST:PORT` in plain text, or `unix:PATH`.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// The CAs, in PEM form, that the server's certificate may come from, instead of those of the system.
+    #[must_use]
+    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca = Some(pem.into());
+        self
+    }
+
+    /// The certificate that the client shows, and its private key, in PEM form.
+    #[must_use]
+    pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The name that the server's certificate must have, if it is not the endpoint's host.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// The access token or API key that goes with every call.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sends the token in plain text to other machines too. Everybody on the way can read it then.
+    #[must_use]
+    pub fn allow_plaintext_token(mut self, allow: bool) -> Self {
+        self.plaintext_token = allow;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: something given is of no use, or nobody good answers within [`CONNECT_TIMEOUT`].
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let target = Target::parse(&self.endpoint)
+            .map_err(|problem| ConnectError::Endpoint { endpoint: self.endpoint.clone(), problem })?;
+        let authorization = self.authorization(&target)?;
+        let certificate = self.identity.as_ref().map(|(certificate, _)| certificate);
+        for (what, pem) in [("the CA", self.ca.as_ref()), ("the client's certificate", certificate)] {
+            if pem.is_some_and(|pem| !pem.windows(PEM_MARK.len()).any(|window| window == PEM_MARK)) {
+                return Err(ConnectError::NoCertificate(what));
+            }
+        }
+        let unreachable = |source| ConnectError::Unreachable { endpoint: self.endpoint.clone(), source };
+        let endpoint = match &target {
+            Target::Unix(path) => Endpoint::from_shared(format!("unix:{path}")).map_err(unreachable)?,
+            Target::Plain(uri) => Endpoint::from(uri.clone()),
+            Target::Tls(uri) => Endpoint::from(uri.clone()).tls_config(self.tls()).map_err(ConnectError::Tls)?,
+        };
+        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await.map_err(unreachable)?;
+        Ok(Client::new(channel, authorization, target.keeps_secrets()))
+    }
+
+    fn tls(&self) -> ClientTlsConfig {
+        let mut tls = ClientTlsConfig::new().timeout(CONNECT_TIMEOUT);
+        tls = match &self.ca {
+            Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
+            None => tls.with_native_roots(),
+        };
+        if let Some((certificate, key)) = &self.identity {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        match &self.server_name {
+            Some(name) => tls.domain_name(name),
+            None => tls,
+        }
+    }
+
+    fn authorization(&self, target: &Target) -> Result<Option<MetadataValue<Ascii>>, ConnectError> {
+        let Some(token) = &self.token else { return Ok(None) };
+        if !self.plaintext_token && !target.keeps_secrets() {
+            return Err(ConnectError::PlaintextToken { endpoint: self.endpoint.clone() });
+        }
+        let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| ConnectError::Token)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("server_name", &self.server_name)
+            .field("has_token", &self.token.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a connection did not come about. No text holds a token or a key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The text names no server.
+    #[error(
+        "{endpoint:?} is no endpoint: {problem}; give https://HOST, http://HOST:PORT, HOST:PORT or unix:PATH, such as localhost:50051"
+    )]
+    Endpoint {
+        /// The text that came.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The CA, the certificate or its key cannot be used.
+    #[error("cannot speak TLS: {}", root_cause(.0))]
+    Tls(tonic::transport::Error),
+    /// The CA or the client's certificate is something else.
+    #[error("what is given as {0} is no certificate in PEM form")]
+    NoCertificate(&'static str),
+    /// The token has characters that no token has.
+    #[error("the token has characters that no token has")]
+    Token,
+    /// The token would cross a network in plain text.
+    #[error("the token is not sent to {endpoint}: everybody on the way could read it; use https")]
+    PlaintextToken {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// Nobody answers there, or nobody who is who they should be.
+    #[error("cannot reach a server at {endpoint}: {}", root_cause(.source))]
+    Unreachable {
+        /// The endpoint that was tried.
+        endpoint: String,
+        /// What the transport says.
+        source: tonic::transport::Error,
+    },
+}
+
+/// The innermost cause, such as "Connection refused": the outer ones only say "transport error".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// What an endpoint names.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Plain(Uri),
+    Tls(Uri),
+    Unix(String),
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() { Err("it has no path") } else { Ok(Self::Unix(path.to_owned())) };
+        }
+        let bare = !text.contains("://");
+        let url = if bare { format!("http://{text}") } else { text.to_owned() };
+        let uri: Uri = url.parse().map_err(|_| "it cannot be parsed")?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err("its scheme is neither https nor http"),
+        };
+        let Some(authority) = uri.authority() else { return Err("it has no host") };
+        if uri.host().is_none_or(str::is_empty) {
+            return Err("it has no host");
+        }
+        if authority.as_str().contains('@') {
+            return Err("it has a user name or a password");
+        }
+        if bare && uri.port_u16().is_none() {
+            return Err("it has no port");
+        }
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err("it has a path or a query");
+        }
+        Ok(if tls { Self::Tls(uri) } else { Self::Plain(uri) })
+    }
+
+    /// Whether nobody else can read what is sent there.
+    fn keeps_secrets(&self) -> bool {
+        match self {
+            Self::Tls(_) | Self::Unix(_) => true,
+            Self::Plain(uri) => {
+                let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls_bare_addresses_or_sockets() {
+        for (text, url) in [
+            ("localhost:50051", "http://localhost:50051/"),
+            ("[::1]:50051", "http://[::1]:50051/"),
+            ("http://roster.example", "http://roster.example/"),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:1/"),
+        ] {
+            assert_eq!(Target::parse(text), Ok(Target::Plain(url.parse().unwrap())));
+        }
+        let tls = Target::Tls("https://roster.example/".parse().unwrap());
+        assert_eq!(Target::parse("https://roster.example"), Ok(tls));
+        for text in ["unix:/run/roster.sock", "unix:///run/roster.sock"] {
+            assert_eq!(Target::parse(text), Ok(Target::Unix("/run/roster.sock".into())));
+        }
+        assert_eq!(Target::parse("unix:roster.db.sock"), Ok(Target::Unix("roster.db.sock".into())));
+        for (text, problem) in [
+            ("", "it cannot be parsed"),
+            ("localhost", "it has no port"),
+            ("localhost:99999", "it has no port"),
+            (":50051", "it has no host"),
+            ("unix:", "it has no path"),
+            ("ftp://localhost:1", "its scheme is neither https nor http"),
+            ("http://ada:secret@localhost:1", "it has a user name or a password"),
+            ("localhost:50051/users", "it has a path or a query"),
+        ] {
+            assert_eq!(Target::parse(text), Err(problem), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_only_where_nobody_else_reads_it() {
+        let sent = |endpoint: &str, allow| {
+            let builder = Client::builder().endpoint(endpoint).token("s3cret").allow_plaintext_token(allow);
+            assert!(!format!("{builder:?}").contains("s3cret"));
+            builder.authorization(&Target::parse(endpoint).unwrap()).map(|value| value.is_some())
+        };
+        for endpoint in
+            ["https://a.example", "unix:/a", "localhost:1", "http://127.0.0.2:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]
+        {
+            assert!(sent(endpoint, false).unwrap(), "{endpoint}");
+        }
+        for endpoint in ["http://a.example:1", "10.0.0.1:1", "localhost.example:1", "[::2]:1"] {
+            let error = sent(endpoint, false).unwrap_err().to_string();
+            assert!(error.contains(endpoint) && !error.contains("s3cret"), "{error}");
+            assert!(sent(endpoint, true).unwrap(), "{endpoint}");
+        }
+        let bad = Client::builder().endpoint("localhost:1").token("s3cret\n");
+        let error = bad.authorization(&Target::parse("localhost:1").unwrap()).unwrap_err();
+        assert!(matches!(error, ConnectError::Token) && !format!("{error} {error:?}").contains("s3cret"));
+    }
+}
