@@ -4,21 +4,27 @@
 //! change-log row included. No transaction crosses an `.await`. A write that was answered `Ok` is
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
+pub mod api_keys;
 pub mod cache;
 pub mod error;
+pub mod grants;
 pub mod live;
 pub mod query;
 pub mod sessions;
+pub mod signing_keys;
 pub mod sqlite;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
 pub use error::{StoreError, Unique};
+pub use grants::GrantStore;
 pub use live::{Ended, Live, LiveGrants};
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
+pub use signing_keys::{SigningKey, SigningKeyStore};
 
 use crate::{
     auth::PasswordHash,
@@ -36,7 +42,7 @@ pub struct NewUser {
 
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: ApiKeyStore + GrantStore + SigningKeyStore + Send + Sync + 'static {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<Arc<User>>;
 

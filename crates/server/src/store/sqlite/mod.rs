@@ -1,8 +1,10 @@
 //! Users in SQLite: a file beside the server, or memory.
 
+mod api_keys;
 mod checkpoint;
 mod commands;
 mod error;
+mod grants;
 mod list;
 mod lock;
 mod migrations;
@@ -10,6 +12,7 @@ mod open;
 mod readers;
 mod row;
 mod search_index;
+mod signing_keys;
 mod sql;
 mod writer;
 

@@ -1,15 +1,19 @@
 //! The write commands, one a file. Each runs inside the writer's transaction.
 
+mod api_keys;
 mod create_user;
 mod delete_user;
 mod secret;
 mod set_user_status;
+mod signing_keys;
 mod update_user;
 
+pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
 pub(super) use create_user::CreateUser;
 pub(super) use delete_user::DeleteUser;
 pub(super) use secret::Secret;
 pub(super) use set_user_status::SetUserStatus;
+pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
 pub(super) use update_user::UpdateUser;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
