@@ -8,7 +8,7 @@ use tonic::{
     transport::{Channel, Endpoint, Uri},
 };
 
-use crate::user::v1::user_service_client::UserServiceClient;
+use crate::{access, user::v1::user_service_client::UserServiceClient};
 
 /// The metadata that carries a deadline ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -21,8 +21,6 @@ pub const MESSAGE_MAX_BYTES: usize = 50 * 1024 * 1024;
 
 /// The trailing metadata in which `ListUsers` says where the next page starts; absent after the last.
 pub const NEXT_PAGE_TOKEN: &str = "next-page-token";
-
-include!(concat!(env!("OUT_DIR"), "/streams.rs"));
 
 /// A connection to a server. Cheap to clone; clones share the connection, which mends itself when it breaks.
 #[derive(Clone, Debug)]
@@ -154,7 +152,7 @@ impl Interceptor for Deadline {
         let streams = request
             .extensions()
             .get::<GrpcMethod<'static>>()
-            .is_some_and(|method| STREAMS.contains(&(method.service(), method.method())));
+            .is_some_and(|method| access::streams(method.service(), method.method()));
         if !streams && !request.metadata().contains_key(GRPC_TIMEOUT) {
             request.set_timeout(DEFAULT_DEADLINE);
         }

@@ -13,14 +13,17 @@ use std::{
 use tokio::{runtime, sync::watch};
 
 use crate::{
-    auth::{Hasher, HasherOptions},
+    auth::{Authenticator, Hasher, HasherOptions, TokenOptions},
     config::{Config, DatabaseUrl},
     http,
-    model::SystemClock,
+    model::{Clock, SystemClock},
     net::{self, DrainReport, DrainSwitch, Net, NetOptions, Peer},
-    ops::{HealthState, Ops},
+    ops::{HOUSEKEEPING_EVERY, HealthState, Ops},
     rpc::{GrpcWeb, Pipeline, Services},
-    store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+    store::{
+        Store,
+        sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+    },
 };
 
 /// Why a server could not start. The text says what and how to mend it, in one line.
@@ -179,11 +182,15 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     // Listening comes first: it is the cheapest thing that can fail, and changes nothing.
     let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
-    let store = SqliteStore::open(sqlite_options(&config))?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hasher = Hasher::new(hasher_options(&config)).map_err(|error| failed(&error))?;
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-    let ops = runtime.block_on(Ops::new(Arc::new(store), hasher, Arc::new(SystemClock)));
+    let known_max = config.verified_tokens_max;
+    let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
+    let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
+    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator));
     let ops = Arc::new(ops.map_err(|error| failed(&error))?);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
@@ -216,11 +223,15 @@ struct End {
 
 impl End {
     async fn supervise(self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
-        tokio::select! {
-            // An error says that `Running` was dropped: drain as well.
-            _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
-            () = self.watch_health() => {}
-        }
+        let stopping_too = stopping.clone();
+        let stopped = async {
+            tokio::select! {
+                // An error says that `Running` was dropped: drain as well.
+                _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
+                () = self.watch_health() => {}
+            }
+        };
+        tokio::join!(self.keep_house(stopping_too), stopped);
         tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
         self.pipeline.services().set_serving(false);
         let cut_short = async {
@@ -244,6 +255,19 @@ impl End {
 }
 
 impl End {
+    /// Does what is to be done now and then. A round that has begun is finished: it may hold what nobody else knows.
+    async fn keep_house(&self, mut stopping: watch::Receiver<Stop>) {
+        let stopped = stopping.wait_for(|stop| *stop != Stop::No);
+        let mut stopped = std::pin::pin!(stopped);
+        loop {
+            tokio::select! {
+                _ = stopped.as_mut() => return,
+                () = tokio::time::sleep(HOUSEKEEPING_EVERY) => {}
+            }
+            self.pipeline.services().ops().keep_house().await;
+        }
+    }
+
     /// Keeps `grpc.health.v1.Health` true to the store, for ever.
     async fn watch_health(&self) {
         let services = self.pipeline.services();
@@ -280,6 +304,14 @@ fn hasher_options(config: &Config) -> HasherOptions {
         threads: at_least_one(config.hash_threads),
         queue: at_least_one(config.hash_queue_max),
         ..HasherOptions::default()
+    }
+}
+
+fn token_options(config: &Config) -> TokenOptions {
+    TokenOptions {
+        issuer: config.token_issuer.clone(),
+        audience: config.token_audience.clone(),
+        lifetime: config.access_token_lifetime,
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) enum Kind {
     LogLevel(Field<LogLevel>),
     LogFormat(Field<LogFormat>),
     Origins(Field<Vec<String>>),
+    Word(Field<String>),
 }
 
 impl Kind {
@@ -47,6 +48,7 @@ impl Kind {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 *field(config) = parts.map(origin).collect::<Option<_>>().ok_or(())?;
             }
+            Self::Word(field) => *field(config) = word(text).ok_or(())?,
         }
         Ok(())
     }
@@ -74,6 +76,7 @@ impl Kind {
                 "origins such as https://console.example.com, or * for any (a list in the file, commas elsewhere)"
                     .into()
             }
+            Self::Word(_) => format!("1 to {WORD_MAX_CHARS} visible ASCII characters"),
         }
     }
 
@@ -93,6 +96,7 @@ impl Kind {
             Self::LogLevel(field) => field(config).as_str().to_owned(),
             Self::LogFormat(field) => field(config).name().to_owned(),
             Self::Origins(field) => field(config).join(","),
+            Self::Word(field) => field(config).clone(),
         }
     }
 
@@ -114,6 +118,15 @@ impl Kind {
             (_, value) => value.to_string(),
         }
     }
+}
+
+/// Characters that a name may have.
+const WORD_MAX_CHARS: usize = 200;
+
+fn word(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = (1..=WORD_MAX_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
 }
 
 /// Characters of a bad value that an error repeats.

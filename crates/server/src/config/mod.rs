@@ -46,6 +46,9 @@ const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TOKEN_NAME: &str = "roster";
+const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_VERIFIED_TOKENS_MAX: usize = 65_536;
 
 /// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,14 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Web pages that may call with gRPC-Web, by origin.
     pub grpc_web_allowed_origins: Vec<String>,
+    /// Who issues access tokens: their `iss`.
+    pub token_issuer: String,
+    /// For whom access tokens are: their `aud`.
+    pub token_audience: String,
+    /// How long an access token is good.
+    pub access_token_lifetime: Duration,
+    /// Verified tokens and keys that are remembered.
+    pub verified_tokens_max: usize,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -124,6 +135,10 @@ impl Config {
             preface_timeout: DEFAULT_PREFACE_TIMEOUT,
             max_message_bytes: DEFAULT_MESSAGE_BYTES_MAX,
             grpc_web_allowed_origins: Vec::new(),
+            token_issuer: DEFAULT_TOKEN_NAME.into(),
+            token_audience: DEFAULT_TOKEN_NAME.into(),
+            access_token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            verified_tokens_max: DEFAULT_VERIFIED_TOKENS_MAX,
             warnings: Vec::new(),
         }
     }

@@ -241,4 +241,38 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Web pages, by origin, whose scripts may call with gRPC-Web. With none, browsers let no page of another \
               origin call.",
     },
+    Setting {
+        key: "token_issuer",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Word(|c| &mut c.token_issuer),
+        default: None,
+        doc: "Who issues access tokens, as they say in iss. A change ends the tokens that there are.",
+    },
+    Setting {
+        key: "token_audience",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Word(|c| &mut c.token_audience),
+        default: None,
+        doc: "For whom access tokens are, as they say in aud. A change ends the tokens that there are.",
+    },
+    Setting {
+        key: "access_token_lifetime_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1000..=24 * HOUR_MS, |c| &mut c.access_token_lifetime),
+        default: None,
+        doc: "How long an access token is good, in whole seconds. Roster ends access at once in any case; services that \
+              verify tokens by themselves may take one until its end.",
+    },
+    Setting {
+        key: "verified_tokens_max",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=10_000_000, |c| &mut c.verified_tokens_max),
+        default: None,
+        doc: "Access tokens and API keys that are remembered as verified. A call with another one costs a signature \
+              check and a read. Each takes about 700 bytes.",
+    },
 ];

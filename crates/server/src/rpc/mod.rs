@@ -4,6 +4,8 @@
 //! only [`status`] turns an error into a status.
 
 mod access;
+mod admin_v1;
+mod auth_v1;
 mod body;
 mod call_log;
 mod deadline;
@@ -14,6 +16,7 @@ pub mod pipeline;
 mod request_id;
 mod services;
 pub mod status;
+mod time;
 mod user_v1;
 
 pub use grpc_web::GrpcWeb;

@@ -33,11 +33,7 @@ pub trait ApiKeyStore {
     async fn create_api_key(&self, new: NewApiKey, meta: ChangeMeta) -> Result<(), StoreError>;
 
     /// Up to `limit` keys that are not revoked, the newest first, after this place.
-    async fn list_api_keys(
-        &self,
-        after: Option<(Timestamp, ApiKeyId)>,
-        limit: u32,
-    ) -> Result<Vec<ApiKey>, StoreError>;
+    async fn list_api_keys(&self, after: Option<(Timestamp, ApiKeyId)>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Removes a key and ends what is under way with it. [`StoreError::NotFound`] if there is none of this id.
     async fn revoke_api_key(&self, id: ApiKeyId, meta: ChangeMeta) -> Result<(), StoreError>;

@@ -2,6 +2,7 @@
 //! or one line that says what came and what is allowed.
 
 mod age;
+mod api_key;
 mod attributes;
 mod email;
 mod locale;
@@ -10,6 +11,9 @@ mod phone;
 mod username;
 
 pub use age::{AGE_MAX, parse_age};
+pub use api_key::{
+    API_KEY_NAME_MAX_CHARS, SCOPES_MAX, known_scopes, parse_api_key_name, parse_key_expiry, parse_scopes,
+};
 pub use attributes::{
     ATTRIBUTE_KEY_MAX_BYTES, ATTRIBUTE_VALUE_MAX_CHARS, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, check_attribute_key,
     check_attribute_value, check_attributes_size, parse_attributes,

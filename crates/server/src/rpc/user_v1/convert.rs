@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use prost_types::{Duration, Timestamp};
+use prost_types::Duration;
 use roster_api::user::v1 as api;
 
 use crate::{
-    model::{self, User, Violations},
+    model::{User, Violations},
     ops::{
         CreateUserInput, Health, HealthState, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput,
         UpdateUserInput,
     },
+    rpc::time::timestamp,
 };
 
 /// By value, because a list has no other use for its users: nothing is copied.
@@ -36,10 +37,6 @@ pub(super) fn user_message(user: User) -> api::User {
 /// The message of a user that others may hold too.
 pub(super) fn shared_user_message(user: Arc<User>) -> api::User {
     user_message(Arc::unwrap_or_clone(user))
-}
-
-fn timestamp(time: model::Timestamp) -> Timestamp {
-    Timestamp { seconds: time.seconds(), nanos: time.nanos() }
 }
 
 pub(super) fn search_response(found: SearchUsersOutput) -> api::SearchUsersResponse {

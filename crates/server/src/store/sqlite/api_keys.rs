@@ -22,11 +22,7 @@ impl ApiKeyStore for SqliteStore {
         self.writer.execute(CreateApiKey { new, meta }).await
     }
 
-    async fn list_api_keys(
-        &self,
-        after: Option<(Timestamp, ApiKeyId)>,
-        limit: u32,
-    ) -> Result<Vec<ApiKey>, StoreError> {
+    async fn list_api_keys(&self, after: Option<(Timestamp, ApiKeyId)>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
         // The newest first; there are so few that they are sorted rather than kept in order.
         const SQL: &str =
             "SELECT id, name, prefix, scopes, expires_at, created_at, last_used_at, created_by FROM api_keys
