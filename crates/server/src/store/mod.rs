@@ -23,7 +23,7 @@ pub use error::{StoreError, Unique};
 pub use grants::GrantStore;
 pub use live::{Ended, Live, LiveGrants};
 pub use query::{Cursor, CursorValue, UserQuery};
-pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
+pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};
 pub use signing_keys::{SigningKey, SigningKeyStore};
 
 use crate::{
@@ -42,7 +42,7 @@ pub struct NewUser {
 
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
-pub trait Store: ApiKeyStore + GrantStore + SigningKeyStore + Send + Sync + 'static {
+pub trait Store: ApiKeyStore + GrantStore + SessionStore + SigningKeyStore + Send + Sync + 'static {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<Arc<User>>;
 

@@ -12,6 +12,7 @@ mod open;
 mod readers;
 mod row;
 mod search_index;
+mod sessions;
 mod signing_keys;
 mod sql;
 mod writer;

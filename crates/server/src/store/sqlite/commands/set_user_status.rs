@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, log_change};
+use super::{current_user, delete_sessions, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserStatus},
     store::{
@@ -37,6 +37,10 @@ impl Command for SetUserStatus {
                 UserStatus::Active => Action::Reactivated,
                 UserStatus::Inactive => Action::Deactivated,
             };
+            if self.status == UserStatus::Inactive {
+                // Whoever is made active again signs in anew.
+                delete_sessions(connection, pk)?;
+            }
             let derived = Derived::of(&user)?;
             log_change(connection, action, (pk, &user), Some(&derived.logged), &["status"], &self.meta)?;
         }
