@@ -13,12 +13,12 @@ use std::{
 use tokio::{runtime, sync::watch};
 
 use crate::{
-    auth::{Authenticator, Hasher, HasherOptions, TokenOptions},
+    auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
     config::{Config, DatabaseUrl},
     http,
     model::{Clock, SystemClock},
     net::{self, DrainReport, DrainSwitch, Net, NetOptions, Peer},
-    ops::{HOUSEKEEPING_EVERY, HealthState, Ops},
+    ops::{HOUSEKEEPING_EVERY, HealthState, Ops, SessionOptions},
     rpc::{GrpcWeb, Pipeline, Services},
     store::{
         Store,
@@ -190,7 +190,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let known_max = config.verified_tokens_max;
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
-    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator));
+    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, session_options(&config)));
     let ops = Arc::new(ops.map_err(|error| failed(&error))?);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
@@ -313,6 +313,15 @@ fn token_options(config: &Config) -> TokenOptions {
         audience: config.token_audience.clone(),
         lifetime: config.access_token_lifetime,
     }
+}
+
+fn session_options(config: &Config) -> SessionOptions {
+    let at_least_one = |number| u32::try_from(number).ok().and_then(NonZero::new).unwrap_or(NonZero::<u32>::MIN);
+    let attempts = AttemptLimits {
+        per_account: at_least_one(config.sign_in_free_failures),
+        per_address: at_least_one(config.sign_in_free_failures_per_address),
+    };
+    SessionOptions { idle: config.session_idle, attempts }
 }
 
 fn net_options(config: &Config, workers: usize) -> NetOptions {

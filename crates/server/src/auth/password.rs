@@ -18,6 +18,7 @@ pub const PASSWORD_MAX_BYTES: usize = 1024;
 const NFC_GROWTH: usize = 3;
 
 /// A password in clear, normalised. Wiped from memory when it is dropped.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {

@@ -49,6 +49,9 @@ const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_TOKEN_NAME: &str = "roster";
 const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_VERIFIED_TOKENS_MAX: usize = 65_536;
+const DEFAULT_SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEFAULT_SIGN_IN_FREE_FAILURES: usize = 5;
+const DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS: usize = 500;
 
 /// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,12 @@ pub struct Config {
     pub access_token_lifetime: Duration,
     /// Verified tokens and keys that are remembered.
     pub verified_tokens_max: usize,
+    /// How long a session lasts that is not used.
+    pub session_idle: Duration,
+    /// Wrong passwords of an account without delay.
+    pub sign_in_free_failures: usize,
+    /// Wrong passwords from an address without delay.
+    pub sign_in_free_failures_per_address: usize,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -139,6 +148,9 @@ impl Config {
             token_audience: DEFAULT_TOKEN_NAME.into(),
             access_token_lifetime: DEFAULT_TOKEN_LIFETIME,
             verified_tokens_max: DEFAULT_VERIFIED_TOKENS_MAX,
+            session_idle: DEFAULT_SESSION_IDLE,
+            sign_in_free_failures: DEFAULT_SIGN_IN_FREE_FAILURES,
+            sign_in_free_failures_per_address: DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS,
             warnings: Vec::new(),
         }
     }

@@ -275,4 +275,31 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Access tokens and API keys that are remembered as verified. A call with another one costs a signature \
               check and a read. Each takes about 700 bytes.",
     },
+    Setting {
+        key: "session_idle_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1000..=400 * 24 * HOUR_MS, |c| &mut c.session_idle),
+        default: None,
+        doc: "How long a session lasts whose refresh token is not used.",
+    },
+    Setting {
+        key: "sign_in_free_failures",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000, |c| &mut c.sign_in_free_failures),
+        default: None,
+        doc: "Wrong passwords of one account without delay; sign-ins under way count. The next has to wait for a second, \
+              the one after it for two, and so on up to 15 minutes. The right password ends it, and one failure is \
+              forgotten every hour.",
+    },
+    Setting {
+        key: "sign_in_free_failures_per_address",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000, |c| &mut c.sign_in_free_failures_per_address),
+        default: None,
+        doc: "The same from one IPv4 address, or one /64 network of IPv6, whichever accounts they were of. One failure is \
+              forgotten every minute. Behind a proxy, all clients have its address.",
+    },
 ];

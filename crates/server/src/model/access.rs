@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{PermissionSet, Role, Timestamp, UserId};
+use super::{PermissionSet, Role, Timestamp, UserId, user_id::new_uuid};
 
 macro_rules! uuid_id {
     ($(#[doc = $doc:literal])+ $name:ident) => {
@@ -13,6 +13,12 @@ macro_rules! uuid_id {
         pub struct $name(pub Uuid);
 
         impl $name {
+            /// A fresh one.
+            #[must_use]
+            pub fn generate(now: Timestamp) -> Self {
+                Self(new_uuid(now))
+            }
+
             /// The id in canonical text, in either case; `None` for anything else.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {

@@ -4,6 +4,7 @@
 mod age;
 mod api_key;
 mod attributes;
+mod device;
 mod email;
 mod locale;
 mod name;
@@ -18,6 +19,7 @@ pub use attributes::{
     ATTRIBUTE_KEY_MAX_BYTES, ATTRIBUTE_VALUE_MAX_CHARS, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, check_attribute_key,
     check_attribute_value, check_attributes_size, parse_attributes,
 };
+pub use device::{DEVICE_MAX_CHARS, parse_device};
 pub use email::{EMAIL_MAX_BYTES, parse_email};
 pub use locale::{LOCALE_MAX_BYTES, parse_locale};
 pub use name::{NAME_MAX_CHARS, parse_name};
@@ -33,7 +35,8 @@ mod tests {
 
     type Parser = fn(&str) -> Result<String, String>;
 
-    const PARSERS: &[Parser] = &[parse_email, parse_username, parse_name, parse_phone, parse_locale];
+    const PARSERS: &[Parser] = 
+        &[parse_email, parse_username, parse_name, parse_phone, parse_locale, parse_device];
 
     /// Anything, and text that comes near to what is allowed.
     fn near_misses() -> impl Strategy<Value = String> {

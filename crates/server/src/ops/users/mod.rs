@@ -22,13 +22,13 @@ pub use self::{
 use crate::model::{Role, UserId, Violations};
 
 /// The id in a request's `user_id`.
-fn parse_user_id(user_id: &str) -> Result<UserId, Violations> {
+pub(super) fn parse_user_id(user_id: &str) -> Result<UserId, Violations> {
     let mut violations = Violations::new();
     let id = check_user_id(user_id, &mut violations);
     id.ok_or(violations)
 }
 
-fn check_user_id(user_id: &str, violations: &mut Violations) -> Option<UserId> {
+pub(super) fn check_user_id(user_id: &str, violations: &mut Violations) -> Option<UserId> {
     if user_id.is_empty() {
         violations.add("user_id", "is required");
         return None;

@@ -1,13 +1,16 @@
 //! `auth.v1.AuthService`: converts, calls the use case, converts back. No rule lives here.
 
 mod api_keys;
+mod sessions;
 
 use std::sync::Arc;
 
 use roster_api::{
     auth::v1::{
-        CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, RevokeApiKeyRequest,
-        RevokeApiKeyResponse,
+        CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, ListSessionsRequest,
+        ListSessionsResponse, RefreshTokenRequest, RefreshTokenResponse, RevokeAllSessionsRequest,
+        RevokeAllSessionsResponse, RevokeApiKeyRequest, RevokeApiKeyResponse, RevokeSessionRequest,
+        RevokeSessionResponse, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse,
     },
     server::auth::v1::auth_service_server::AuthService,
 };
@@ -34,6 +37,53 @@ impl AuthV1 {
 
 #[tonic::async_trait]
 impl AuthService for AuthV1 {
+    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        let input = request.into_inner().into();
+        let signed_in = self.ops.sign_in(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(sessions::sign_in_response(signed_in)))
+    }
+
+    async fn refresh_token(
+        &self,
+        request: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let token = request.into_inner().refresh_token;
+        let tokens = self.ops.refresh_token(&self.ctx, &token).await.map_err(self.status())?;
+        Ok(Response::new(RefreshTokenResponse { tokens: Some(sessions::tokens_message(tokens)) }))
+    }
+
+    async fn sign_out(&self, _: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        self.ops.sign_out(&self.ctx).await.map_err(self.status())?;
+        Ok(Response::new(SignOutResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let input = request.into_inner().into();
+        let page = self.ops.list_sessions(&self.ctx, &input).await.map_err(self.status())?;
+        Ok(Response::new(sessions::list_response(page, self.ctx.caller.session_id())))
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
+        let RevokeSessionRequest { user_id, session_id } = request.into_inner();
+        self.ops.revoke_session(&self.ctx, &user_id, &session_id).await.map_err(self.status())?;
+        Ok(Response::new(RevokeSessionResponse {}))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        request: Request<RevokeAllSessionsRequest>,
+    ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
+        let RevokeAllSessionsRequest { user_id, keep_current } = request.into_inner();
+        let revoked = self.ops.revoke_all_sessions(&self.ctx, &user_id, keep_current).await.map_err(self.status())?;
+        Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) }))
+    }
+
     async fn create_api_key(
         &self,
         request: Request<CreateApiKeyRequest>,

@@ -1,5 +1,6 @@
 //! `user.v1.UserService`: converts, calls the use case, converts back. No rule lives here.
 
+mod account;
 mod convert;
 mod list_stream;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use roster_api::{
     server::user::v1::user_service_server::UserService,
     user::v1::{
-        CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
+        ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
         HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, SearchUsersRequest,
         SearchUsersResponse, UpdateUserRequest, User,
     },
@@ -92,6 +93,15 @@ impl UserService for UserV1 {
     ) -> Result<Response<SearchUsersResponse>, Status> {
         let found = self.ops.search_users(&self.ctx, &request.into_inner().into()).await.map_err(self.status())?;
         Ok(Response::new(search_response(found)))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let input = request.into_inner().into();
+        self.ops.change_password(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(ChangePasswordResponse {}))
     }
 
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
