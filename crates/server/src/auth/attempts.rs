@@ -59,7 +59,6 @@ pub struct Locked {
 
 /// An attempt that was let through and counted as failed until it is known to be right.
 #[derive(Debug)]
-#[must_use]
 pub struct Attempt {
     account: Key,
     address: Option<Key>,
