@@ -35,7 +35,10 @@ mod tests {
         let list: Vec<&str> = FILE.split_once("\n\n").unwrap().1.lines().collect();
         assert!(list.len() > 10_000 && list.is_sorted());
         for password in &list {
-            assert!(password.len() >= 8 && contains(password) && contains(&password.to_ascii_uppercase()), "{password}");
+            assert!(
+                password.len() >= 8 && contains(password) && contains(&password.to_ascii_uppercase()),
+                "{password}"
+            );
             assert!(!contains(&format!("{password}\u{1}")) && !contains(&format!("\u{1}{password}")));
         }
     }

@@ -321,10 +321,7 @@ mod tests {
         // The same with bits in the salt that count for nothing.
         ("correct horse", "$2y$04$abcdefghijklmnopqrstuvjydOTSfIH/d5oUHpsygqV5X9xJLQc6e"),
         ("password", "$pbkdf2-sha256$6400$.6UI/S.nXIk8jcbdHx3Fhg$98jZicV16ODfEsEZeYPGHU3kbrUrvUEXOPimVSQDD44"),
-        (
-            "correct horse",
-            "$pbkdf2-sha256$i=1000,l=32$c29tZXNhbHQxMjM0$R4QBVbS5LrYT+7k7yZdb/BCWh44tPNnBNFb1dGT3dG4",
-        ),
+        ("correct horse", "$pbkdf2-sha256$i=1000,l=32$c29tZXNhbHQxMjM0$R4QBVbS5LrYT+7k7yZdb/BCWh44tPNnBNFb1dGT3dG4"),
         (
             "correct horse",
             "$pbkdf2-sha512$i=1000,l=64$c29tZXNhbHQxMjM0$pX8+zZ8ZqdWA2JrgJ9ijkJggGV725AqK1g6iK2NqaK1bZ451u8vy\
@@ -355,7 +352,9 @@ mod tests {
     #[tokio::test]
     async fn a_hash_of_another_cost_is_made_anew() {
         let hash = hasher().hash(password("password123")).await.unwrap();
-        for (memory, passes, lanes, outdated) in [(64, 1, 1, false), (72, 1, 1, true), (64, 2, 1, true), (64, 1, 2, true)] {
+        for (memory, passes, lanes, outdated) in
+            [(64, 1, 1, false), (72, 1, 1, true), (64, 2, 1, true), (64, 1, 2, true)]
+        {
             let params = HashParams::new(memory, passes, lanes).unwrap();
             let other = Hasher::new(HasherOptions { params, ..HasherOptions::default() }).unwrap();
             let verdict = other.verify(password("password123"), Some(hash.clone())).await.unwrap();

@@ -35,8 +35,7 @@ mod tests {
 
     type Parser = fn(&str) -> Result<String, String>;
 
-    const PARSERS: &[Parser] = 
-        &[parse_email, parse_username, parse_name, parse_phone, parse_locale, parse_device];
+    const PARSERS: &[Parser] = &[parse_email, parse_username, parse_name, parse_phone, parse_locale, parse_device];
 
     /// Anything, and text that comes near to what is allowed.
     fn near_misses() -> impl Strategy<Value = String> {

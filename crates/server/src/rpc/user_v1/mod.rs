@@ -9,9 +9,9 @@ use std::sync::Arc;
 use roster_api::{
     server::user::v1::user_service_server::UserService,
     user::v1::{
-        ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
-        HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, SearchUsersRequest,
-        SearchUsersResponse, UpdateUserRequest, User,
+        ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest, DeactivateUserRequest, DeleteUserRequest,
+        GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse, ListUsersRequest,
+        ReactivateUserRequest, SearchUsersRequest, SearchUsersResponse, UpdateUserRequest, User,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};

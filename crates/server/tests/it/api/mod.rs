@@ -8,6 +8,8 @@ mod errors_page;
 mod limits;
 mod paging;
 mod passwords;
+mod sessions;
+mod sign_in;
 mod transport;
 mod updates;
 mod users;

@@ -60,7 +60,9 @@ fn active_user(connection: &Connection, command: &CreateSession) -> Result<(i64,
             "SELECT u.pk, c.password_hash FROM users u LEFT JOIN credentials c ON c.user_pk = u.pk
              WHERE u.id = ?1 AND u.status = ?2",
         )?
-        .query_row(params![command.new.session.user_id, UserStatus::Active as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![command.new.session.user_id, UserStatus::Active as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     found.ok_or(StoreError::NotFound)
 }
