@@ -98,7 +98,7 @@ impl RefreshTokens {
         Some(Opened {
             session: SessionId(Uuid::from_bytes(*id)),
             generation: u32::from_be_bytes(*generation),
-            hash: Sha256::digest(&*bytes).into(),
+            hash: Sha256::digest(&bytes[..]).into(),
         })
     }
 
