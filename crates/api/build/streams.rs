@@ -1,4 +1,5 @@
-//! The table of methods that stream: a default deadline, which suits a single answer, would cut them off.
+//! The table of methods that stream: a default deadline, which suits a single answer, would cut them off, and a call
+//! may outlive its caller's right to make it.
 
 use std::fmt::Write as _;
 
@@ -14,6 +15,6 @@ pub fn table(pool: &DescriptorPool) -> Result<String, std::fmt::Error> {
     }
     Ok(format!(
         "/// Service and method of every call that streams in either direction.\n\
-         const STREAMS: &[(&str, &str)] = &[\n{rows}];\n"
+         pub(crate) const STREAMS: &[(&str, &str)] = &[\n{rows}];\n"
     ))
 }

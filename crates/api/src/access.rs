@@ -13,4 +13,11 @@ pub enum AccessRule {
     Permission(&'static str),
 }
 
+/// Whether the method streams in either direction.
+#[must_use]
+pub fn streams(service: &str, method: &str) -> bool {
+    STREAMS.contains(&(service, method))
+}
+
 include!(concat!(env!("OUT_DIR"), "/access.rs"));
+include!(concat!(env!("OUT_DIR"), "/streams.rs"));

@@ -11,7 +11,7 @@ use tonic::{
 
 pub use crate::connect::{ClientBuilder, ConnectError};
 use crate::{
-    admin::v1::admin_service_client::AdminServiceClient, auth::v1::auth_service_client::AuthServiceClient,
+    access, admin::v1::admin_service_client::AdminServiceClient, auth::v1::auth_service_client::AuthServiceClient,
     user::v1::user_service_client::UserServiceClient,
 };
 
@@ -28,8 +28,6 @@ pub const MESSAGE_MAX_BYTES: usize = 50 * 1024 * 1024;
 
 /// The trailing metadata in which `ListUsers` says where the next page starts; absent after the last.
 pub const NEXT_PAGE_TOKEN: &str = "next-page-token";
-
-include!(concat!(env!("OUT_DIR"), "/streams.rs"));
 
 /// A connection to a server. Cheap to clone; clones share the connection, which mends itself when it breaks.
 #[derive(Clone, Debug)]
@@ -150,7 +148,7 @@ impl Interceptor for OnCall {
         let streams = request
             .extensions()
             .get::<GrpcMethod<'static>>()
-            .is_some_and(|method| STREAMS.contains(&(method.service(), method.method())));
+            .is_some_and(|method| access::streams(method.service(), method.method()));
         if !streams && !request.metadata().contains_key(GRPC_TIMEOUT) {
             request.set_timeout(DEFAULT_DEADLINE);
         }

@@ -14,17 +14,20 @@ use std::{
 use tokio::{runtime, sync::watch};
 
 use crate::{
-    auth::{Hasher, HasherOptions},
+    auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
     config::{Config, DatabaseUrl, OperatorSocket},
     http,
-    model::SystemClock,
+    model::{Clock, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
         operator_socket::{self, SocketError, SocketFile},
     },
-    ops::{HealthState, Ops},
+    ops::{HOUSEKEEPING_EVERY, HealthState, Ops, SessionOptions},
     rpc::{GrpcWeb, Pipeline, Services, Tokenless},
-    store::sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+    store::{
+        Store,
+        sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
+    },
     tls::{self, Certificates, LoadError},
 };
 
@@ -197,13 +200,17 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     // Listening comes before the store: it is the cheapest thing that can fail, and changes nothing.
     let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
-    let store = SqliteStore::open(sqlite_options(&config))?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hasher = Hasher::new(hasher_options(&config)).map_err(|error| failed(&error))?;
 
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-    let ops = runtime.block_on(Ops::new(Arc::new(store), hasher, Arc::new(SystemClock)));
+    let known_max = config.verified_tokens_max;
+    let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
+    let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
+    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, session_options(&config)));
     let ops = Arc::new(ops.map_err(|error| failed(&error))?);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
@@ -253,12 +260,16 @@ impl End {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            // An error says that `Running` was dropped: drain as well.
-            _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
-            () = self.watch_health() => {}
-            () = reload => {}
-        }
+        let stopping_too = stopping.clone();
+        let stopped = async {
+            tokio::select! {
+                // An error says that `Running` was dropped: drain as well.
+                _ = stopping.wait_for(|stop| *stop != Stop::No) => {}
+                () = self.watch_health() => {}
+                () = reload => {}
+            }
+        };
+        tokio::join!(self.keep_house(stopping_too), stopped);
         tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
         self.pipeline.services().set_serving(false);
         let cut_short = async {
@@ -284,6 +295,19 @@ impl End {
 }
 
 impl End {
+    /// Does what is to be done now and then. A round that has begun is finished: it may hold what nobody else knows.
+    async fn keep_house(&self, mut stopping: watch::Receiver<Stop>) {
+        let stopped = stopping.wait_for(|stop| *stop != Stop::No);
+        let mut stopped = std::pin::pin!(stopped);
+        loop {
+            tokio::select! {
+                _ = stopped.as_mut() => return,
+                () = tokio::time::sleep(HOUSEKEEPING_EVERY) => {}
+            }
+            self.pipeline.services().ops().keep_house().await;
+        }
+    }
+
     /// Keeps `grpc.health.v1.Health` true to the store, for ever.
     async fn watch_health(&self) {
         let services = self.pipeline.services();
@@ -334,6 +358,23 @@ fn hasher_options(config: &Config) -> HasherOptions {
         queue: at_least_one(config.hash_queue_max),
         ..HasherOptions::default()
     }
+}
+
+fn token_options(config: &Config) -> TokenOptions {
+    TokenOptions {
+        issuer: config.token_issuer.clone(),
+        audience: config.token_audience.clone(),
+        lifetime: config.access_token_lifetime,
+    }
+}
+
+fn session_options(config: &Config) -> SessionOptions {
+    let at_least_one = |number| u32::try_from(number).ok().and_then(NonZero::new).unwrap_or(NonZero::<u32>::MIN);
+    let attempts = AttemptLimits {
+        per_account: at_least_one(config.sign_in_free_failures),
+        per_address: at_least_one(config.sign_in_free_failures_per_address),
+    };
+    SessionOptions { idle: config.session_idle, attempts }
 }
 
 fn net_options(config: &Config, workers: usize) -> NetOptions {

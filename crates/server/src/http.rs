@@ -1,4 +1,4 @@
-//! The HTTP port: whether the process lives, and whether it can serve.
+//! The HTTP port: whether the process lives, whether it can serve, and the keys that verify its tokens.
 
 use std::{io, sync::Arc};
 
@@ -12,7 +12,12 @@ use crate::{
     ops::{HealthState, Ops},
 };
 
-/// Serves `/livez` and `/readyz`. `grpc` tells when the gRPC port has begun to drain.
+/// Where others find the keys that verify access tokens.
+const JWKS_PATH: &str = "/.well-known/jwks.json";
+/// How long they may keep them. A key that they do not know makes them look again.
+const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
+
+/// Serves `/livez`, `/readyz` and the public keys. `grpc` tells when the gRPC port has begun to drain.
 ///
 /// # Errors
 /// When a thread cannot be started.
@@ -35,8 +40,17 @@ async fn answer(ops: &Ops, grpc: &DrainSignal, request: &Request<Incoming>) -> R
             HealthState::Healthy => text(StatusCode::OK, "ok\n"),
             HealthState::Unhealthy => text(StatusCode::SERVICE_UNAVAILABLE, "unhealthy\n"),
         },
-        _ => text(StatusCode::NOT_FOUND, "here are /livez and /readyz\n"),
+        JWKS_PATH => jwks(ops),
+        _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /.well-known/jwks.json\n"),
     }
+}
+
+fn jwks(ops: &Ops) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(ops.jwks())));
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static(JWKS_CACHE_CONTROL));
+    response
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -21,17 +21,18 @@ use crate::{
     process::{CallLog, Server},
     raw_tonic::Mode,
     report::{Floor, Row, median, rate, time},
+    sign_in,
     sqlite_limit::Limit,
     users::{self, Random},
 };
 
-const GET: &str = "/user.v1.UserService/GetUser";
+pub const GET: &str = "/user.v1.UserService/GetUser";
 const CREATE: &str = "/user.v1.UserService/CreateUser";
 const LIST: &str = "/user.v1.UserService/ListUsers";
 const SEARCH: &str = "/user.v1.UserService/SearchUsers";
 
 /// Each load runs this long before it counts, to fill caches and grow buffers.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 /// Users are created with this many calls in flight before a measurement.
 const SEED_STREAMS: usize = 256;
 /// Creating the users takes no longer; a slow disk may.
@@ -61,19 +62,21 @@ pub const ALL: &[(u32, Goal)] = &[
     (7, lone_create),
     (8, create_latency),
     (9, list),
+    (11, sign_in::throughput),
+    (12, sign_in::storm),
     (13, search),
     (15, rest),
 ];
 
 /// One load on one server, with the server's processor time.
-struct Sample {
+pub struct Sample {
     tally: Tally,
     cpu: Duration,
 }
 
 impl Sample {
     /// Calls a second.
-    fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.tally.calls as f64 / self.tally.elapsed.as_secs_f64()
     }
 
@@ -88,18 +91,18 @@ impl Sample {
     }
 
     /// Seconds within which this share of the calls ended.
-    fn latency(&self, quantile: f64) -> f64 {
+    pub fn latency(&self, quantile: f64) -> f64 {
         self.tally.latency.value_at_quantile(quantile) as f64 / 1e9
     }
 }
 
 impl Setting {
-    fn database(&self, name: &str) -> PathBuf {
+    pub fn database(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// `connections` × `streams` calls in flight, after a warm-up.
-    fn sample(
+    pub fn sample(
         &self,
         server: &Server,
         path: &'static str,
@@ -115,7 +118,7 @@ impl Setting {
     }
 
     /// Measures both in turn, once a round: the medians of each, and of the first divided by the second.
-    fn compare(
+    pub fn compare(
         &self,
         mut measured: impl FnMut() -> anyhow::Result<f64>,
         mut limit: impl FnMut() -> anyhow::Result<f64>,
@@ -138,7 +141,7 @@ impl Setting {
     }
 }
 
-fn without_errors(mut tally: Tally) -> anyhow::Result<Tally> {
+pub fn without_errors(mut tally: Tally) -> anyhow::Result<Tally> {
     let errors = tally.errors;
     if let Some(error) = tally.first_error.take() {
         return Err(error.context(format!("{errors} calls failed, one of them so")));
@@ -157,7 +160,7 @@ fn creates(limit: u64) -> Requests {
 }
 
 /// Fills the store through `CreateUser`.
-fn seed(server: &Server, users: usize) -> anyhow::Result<()> {
+pub fn seed(server: &Server, users: usize) -> anyhow::Result<()> {
     eprintln!("  creating {users} users");
     let tally = Load {
         addr: server.addr,
@@ -199,7 +202,7 @@ fn all_ids(server: &Server) -> anyhow::Result<Vec<String>> {
 }
 
 /// A seeded Roster, and requests about users that it has.
-fn seeded(
+pub fn seeded(
     setting: &Setting,
     name: &str,
     environment: &[(&str, &str)],

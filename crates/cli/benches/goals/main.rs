@@ -5,10 +5,12 @@
 //! second of the *server's* processor time; a throughput says as much about the client.
 
 mod goals;
+mod hash_limit;
 mod load;
 mod process;
 mod raw_tonic;
 mod report;
+mod sign_in;
 mod sqlite_limit;
 mod users;
 

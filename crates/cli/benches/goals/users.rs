@@ -2,7 +2,13 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
-use roster_api::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest};
+use roster_api::{
+    auth::v1::SignInRequest,
+    user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest},
+};
+
+/// The password of those who have one.
+pub const PASSWORD: &str = "correct horse battery";
 
 /// Three of them make a name, so there are 8,000 family names, each with about 125 bearers in a million users.
 const SYLLABLES: [&str; 20] = [
@@ -55,6 +61,17 @@ fn word(random: &mut Random) -> String {
 pub fn create(number: u64) -> Bytes {
     let Person { name, email } = person(number);
     frame(&CreateUserRequest { name, email, ..Default::default() })
+}
+
+/// `CreateUser` of the person with this number, with [`PASSWORD`].
+pub fn create_with_password(number: u64) -> Bytes {
+    let Person { name, email } = person(number);
+    frame(&CreateUserRequest { name, email, password: PASSWORD.into(), ..Default::default() })
+}
+
+/// `SignIn` of such a person.
+pub fn sign_in(number: u64) -> Bytes {
+    frame(&SignInRequest { login: person(number).email, password: PASSWORD.into(), device: String::new() })
 }
 
 /// `GetUser`.

@@ -5,9 +5,9 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use super::phc;
+use super::{common_passwords, phc};
 
-/// Characters that a password must have at least.
+/// Characters that a new password must have at least.
 pub const PASSWORD_MIN_CHARS: usize = 8;
 
 /// Bytes that a password may have. Nothing is cut off below that.
@@ -18,10 +18,28 @@ pub const PASSWORD_MAX_BYTES: usize = 1024;
 const NFC_GROWTH: usize = 3;
 
 /// A password in clear, normalised. Wiped from memory when it is dropped.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Parses a password: at least 8 characters, at most 1024 bytes, anything but NUL.
+    /// Parses a new password: at least 8 characters, at most 1024 bytes, anything but NUL, and none of the most common
+    /// ones, in whatever case.
+    ///
+    /// # Errors
+    /// What a password may look like. Never holds the password.
+    pub fn parse(text: String) -> Result<Self, String> {
+        let password = Self::given(text)?;
+        if password.0.chars().nth(PASSWORD_MIN_CHARS - 1).is_none() {
+            return Err(format!("must have at least {PASSWORD_MIN_CHARS} characters"));
+        }
+        if common_passwords::contains(&password.0) {
+            return Err("is one of the most common passwords, which are the first that anybody tries".to_owned());
+        }
+        Ok(password)
+    }
+
+    /// A password that somebody gives to be compared. It may have been set elsewhere, by other rules, so it may be
+    /// short or common; only its size is bounded.
     ///
     /// It is prepared as [RFC 8265](https://www.rfc-editor.org/rfc/rfc8265#section-4.2) has it
     /// (`OpaqueString`), so that another keyboard types the same password: every space beyond ASCII
@@ -29,21 +47,21 @@ impl Password {
     /// kept: they do no harm in what is only hashed.
     ///
     /// # Errors
-    /// What a password may look like. Never holds the password.
-    pub fn parse(text: String) -> Result<Self, String> {
+    /// It is empty, has more than 1024 bytes, or a NUL. Never holds the password.
+    pub fn given(text: String) -> Result<Self, String> {
         let text = Zeroizing::new(text);
         check_length(&text)?;
         if text.contains('\0') {
             return Err("must not have the character U+0000".to_owned());
         }
         if text.is_ascii() {
-            return at_least_eight(text);
+            return Ok(Self(text));
         }
         // The room is taken at once, for growing would leave a copy behind that nobody wipes.
         let mut prepared = Zeroizing::new(String::with_capacity(text.len() * NFC_GROWTH));
         prepared.extend(text.chars().map(plain_space).nfc());
         check_length(&prepared)?;
-        at_least_eight(prepared)
+        Ok(Self(prepared))
     }
 
     /// What is hashed.
@@ -59,17 +77,13 @@ impl fmt::Debug for Password {
 }
 
 fn check_length(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("is required".to_owned());
+    }
     if text.len() > PASSWORD_MAX_BYTES {
         return Err(format!("has {} bytes; at most {PASSWORD_MAX_BYTES} are allowed", text.len()));
     }
     Ok(())
-}
-
-fn at_least_eight(text: Zeroizing<String>) -> Result<Password, String> {
-    if text.chars().nth(PASSWORD_MIN_CHARS - 1).is_none() {
-        return Err(format!("must have at least {PASSWORD_MIN_CHARS} characters"));
-    }
-    Ok(Password(text))
 }
 
 /// Any space separator (category Zs) as U+0020.
@@ -82,8 +96,8 @@ fn plain_space(c: char) -> char {
 
 /// The hash of a password as a string of the
 /// [PHC format](https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md), or of one of
-/// the older formats that [`PasswordHash::parse_phc`] takes.
-#[derive(Clone)]
+/// the older formats that [`PasswordHash::parse_phc`] takes. Two are equal if they are the same string.
+#[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
@@ -132,7 +146,7 @@ mod tests {
     fn passwords_are_kept_whole() {
         let longest = "x".repeat(1024);
         for password in
-            ["password123", "securepass123", "12345678", "with\ttab and\nline", "🔑🔑🔑🔑🔑🔑🔑🔑", &longest]
+            ["password123", "securepass123", "hunter22!", "with\ttab and\nline", "🔑🔑🔑🔑🔑🔑🔑🔑", &longest]
         {
             assert_eq!(parsed(password), password);
         }
@@ -142,13 +156,13 @@ mod tests {
     fn another_keyboard_types_the_same_password() {
         assert_eq!(parsed("cafe\u{301} au lait"), "café au lait");
         assert_eq!(parsed("pass\u{A0}wörd\u{3000}1"), "pass wörd 1");
-        assert_eq!(parsed("Passwort"), "Passwort");
+        assert_eq!(parsed("Passwort eins"), "Passwort eins");
     }
 
     #[test]
     fn short_and_endless_passwords_are_refused_without_being_told() {
         for (password, reason) in [
-            ("", "at least 8 characters"),
+            ("", "is required"),
             ("hunter2", "at least 8 characters"),
             ("éééé", "at least 8 characters"),
             ("e\u{301}e\u{301}e\u{301}e\u{301}", "at least 8 characters"),
@@ -159,6 +173,17 @@ mod tests {
             let refused = Password::parse(password.to_owned()).unwrap_err();
             assert!(refused.contains(reason), "{password:?}: {refused}");
             assert!(!refused.contains("hunter"));
+        }
+    }
+
+    #[test]
+    fn what_was_set_elsewhere_may_be_short_or_common() {
+        for password in ["x", "letmein", "password"] {
+            assert!(Password::parse(password.to_owned()).is_err());
+            assert_eq!(*Password::given(password.to_owned()).unwrap().0, password);
+        }
+        for nothing in [String::new(), "\0".to_owned(), "x".repeat(1025)] {
+            assert!(Password::given(nothing).is_err());
         }
     }
 

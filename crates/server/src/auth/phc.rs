@@ -10,6 +10,11 @@ use argon2::{
     Algorithm, Params, Version,
     password_hash::phc::{Ident, Output, ParamsString, PasswordHash as Phc, Salt},
 };
+use base64::{
+    Engine as _,
+    alphabet::BCRYPT,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 
 /// Bytes of memory that verifying a hash may take: 256 MiB, libsodium's `MODERATE`.
 const MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,8 +34,17 @@ const BCRYPT_COST: RangeInclusive<u32> = 4..=16;
 /// Rounds of PBKDF2. The most takes a few seconds.
 const PBKDF2_ROUNDS: RangeInclusive<u32> = 1_000..=10_000_000;
 
-/// Characters of bcrypt's salt and digest together.
-const BCRYPT_TAIL_CHARS: usize = 53;
+/// Characters of bcrypt's salt, and of its digest.
+const BCRYPT_SALT_CHARS: usize = 22;
+const BCRYPT_OUTPUT_CHARS: usize = 31;
+
+/// bcrypt's base 64. Some programs have left bits of the last characters set that count for nothing.
+const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &BCRYPT,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
 
 /// Bytes of a hash that is looked at, as the proto says: far above what its fields can fill.
 const HASH_MAX_BYTES: usize = 1024;
@@ -44,19 +58,43 @@ pub(super) struct Argon2Hash {
     pub output: Output,
 }
 
+/// A hash of any kind that is taken, taken apart and within bounds.
+pub(super) enum StoredHash {
+    Argon2(Argon2Hash),
+    Bcrypt { cost: u32, salt: [u8; 16], output: Output },
+    Scrypt { params: scrypt::Params, salt: Salt, output: Output },
+    Pbkdf2 { digest: Digest, rounds: u32, salt: Salt, output: Output },
+}
+
+/// What PBKDF2 is built on.
+#[derive(Clone, Copy)]
+pub(super) enum Digest {
+    Sha256,
+    Sha512,
+}
+
 /// Checks a hash of any kind that is taken.
 ///
 /// # Errors
 /// Why it is not taken, without the hash.
 pub(super) fn check(text: &str) -> Result<(), String> {
+    parse(text).map(drop)
+}
+
+/// Takes a hash of any kind apart.
+///
+/// # Errors
+/// Why it is not taken, without the hash.
+pub(super) fn parse(text: &str) -> Result<StoredHash, String> {
     if text.len() > HASH_MAX_BYTES {
         return Err(format!("has {} bytes; at most {HASH_MAX_BYTES} are allowed", text.len()));
     }
     match kind(text) {
-        "argon2id" | "argon2i" | "argon2d" => parse_argon2(text).map(drop),
-        "2a" | "2b" | "2y" => check_bcrypt(text),
-        "scrypt" => check_scrypt(text),
-        "pbkdf2-sha256" | "pbkdf2-sha512" => check_pbkdf2(text),
+        "argon2id" | "argon2i" | "argon2d" => parse_argon2(text).map(StoredHash::Argon2),
+        "2a" | "2b" | "2y" => parse_bcrypt(text),
+        "scrypt" => parse_scrypt(text),
+        "pbkdf2-sha256" => parse_pbkdf2(text, Digest::Sha256),
+        "pbkdf2-sha512" => parse_pbkdf2(text, Digest::Sha512),
         _ => Err("is of no known kind; must start with $argon2id$, $argon2i$, $argon2d$, $2a$, $2b$, $2y$, \
                   $scrypt$, $pbkdf2-sha256$ or $pbkdf2-sha512$"
             .to_owned()),
@@ -93,14 +131,17 @@ pub(super) fn check_argon2_cost(memory_kib: u32, passes: u32, lanes: u32) -> Res
 }
 
 /// [scrypt](https://www.rfc-editor.org/rfc/rfc7914) as RustCrypto and Passlib write it.
-fn check_scrypt(text: &str) -> Result<(), String> {
+fn parse_scrypt(text: &str) -> Result<StoredHash, String> {
     const SHAPE: &str = "must look like $scrypt$ln=17,r=8,p=1$SALT$HASH";
-    let (phc, ..) = parse_phc(text, SHAPE)?;
+    let (phc, salt, output) = parse_phc(text, SHAPE)?;
     let [log_n, r, p] = numbers(&phc.params, ["ln", "r", "p"]).ok_or(SHAPE)?;
     if !(1..=32).contains(&log_n) || !(1..=SCRYPT_BLOCK_MAX).contains(&r) || p == 0 || phc.version.is_some() {
         return Err(format!("{SHAPE}, with ln from 1, r from 1 to {SCRYPT_BLOCK_MAX}, and p from 1"));
     }
-    check_cost((128 * u64::from(r)) << log_n, u64::from(p), p)
+    check_cost((128 * u64::from(r)) << log_n, u64::from(p), p)?;
+    let log_n = u8::try_from(log_n).map_err(|_| SHAPE)?;
+    let params = scrypt::Params::new(log_n, r, p).map_err(|error| error.to_string())?;
+    Ok(StoredHash::Scrypt { params, salt, output })
 }
 
 fn check_cost(memory: u64, passes: u64, lanes: u32) -> Result<(), String> {
@@ -122,42 +163,43 @@ fn check_cost(memory: u64, passes: u64, lanes: u32) -> Result<(), String> {
 }
 
 /// [bcrypt](https://www.usenix.org/legacy/events/usenix99/provos/provos.pdf): `$2b$12$` and 53 characters.
-fn check_bcrypt(text: &str) -> Result<(), String> {
+fn parse_bcrypt(text: &str) -> Result<StoredHash, String> {
     const SHAPE: &str = "must look like $2b$12$ and 53 of ./A-Za-z0-9";
     let [_, _, cost, tail] = fields(text).ok_or(SHAPE)?;
-    let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/');
-    if cost.len() != 2 || tail.len() != BCRYPT_TAIL_CHARS || !tail.bytes().all(is_digit) {
+    let (salt, output) = tail.split_at_checked(BCRYPT_SALT_CHARS).ok_or(SHAPE)?;
+    if cost.len() != 2 || output.len() != BCRYPT_OUTPUT_CHARS {
         return Err(SHAPE.to_owned());
     }
-    if !decimal(cost).is_some_and(|cost| BCRYPT_COST.contains(&cost)) {
-        let (least, most) = BCRYPT_COST.into_inner();
-        return Err(format!("{SHAPE}, with a cost from {least:02} to {most:02}"));
-    }
-    Ok(())
+    let salt = BCRYPT_BASE64.decode(salt).ok().and_then(|salt| salt.try_into().ok()).ok_or(SHAPE)?;
+    let output = BCRYPT_BASE64.decode(output).ok().and_then(|output| Output::new(&output).ok()).ok_or(SHAPE)?;
+    let (least, most) = BCRYPT_COST.into_inner();
+    let cost = decimal(cost).filter(|cost| BCRYPT_COST.contains(cost));
+    let cost = cost.ok_or_else(|| format!("{SHAPE}, with a cost from {least:02} to {most:02}"))?;
+    Ok(StoredHash::Bcrypt { cost, salt, output })
 }
 
 /// PBKDF2 ([RFC 8018](https://www.rfc-editor.org/rfc/rfc8018)) as RustCrypto writes it (`i=600000,l=32`, PHC) or as
 /// Passlib does (`600000`, and `.` for `+` in the base 64).
-fn check_pbkdf2(text: &str) -> Result<(), String> {
+fn parse_pbkdf2(text: &str, digest: Digest) -> Result<StoredHash, String> {
     const SHAPE: &str = "must look like $pbkdf2-sha256$i=600000,l=32$SALT$HASH or $pbkdf2-sha256$600000$SALT$HASH";
     let [_, _, cost, salt, output] = fields(text).ok_or(SHAPE)?;
-    let rounds = if cost.contains('=') {
-        let (phc, _, output) = parse_phc(text, SHAPE)?;
+    let (rounds, salt, output) = if cost.contains('=') {
+        let (phc, salt, output) = parse_phc(text, SHAPE)?;
         match (numbers(&phc.params, ["i", "l"]), numbers(&phc.params, ["i"])) {
-            (Some([rounds, length]), _) if usize::try_from(length) == Ok(output.len()) => rounds,
-            (None, Some([rounds])) => rounds,
+            (Some([rounds, length]), _) if usize::try_from(length) == Ok(output.len()) => (rounds, salt, output),
+            (None, Some([rounds])) => (rounds, salt, output),
             _ => return Err(format!("{SHAPE}, with l the bytes of the hash")),
         }
     } else {
-        Salt::from_b64(&salt.replace('.', "+")).map_err(|_| SHAPE)?;
-        Output::decode(&output.replace('.', "+")).map_err(|_| SHAPE)?;
-        decimal(cost).ok_or(SHAPE)?
+        let salt = Salt::from_b64(&salt.replace('.', "+")).map_err(|_| SHAPE)?;
+        let output = Output::decode(&output.replace('.', "+")).map_err(|_| SHAPE)?;
+        (decimal(cost).ok_or(SHAPE)?, salt, output)
     };
     if !PBKDF2_ROUNDS.contains(&rounds) {
         let (least, most) = PBKDF2_ROUNDS.into_inner();
         return Err(format!("asks for {rounds} rounds; must be {least} to {most}"));
     }
-    Ok(())
+    Ok(StoredHash::Pbkdf2 { digest, rounds, salt, output })
 }
 
 /// A PHC string that has a salt and a hash.

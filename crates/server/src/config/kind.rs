@@ -32,6 +32,7 @@ pub(super) enum Kind {
     ClientCertificates(Field<ClientCertificates>),
     Services(Field<BTreeMap<String, PermissionSet>>),
     Socket(Field<OperatorSocket>),
+    Word(Field<String>),
 }
 
 impl Kind {
@@ -70,6 +71,7 @@ impl Kind {
                 *field(config) = services;
             }
             Self::Socket(field) => *field(config) = text.parse()?,
+            Self::Word(field) => *field(config) = word(text).ok_or(())?,
         }
         Ok(())
     }
@@ -105,6 +107,7 @@ impl Kind {
                 Permission::ALL.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(", ")
             ),
             Self::Socket(_) => "the path of a file, or auto, or off".into(),
+            Self::Word(_) => format!("1 to {WORD_MAX_CHARS} visible ASCII characters"),
         }
     }
 
@@ -136,6 +139,7 @@ impl Kind {
                 services.collect::<Vec<_>>().join(", ")
             }
             Self::Socket(field) => field(config).to_string(),
+            Self::Word(field) => field(config).clone(),
         }
     }
 
@@ -165,6 +169,14 @@ const CLIENT_CERTIFICATES: [(&str, ClientCertificates); 3] = [
     ("optional", ClientCertificates::Optional),
     ("required", ClientCertificates::Required),
 ];
+/// Characters that a name may have.
+const WORD_MAX_CHARS: usize = 200;
+
+fn word(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = (1..=WORD_MAX_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
 
 /// Characters of a bad value that an error repeats.
 const SHOWN_CHARS_MAX: usize = 100;

@@ -51,6 +51,12 @@ const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TOKEN_NAME: &str = "roster";
+const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_VERIFIED_TOKENS_MAX: usize = 65_536;
+const DEFAULT_SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEFAULT_SIGN_IN_FREE_FAILURES: usize = 5;
+const DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS: usize = 500;
 
 /// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +113,20 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Web pages that may call with gRPC-Web, by origin.
     pub grpc_web_allowed_origins: Vec<String>,
+    /// Who issues access tokens: their `iss`.
+    pub token_issuer: String,
+    /// For whom access tokens are: their `aud`.
+    pub token_audience: String,
+    /// How long an access token is good.
+    pub access_token_lifetime: Duration,
+    /// Verified tokens and keys that are remembered.
+    pub verified_tokens_max: usize,
+    /// How long a session lasts that is not used.
+    pub session_idle: Duration,
+    /// Wrong passwords of an account without delay.
+    pub sign_in_free_failures: usize,
+    /// Wrong passwords from an address without delay.
+    pub sign_in_free_failures_per_address: usize,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -150,6 +170,13 @@ impl Config {
             preface_timeout: DEFAULT_PREFACE_TIMEOUT,
             max_message_bytes: DEFAULT_MESSAGE_BYTES_MAX,
             grpc_web_allowed_origins: Vec::new(),
+            token_issuer: DEFAULT_TOKEN_NAME.into(),
+            token_audience: DEFAULT_TOKEN_NAME.into(),
+            access_token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            verified_tokens_max: DEFAULT_VERIFIED_TOKENS_MAX,
+            session_idle: DEFAULT_SESSION_IDLE,
+            sign_in_free_failures: DEFAULT_SIGN_IN_FREE_FAILURES,
+            sign_in_free_failures_per_address: DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS,
             warnings: Vec::new(),
         }
     }

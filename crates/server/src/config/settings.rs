@@ -310,4 +310,65 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Web pages, by origin, whose scripts may call with gRPC-Web. With none, browsers let no page of another \
               origin call.",
     },
+    Setting {
+        key: "token_issuer",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Word(|c| &mut c.token_issuer),
+        default: None,
+        doc: "Who issues access tokens, as they say in iss. A change ends the tokens that there are.",
+    },
+    Setting {
+        key: "token_audience",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Word(|c| &mut c.token_audience),
+        default: None,
+        doc: "For whom access tokens are, as they say in aud. A change ends the tokens that there are.",
+    },
+    Setting {
+        key: "access_token_lifetime_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1000..=24 * HOUR_MS, |c| &mut c.access_token_lifetime),
+        default: None,
+        doc: "How long an access token is good, in whole seconds. Roster ends access at once in any case; services that \
+              verify tokens by themselves may take one until its end.",
+    },
+    Setting {
+        key: "verified_tokens_max",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=10_000_000, |c| &mut c.verified_tokens_max),
+        default: None,
+        doc: "Access tokens and API keys that are remembered as verified. A call with another one costs a signature \
+              check and a read. Each takes about 700 bytes.",
+    },
+    Setting {
+        key: "session_idle_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1000..=400 * 24 * HOUR_MS, |c| &mut c.session_idle),
+        default: None,
+        doc: "How long a session lasts whose refresh token is not used.",
+    },
+    Setting {
+        key: "sign_in_free_failures",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000, |c| &mut c.sign_in_free_failures),
+        default: None,
+        doc: "Wrong passwords of one account without delay; sign-ins under way count. The next has to wait for a second, \
+              the one after it for two, and so on up to 15 minutes. The right password ends it, and one failure is \
+              forgotten every hour.",
+    },
+    Setting {
+        key: "sign_in_free_failures_per_address",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000, |c| &mut c.sign_in_free_failures_per_address),
+        default: None,
+        doc: "The same from one IPv4 address, or one /64 network of IPv6, whichever accounts they were of. One failure is \
+              forgotten every minute. Behind a proxy, all clients have its address.",
+    },
 ];

@@ -13,6 +13,15 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// The moment of a `google.protobuf.Timestamp`, cut to microseconds; `None` if it is none, such as one before the
+    /// year 1 or after 9999.
+    #[must_use]
+    pub fn from_parts(seconds: i64, nanos: i32) -> Option<Self> {
+        const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+        let fits = SECONDS.contains(&seconds) && (0..1_000_000_000).contains(&nanos);
+        fits.then(|| Self(seconds * 1_000_000 + i64::from(nanos / 1_000)))
+    }
+
     /// Whole seconds since the epoch, rounded down.
     #[must_use]
     pub fn seconds(self) -> i64 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Reason;
 use crate::{
-    auth::{HashError, Refusal},
+    auth::{AuthError, HashError, Refusal},
     model::{AddressId, UserId, Violation, Violations},
     store::{StoreError, Unique},
 };
@@ -190,6 +190,15 @@ impl From<Violations> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Invalid => Self::Unauthenticated(Reason::CredentialsInvalid),
+            AuthError::Store(error) => error.into(),
+        }
     }
 }
 

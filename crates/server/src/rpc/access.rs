@@ -16,6 +16,12 @@ pub(super) fn rule(path: &str) -> Option<AccessRule> {
         .or_else(|| STANDARD.iter().find(|(standard, _)| *standard == path).map(|(_, rule)| *rule))
 }
 
+/// Whether the method streams in either direction, so that a call may outlive the caller's right to make it.
+pub(super) fn is_stream(path: &str) -> bool {
+    let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    is_long_lived(path) || parts.is_some_and(|(service, method)| roster_api::access::streams(service, method))
+}
+
 /// Whether calls of the method end only when the client ends them, so that a drain must.
 pub(super) fn is_long_lived(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch" || path.starts_with("/grpc.reflection.")

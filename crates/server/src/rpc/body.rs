@@ -17,6 +17,9 @@ use crate::{net::DrainSignal, ops::Reason};
 /// What polling a body gives.
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
+/// Something that happens once.
+pub(super) type Moment = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A response's body. Most pass through; see [`Watched`].
 pub struct CallBody {
     inner: tonic::body::Body,
@@ -28,7 +31,9 @@ pub(super) struct Watched {
     /// The body ends with `DEADLINE_EXCEEDED` then.
     deadline: Option<Pin<Box<Sleep>>>,
     /// A stream that would go on for ever ends with `UNAVAILABLE` once this is raised and it has nothing to say.
-    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    drain: Option<Moment>,
+    /// The body ends with `UNAUTHENTICATED` once the caller's right to have it has ended.
+    grant_end: Option<Moment>,
     /// Wants to know the status.
     record: Option<CallRecord>,
     ended: bool,
@@ -38,14 +43,13 @@ impl Watched {
     pub(super) fn new(
         deadline: Option<tokio::time::Instant>,
         drain: Option<DrainSignal>,
+        grant_end: Option<Moment>,
         record: Option<CallRecord>,
     ) -> Option<Box<Self>> {
-        (deadline.is_some() || drain.is_some() || record.is_some()).then(|| {
+        (deadline.is_some() || drain.is_some() || grant_end.is_some() || record.is_some()).then(|| {
             let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
-            let drain = drain.map(|signal| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-                Box::pin(async move { signal.draining().await })
-            });
-            Box::new(Self { deadline, drain, record, ended: false })
+            let drain = drain.map(|signal| -> Moment { Box::pin(async move { signal.draining().await }) });
+            Box::new(Self { deadline, drain, grant_end, record, ended: false })
         })
     }
 
@@ -55,6 +59,10 @@ impl Watched {
 
     fn is_drained(&mut self, cx: &mut Context<'_>) -> bool {
         self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready())
+    }
+
+    fn is_revoked(&mut self, cx: &mut Context<'_>) -> bool {
+        self.grant_end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready())
     }
 
     /// Ends the body with this status though it has more to say.
@@ -92,6 +100,9 @@ impl Body for CallBody {
         // Looked at first: a stream that always has more to say must end in time too.
         if watched.is_late(cx) {
             return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
+        }
+        if watched.is_revoked(cx) {
+            return watched.cut(&status::credentials_invalid());
         }
         let frame = completed(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {

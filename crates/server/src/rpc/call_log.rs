@@ -18,14 +18,19 @@ pub(super) struct CallRecord {
 }
 
 impl CallRecord {
-    /// A record if anybody will read it.
-    pub(super) fn start(method: &str, request_id: &RequestId, caller: &Caller, peer: &Peer) -> Option<Self> {
+    /// A record if anybody will read it. The caller is nobody until [`Self::set_caller`] says who it is.
+    pub(super) fn start(method: &str, request_id: &RequestId, peer: &Peer) -> Option<Self> {
         if !tracing::enabled!(target: "roster::call", tracing::Level::INFO) {
             return None;
         }
-        let (method, request_id, caller) = (method.to_owned(), request_id.clone(), caller.clone());
+        let (method, request_id, caller) = (method.to_owned(), request_id.clone(), Caller::Anonymous);
         let peer = peer.clone();
         Some(Self { method, request_id, caller, peer, started: Instant::now(), finished: false })
+    }
+
+    /// Who calls, once that is known.
+    pub(super) fn set_caller(&mut self, caller: &Caller) {
+        self.caller = caller.clone();
     }
 
     /// Writes the line.

@@ -4,6 +4,8 @@
 //! only [`status`] turns an error into a status.
 
 mod access;
+mod admin_v1;
+mod auth_v1;
 mod body;
 mod call_log;
 mod deadline;
@@ -15,6 +17,7 @@ pub mod pipeline;
 mod request_id;
 mod services;
 pub mod status;
+mod time;
 mod tokenless;
 mod user_v1;
 

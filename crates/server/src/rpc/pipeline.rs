@@ -3,11 +3,11 @@
 //! Plain functions in one order rather than a stack of layers: the order can be read here, and
 //! nothing is boxed or wrapped for a call that does not need it.
 
-use std::{pin::Pin, sync::Arc};
+use std::{net::IpAddr, pin::Pin, sync::Arc};
 
 use http::{
     HeaderValue, Method, Request, Response, Version,
-    header::{CONTENT_TYPE, ORIGIN, TRAILER, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, TRAILER, USER_AGENT},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use tonic::{Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
-    body::{CallBody, Watched, code_in},
+    body::{CallBody, Moment, Watched, code_in},
     call_log::CallRecord,
     deadline,
     grpc_web::{self, GrpcWeb},
@@ -26,7 +26,7 @@ use super::{
     tokenless::Tokenless,
 };
 use crate::{
-    auth::Caller,
+    auth::{Authenticator, Caller, Credential, Recalled, Shown},
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RequestId, UserAgent},
 };
@@ -85,19 +85,13 @@ impl Pipeline {
             // asks for no preflight: whatever it sends is refused here.
             Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
         } else if is_post && kind.starts_with(b"application/grpc-web") {
-            Answer::Web(Box::pin(Arc::clone(self).web(peer.clone(), request)))
+            Answer::Later(Box::pin(Arc::clone(self).web(peer.clone(), request)))
         } else if is_post && kind.starts_with(b"application/grpc") {
-            Answer::Call(self.call(peer, request))
+            self.call(peer, request)
         } else {
             Answer::Ready(Box::new(not_grpc(&request)))
         };
-        async {
-            match answer {
-                Answer::Call(call) => call.finish().await,
-                Answer::Web(response) => response.await,
-                Answer::Ready(response) => *response,
-            }
-        }
+        answer.finish()
     }
 
     /// gRPC-Web is translated to gRPC on the way in and back on the way out.
@@ -107,36 +101,113 @@ impl Pipeline {
         GrpcWeb::expose(origin, response).map(unwatched)
     }
 
-    /// Starts one gRPC call.
-    fn call<B>(&self, peer: &Peer, request: Request<B>) -> Call
+    /// Starts one gRPC call: at once if memory knows who calls, and after a look at the credentials otherwise.
+    fn call<B>(self: &Arc<Self>, peer: &Peer, mut request: Request<B>) -> Answer
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());
-        let caller = self.tokenless.caller_of(peer);
-        let path = request.uri().path();
-        let record = CallRecord::start(path, &request_id, &caller, peer);
-        let drain = access::is_long_lived(path).then(|| self.drain.clone());
-        let over_http1 = request.version() < Version::HTTP_2;
-        let (deadline, response) = match admit(&request, &caller, &request_id) {
-            Err(refusal) => (None, Err(refusal)),
-            Ok(deadline) => {
-                let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
-                let remote = peer.addr().map(|addr| addr.ip());
-                let ctx = Ctx { caller, request_id: request_id.clone(), remote, user_agent };
-                (deadline, Ok(self.services.call(ctx, request)))
+        let record = CallRecord::start(request.uri().path(), &request_id, peer);
+        let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, record };
+        let tokenless = self.tokenless.caller_of(peer);
+        if access::rule(request.uri().path()).is_none() {
+            return Answer::Call(self.admit(start, tokenless, request));
+        }
+        let recalled = self.authenticator().recall(Shown::in_headers(request.headers()), start.remote);
+        if !matches!(recalled, Recalled::Nobody) {
+            // Nothing behind this needs it, and what is not there cannot leak.
+            request.headers_mut().remove(AUTHORIZATION);
+        }
+        match recalled {
+            Recalled::Nobody => Answer::Call(self.admit(start, tokenless, request)),
+            Recalled::Caller(caller) => Answer::Call(self.admit(start, caller, request)),
+            Recalled::Invalid => Answer::Call(Call::refused(&request, start, status::credentials_invalid())),
+            Recalled::Unknown(credential) => {
+                Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
+            }
+        }
+    }
+
+    /// A call with a credential that is new, or whose grant has changed.
+    async fn call_unknown<B>(
+        self: Arc<Self>,
+        start: Start,
+        credential: Credential,
+        request: Request<B>,
+    ) -> Response<CallBody>
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let call = match self.authenticator().verify(credential, start.remote).await {
+            Ok(caller) => self.admit(start, caller, request),
+            Err(error) => {
+                let refusal = status::of_error(&Error::from(error), start.request_id.as_str());
+                Call::refused(&request, start, refusal)
             }
         };
-        Call { request_id, record, drain, deadline, over_http1, response }
+        call.finish().await
+    }
+
+    /// Lets the caller through to the service, or not.
+    fn admit<B>(&self, start: Start, caller: Caller, request: Request<B>) -> Call
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let Start { remote, request_id, mut record } = start;
+        if let Some(record) = &mut record {
+            record.set_caller(&caller);
+        }
+        let deadline = match check(&request, &caller, &request_id) {
+            Ok(deadline) => deadline,
+            Err(refusal) => return Call::refused(&request, Start { remote, request_id, record }, refusal),
+        };
+        let path = request.uri().path();
+        let drain = access::is_long_lived(path).then(|| self.drain.clone());
+        let grant_end = match &caller {
+            Caller::Granted(live) if access::is_stream(path) => {
+                let end = self.authenticator().ended(Arc::clone(live));
+                Some(Box::pin(end) as Moment)
+            }
+            _ => None,
+        };
+        let over_http1 = request.version() < Version::HTTP_2;
+        let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
+        let ctx = Ctx { caller, request_id: request_id.clone(), remote, user_agent };
+        let response = Ok(self.services.call(ctx, request));
+        Call { request_id, record, drain, grant_end, deadline, over_http1, response }
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        self.services.ops().authenticator()
     }
 }
 
 /// How a request is answered.
 enum Answer {
     Call(Call),
-    Web(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
     Ready(Box<Response<CallBody>>),
+}
+
+impl Answer {
+    async fn finish(self) -> Response<CallBody> {
+        match self {
+            Self::Call(call) => call.finish().await,
+            Self::Later(response) => response.await,
+            Self::Ready(response) => *response,
+        }
+    }
+}
+
+/// What is known of a call before it is known who calls.
+struct Start {
+    /// From where; `None` for this machine's operator.
+    remote: Option<IpAddr>,
+    request_id: RequestId,
+    record: Option<CallRecord>,
 }
 
 /// A call under way.
@@ -144,6 +215,8 @@ struct Call {
     request_id: RequestId,
     record: Option<CallRecord>,
     drain: Option<DrainSignal>,
+    /// When the caller's right to a stream ends.
+    grant_end: Option<Moment>,
     deadline: Option<Instant>,
     /// Some proxies speak no HTTP/2 to what is behind them.
     over_http1: bool,
@@ -151,11 +224,23 @@ struct Call {
 }
 
 impl Call {
+    /// One that goes no further.
+    fn refused<B>(request: &Request<B>, start: Start, refusal: Status) -> Self {
+        let Start { request_id, record, .. } = start;
+        let over_http1 = request.version() < Version::HTTP_2;
+        let response = Err(refusal);
+        Self { request_id, record, drain: None, grant_end: None, deadline: None, over_http1, response }
+    }
+
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { request_id, mut record, drain, deadline, over_http1, response } = self;
+        let Self { request_id, mut record, drain, mut grant_end, deadline, over_http1, response } = self;
         let mut response = match response {
-            Ok(response) => before(deadline, response).await,
+            Ok(response) => match &mut grant_end {
+                None => before(deadline, response).await,
+                // The service may answer a stream of requests only when that has ended.
+                Some(end) => Box::pin(unless(end, before(deadline, response))).await,
+            },
             Err(refusal) => refusal.into_http(),
         };
         // A response of headers alone is over already.
@@ -171,13 +256,13 @@ impl Call {
             // HTTP/1.1 sends no trailer that was not announced.
             response.headers_mut().insert(TRAILER, HeaderValue::from_static(TRAILERS));
         }
-        let watched = if is_over { None } else { Watched::new(deadline, drain, record) };
+        let watched = if is_over { None } else { Watched::new(deadline, drain, grant_end, record) };
         response.map(|body| CallBody::new(body, watched))
     }
 }
 
 /// Decides before any byte of the message is read; gives the deadline.
-fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Result<Option<Instant>, Status> {
+fn check<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Result<Option<Instant>, Status> {
     let path = request.uri().path();
     let rule = access::rule(path).ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
@@ -196,6 +281,15 @@ fn admit<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
         violations.add("grpc-timeout", came);
         status::of_error(&Error::from(violations), request_id.as_str())
     })
+}
+
+/// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins.
+async fn unless(grant_end: &mut Moment, response: impl Future<Output = Response<Body>>) -> Response<Body> {
+    tokio::select! {
+        biased;
+        () = grant_end => status::credentials_invalid().into_http(),
+        response = response => response,
+    }
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.

@@ -9,7 +9,11 @@ use std::{
 
 use http::{HeaderName, Request, Response};
 use http_body::Body as HttpBody;
-use roster_api::server::user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer};
+use roster_api::server::{
+    admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN_V1},
+    auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH_V1},
+    user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer},
+};
 use tonic::{
     body::Body,
     codec::CompressionEncoding::{Gzip, Zstd},
@@ -20,7 +24,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error as ReflectionError};
 use tower::Service as _;
 
-use super::{access, health::HealthService, intake::Intake, own::Own, status, user_v1::UserV1};
+use super::{
+    access, admin_v1::AdminV1, auth_v1::AuthV1, health::HealthService, intake::Intake, own::Own, status,
+    user_v1::UserV1,
+};
 use crate::ops::{Ctx, Ops, Reason};
 
 /// How the caller has compressed its messages
@@ -28,7 +35,22 @@ use crate::ops::{Ctx, Ops, Reason};
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The services of ours that are served, as health and reflection name them.
-pub const SERVED: &[&str] = &[USER_V1];
+pub const SERVED: &[&str] = &[USER_V1, AUTH_V1, ADMIN_V1];
+
+/// Has a service of ours answer a request. The generated servers have these methods each by itself, and no trait.
+macro_rules! answer {
+    ($server:expr, $limit:expr, $request:expr) => {{
+        let server = $server
+            .max_decoding_message_size($limit)
+            .max_encoding_message_size($limit)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
+        // Every Python client says that it could read gzip; only who compresses wants it.
+        let mut server =
+            if is_compressed(&$request) { server.send_compressed(Zstd).send_compressed(Gzip) } else { server };
+        ResponseFuture(server.call($request))
+    }};
+}
 
 /// All services. One of ours is made for each call around the call's context, so no handler can
 /// run without one; it costs an allocation.
@@ -86,8 +108,11 @@ impl Services {
     {
         let patient = access::is_long_lived(request.uri().path());
         let request = request.map(|body| self.intake.meter(body, patient));
+        let (ops, limit) = (self.ops.clone(), self.max_message_bytes);
         match request.uri().path().split('/').nth(1) {
-            Some(USER_V1) => ResponseFuture(self.user_v1(ctx, &request).call(request)),
+            Some(USER_V1) => answer!(UserServiceServer::new(UserV1::new(ops, ctx)), limit, request),
+            Some(AUTH_V1) => answer!(AuthServiceServer::new(AuthV1::new(ops, ctx)), limit, request),
+            Some(ADMIN_V1) => answer!(AdminServiceServer::new(AdminV1::new(ops, ctx)), limit, request),
             Some(service) if service.starts_with("grpc.") => {
                 ResponseFuture(Box::pin(self.standard.clone().call(request)))
             }
@@ -98,16 +123,6 @@ impl Services {
                 ResponseFuture(Box::pin(std::future::ready(Ok(response))))
             }
         }
-    }
-
-    fn user_v1<B>(&self, ctx: Ctx, request: &Request<B>) -> UserServiceServer<UserV1> {
-        let server = UserServiceServer::new(UserV1::new(self.ops.clone(), ctx))
-            .max_decoding_message_size(self.max_message_bytes)
-            .max_encoding_message_size(self.max_message_bytes)
-            .accept_compressed(Gzip)
-            .accept_compressed(Zstd);
-        // Every Python client says that it could read gzip; only who compresses wants it.
-        if is_compressed(request) { server.send_compressed(Zstd).send_compressed(Gzip) } else { server }
     }
 }
 

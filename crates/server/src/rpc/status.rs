@@ -101,6 +101,11 @@ pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, details(reason, HashMap::new()))
 }
 
+/// The one answer to credentials that are not valid, or not any more.
+pub(super) fn credentials_invalid() -> Status {
+    of_reason(Reason::CredentialsInvalid, Reason::CredentialsInvalid.doc().trim())
+}
+
 /// Gives a status that tonic made a reason, as all of ours have. Where tonic's code is not the one
 /// that gRPC's own libraries use (they call a message that is too large `RESOURCE_EXHAUSTED`), it is theirs.
 ///

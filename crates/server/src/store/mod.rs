@@ -5,23 +5,29 @@
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
 pub mod addresses;
+pub mod api_keys;
 pub mod cache;
 pub mod error;
+pub mod grants;
 pub mod live;
 pub mod preferences;
 pub mod query;
 pub mod sessions;
+pub mod signing_keys;
 pub mod sqlite;
 mod stored_user;
 
 use async_trait::async_trait;
 
 pub use addresses::AddressStore;
+pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
 pub use error::{StoreError, Unique};
+pub use grants::GrantStore;
 pub use live::{Ended, Live, LiveGrants};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
-pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
+pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};
+pub use signing_keys::{SigningKey, SigningKeyStore};
 pub use stored_user::StoredUser;
 
 use crate::{
@@ -40,7 +46,9 @@ pub struct NewUser {
 
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
-pub trait Store: AddressStore + PreferencesStore + Send + Sync + 'static {
+pub trait Store:
+    AddressStore + ApiKeyStore + GrantStore + PreferencesStore + SessionStore + SigningKeyStore + Send + Sync + 'static
+{
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<StoredUser>;
 

@@ -5,8 +5,28 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::{
     auth::PasswordHash,
-    model::{ChangeMeta, Session, SessionId, Timestamp, UserId},
+    model::{ChangeMeta, Role, Session, SessionId, Timestamp, UserId},
 };
+
+/// The name that somebody signs in with, as its [unique key](crate::model::text::unique_key).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginKey {
+    /// An email address.
+    Email(String),
+    /// A username.
+    Username(String),
+}
+
+/// What a sign-in needs to know of a user.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Whose login it is.
+    pub user_id: UserId,
+    /// The user's role.
+    pub role: Role,
+    /// What the password is checked against; `None` if the user has no password or is inactive.
+    pub password_hash: Option<PasswordHash>,
+}
 
 /// A session to begin.
 #[derive(Debug)]
@@ -15,6 +35,8 @@ pub struct NewSession {
     pub session: Session,
     /// SHA-256 of its first refresh token.
     pub refresh_hash: [u8; 32],
+    /// What the password was checked against.
+    pub verified: PasswordHash,
     /// The password's hash by today's parameters, if the stored one is of others.
     pub rehashed: Option<PasswordHash>,
 }
@@ -48,8 +70,20 @@ pub struct SessionUse {
 /// Sessions. Like every command of the store, each is one atomic commit with its event in the change log.
 #[async_trait]
 pub trait SessionStore {
-    /// Begins a session. [`StoreError::NotFound`] if there is no such user or the user is inactive.
+    /// The user with this login, or `None`.
+    async fn find_login(&self, key: LoginKey) -> Result<Option<Login>, StoreError>;
+
+    /// Begins a session. [`StoreError::NotFound`] if there is no such user or the user is inactive;
+    /// [`StoreError::Stale`] if the user's password is not any more what was verified.
     async fn create_session(&self, new: NewSession, meta: ChangeMeta) -> Result<(), StoreError>;
+
+    /// Notes that a sign-in was refused and why: the reason of its error. `None` for a login that nobody has.
+    async fn fail_sign_in(
+        &self,
+        user_id: Option<UserId>,
+        reason: &'static str,
+        meta: ChangeMeta,
+    ) -> Result<(), StoreError>;
 
     /// Takes a refresh token for the next. [`StoreError::NotFound`] if it is not the session's current one, the session
     /// has ended, or its user is inactive; if it is one that was used before, the session ends.
@@ -81,6 +115,13 @@ pub trait SessionStore {
     /// Removes up to `limit` sessions that have ended by themselves; how many.
     async fn purge_sessions(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
-    /// Sets the password and ends every session of the user. [`StoreError::NotFound`] if there is no such user.
-    async fn set_password(&self, user_id: &UserId, hash: PasswordHash, meta: ChangeMeta) -> Result<(), StoreError>;
+    /// Sets the password and ends every session of the user. [`StoreError::NotFound`] if there is no such user;
+    /// [`StoreError::Stale`] if `verified` is given and is not any more what the user signs in with.
+    async fn set_password(
+        &self,
+        user_id: &UserId,
+        hash: PasswordHash,
+        verified: Option<PasswordHash>,
+        meta: ChangeMeta,
+    ) -> Result<(), StoreError>;
 }

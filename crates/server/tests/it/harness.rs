@@ -9,10 +9,14 @@ use std::{
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
-use http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use prost::Message;
 use roster_api::{
     Client,
+    auth::v1::auth_service_client::AuthServiceClient,
     client::Transport,
     user::v1::{CreateUserRequest, ListUsersRequest, User, user_service_client::UserServiceClient},
 };
@@ -24,7 +28,7 @@ use roster_server::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
 };
 use tonic::{Code, Status, Streaming, metadata::MetadataMap, transport::Channel};
@@ -77,6 +81,21 @@ impl Server {
         self.running.http_addr().unwrap()
     }
 
+    /// What a GET of this path on the HTTP port gives, headers included.
+    pub async fn http_get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http_addr()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: roster\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// A client of sign-in and API keys.
+    pub async fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.channel().await)
+    }
+
     /// A client of the users, on a connection of its own.
     pub async fn users(&self) -> UserServiceClient<Transport> {
         Client::connect(&self.addr().to_string()).await.unwrap().users()
@@ -95,6 +114,11 @@ impl Server {
     /// Where the database is.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The file with its users.
+    pub fn database(&self) -> PathBuf {
+        database_in(&self.folder)
     }
 
     /// Begins the drain.
@@ -116,7 +140,8 @@ impl Server {
     }
 }
 
-fn database_in(folder: &TempDir) -> PathBuf {
+/// The database file in a folder.
+pub fn database_in(folder: &TempDir) -> PathBuf {
     folder.path().join("roster.db")
 }
 
@@ -262,6 +287,19 @@ pub fn grpc(path: &str, message: &[u8]) -> Request<Bytes> {
     request.header("te", "trailers").body(framed(0, message)).unwrap()
 }
 
+/// The request with a token or key of its caller.
+pub fn as_bearer(mut request: Request<Bytes>, token: &str) -> Request<Bytes> {
+    request.headers_mut().append(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+    request
+}
+
+/// The message with a token or key of its caller.
+pub fn signed_in<T>(message: T, token: &str) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
 /// A length-prefixed message: flags, length, bytes.
 pub fn framed(flags: u8, message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
@@ -302,6 +340,11 @@ impl Wire {
         }
         let trailers = download.trailers().await.unwrap().unwrap_or_default();
         Answer { status: head.status, headers: head.headers, body: body.freeze(), trailers }
+    }
+
+    /// The same as the holder of a token or key.
+    pub async fn call_as(&self, token: &str, path: &str, message: &[u8]) -> Answer {
+        self.send(as_bearer(grpc(path, message), token)).await
     }
 
     /// Calls a method with the bytes of a message.

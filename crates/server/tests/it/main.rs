@@ -4,6 +4,5 @@
 
 mod api;
 mod harness;
-mod ops;
 mod pki;
 mod store;

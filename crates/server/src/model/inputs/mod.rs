@@ -3,8 +3,10 @@
 
 mod address;
 mod age;
+mod api_key;
 mod attributes;
 mod country;
+mod device;
 mod email;
 mod line;
 mod locale;
@@ -15,11 +17,15 @@ mod username;
 
 pub use address::parse_address_field;
 pub use age::{AGE_MAX, parse_age};
+pub use api_key::{
+    API_KEY_NAME_MAX_CHARS, SCOPES_MAX, known_scopes, parse_api_key_name, parse_key_expiry, parse_scopes,
+};
 pub use attributes::{
     ATTRIBUTE_KEY_MAX_BYTES, ATTRIBUTE_VALUE_MAX_CHARS, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, check_attribute_key,
     check_attribute_value, check_attributes_size, parse_attributes,
 };
 pub use country::parse_country;
+pub use device::{DEVICE_MAX_CHARS, parse_device};
 pub use email::{EMAIL_MAX_BYTES, parse_email};
 pub use line::{parse_line, parse_required_line};
 pub use locale::{LOCALE_MAX_BYTES, parse_locale};
@@ -37,10 +43,17 @@ mod tests {
 
     type Parser = fn(&str) -> Result<String, String>;
 
-    const PARSERS: &[Parser] =
-        &[parse_email, parse_username, parse_name, parse_phone, parse_locale, parse_country, parse_time_zone, |text| {
-            parse_required_line(text, 20)
-        }];
+    const PARSERS: &[Parser] = &[
+        parse_email,
+        parse_username,
+        parse_name,
+        parse_phone,
+        parse_locale,
+        parse_device,
+        parse_country,
+        parse_time_zone,
+        |text| parse_required_line(text, 20),
+    ];
 
     /// Anything, and text that comes near to what is allowed.
     fn near_misses() -> impl Strategy<Value = String> {

@@ -9,6 +9,7 @@ mod search_users;
 mod set_status;
 mod update_user;
 
+pub(super) use self::paging::check_page_size;
 pub use self::{
     create_user::CreateUserInput,
     list_users::{ListUsersInput, UserPage},

@@ -1,7 +1,6 @@
 //! Messages of `user.v1` to inputs of the use cases, and back.
 
 use prost_types::Duration;
-use prost_types::Timestamp;
 use roster_api::{server::user::v1 as encoded, user::v1 as api};
 
 use crate::{
@@ -12,10 +11,6 @@ use crate::{
     },
     store::StoredUser,
 };
-
-pub(super) fn timestamp(time: crate::model::Timestamp) -> Timestamp {
-    Timestamp { seconds: time.seconds(), nanos: time.nanos() }
-}
 
 pub(super) fn search_response(found: SearchUsersOutput) -> encoded::SearchUsersResponse {
     encoded::SearchUsersResponse {

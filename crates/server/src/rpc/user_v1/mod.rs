@@ -1,5 +1,6 @@
 //! `user.v1.UserService`: converts, calls the use case, converts back. No rule lives here.
 
+mod account;
 mod addresses;
 mod convert;
 mod list_stream;
@@ -9,11 +10,11 @@ use roster_api::{
     encoded::EncodedUser,
     server::user::v1::{SearchUsersResponse, user_service_server::UserService},
     user::v1::{
-        AddAddressRequest, Address, CreateUserRequest, DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest,
-        GetAddressRequest, GetPreferencesRequest, GetUserByEmailRequest, GetUserRequest, HealthCheckRequest,
-        HealthCheckResponse, ListAddressesRequest, ListAddressesResponse, ListUsersRequest, Preferences,
-        ReactivateUserRequest, SearchUsersRequest, SetDefaultAddressRequest, UpdateAddressRequest,
-        UpdatePreferencesRequest, UpdateUserRequest,
+        AddAddressRequest, Address, ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest,
+        DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest, GetAddressRequest, GetPreferencesRequest,
+        GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse, ListAddressesRequest,
+        ListAddressesResponse, ListUsersRequest, Preferences, ReactivateUserRequest, SearchUsersRequest,
+        SetDefaultAddressRequest, UpdateAddressRequest, UpdatePreferencesRequest, UpdateUserRequest,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
@@ -100,6 +101,15 @@ impl UserService for UserV1 {
     ) -> Result<Response<SearchUsersResponse>, Status> {
         let found = self.ops.search_users(&self.ctx, &request.into_inner().into()).await.map_err(self.status())?;
         Ok(Response::new(search_response(found)))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let input = request.into_inner().into();
+        self.ops.change_password(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(ChangePasswordResponse {}))
     }
 
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {

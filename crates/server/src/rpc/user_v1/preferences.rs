@@ -2,7 +2,7 @@
 
 use roster_api::user::v1 as api;
 
-use super::convert::timestamp;
+use crate::rpc::time::timestamp;
 use crate::{
     model::Preferences,
     ops::{SwitchesInput, UpdatePreferencesInput},

@@ -1,9 +1,11 @@
 //! Users in SQLite: a file beside the server, or memory.
 
 mod addresses;
+mod api_keys;
 mod checkpoint;
 mod commands;
 mod error;
+mod grants;
 mod list;
 mod lock;
 mod migrations;
@@ -12,6 +14,8 @@ mod preferences;
 mod readers;
 mod row;
 mod search_index;
+mod sessions;
+mod signing_keys;
 mod sql;
 mod writer;
 

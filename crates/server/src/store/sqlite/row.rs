@@ -13,7 +13,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Change, Timestamp, User, UserId, filter::search_text, text},
+    model::{Action, Change, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
     store::{StoreError, StoredUser},
 };
 
@@ -114,6 +114,18 @@ pub(super) fn change_from_row(row: &Row<'_>) -> rusqlite::Result<Change> {
         fields: serde_json::from_str(row.get_ref(7)?.as_str()?).map_err(FromSqlError::other)?,
         after: after.map(|stored| stored.user().map_err(FromSqlError::other)).transpose()?,
     })
+}
+
+impl FromSql for Role {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        by_number(Self::ALL, value.as_i64()?, |role| role as i64)
+    }
+}
+
+impl FromSql for UserStatus {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        by_number(Self::ALL, value.as_i64()?, |status| status as i64)
+    }
 }
 
 impl FromSql for Action {

@@ -9,6 +9,7 @@ mod lists;
 mod migrations;
 mod preferences;
 mod search_index;
+mod sessions;
 mod users;
 
 use std::{
@@ -61,6 +62,14 @@ on_every_backend! {
     lists::filters_agree_with_their_meaning,
     lists::searches_find_every_substring,
     lists::counts_stop_at_their_limit,
+    sessions::logins_are_found_by_email_and_by_username,
+    sessions::a_session_begins_for_the_verified_password_alone,
+    sessions::a_refresh_token_is_good_once_and_used_again_ends_the_session,
+    sessions::of_parallel_refreshes_one_wins_and_the_session_ends,
+    sessions::sessions_end_with_their_time_and_their_user,
+    sessions::a_user_ends_one_or_all_or_all_but_one,
+    sessions::a_new_password_ends_all_sessions,
+    sessions::pages_of_sessions_have_the_last_used_first,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
     addresses::an_address_is_read_back_as_it_went_in,

@@ -1,23 +1,43 @@
 //! The write commands, one a file. Each runs inside the writer's transaction.
 
 mod add_address;
+mod api_keys;
+mod create_session;
 mod create_user;
 mod delete_address;
 mod delete_user;
+mod end_session;
+mod end_sessions;
+mod fail_sign_in;
+mod purge_sessions;
+mod refresh_session;
 mod secret;
 mod set_default_address;
+mod set_password;
 mod set_user_status;
+mod signing_keys;
+mod touch_sessions;
 mod update_address;
 mod update_preferences;
 mod update_user;
 
 pub(super) use add_address::AddAddress;
+pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
+pub(super) use create_session::CreateSession;
 pub(super) use create_user::CreateUser;
 pub(super) use delete_address::DeleteAddress;
 pub(super) use delete_user::DeleteUser;
+pub(super) use end_session::EndSession;
+pub(super) use end_sessions::EndSessions;
+pub(super) use fail_sign_in::FailSignIn;
+pub(super) use purge_sessions::PurgeSessions;
+pub(super) use refresh_session::{RefreshSession, Refreshed};
 pub(super) use secret::Secret;
 pub(super) use set_default_address::SetDefaultAddress;
+pub(super) use set_password::SetPassword;
 pub(super) use set_user_status::SetUserStatus;
+pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
+pub(super) use touch_sessions::TouchSessions;
 pub(super) use update_address::UpdateAddress;
 pub(super) use update_preferences::UpdatePreferences;
 pub(super) use update_user::UpdateUser;
@@ -26,7 +46,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::addresses;
 use crate::{
-    model::{Action, Address, AddressId, ChangeMeta, User, UserId},
+    model::{Action, Address, AddressId, ChangeMeta, SessionId, User, UserId},
     store::{StoreError, StoredUser},
 };
 
@@ -62,6 +82,26 @@ fn current_address(
     }
     Ok((pk, address))
 }
+
+/// The row of the user with this id.
+fn user_pk(connection: &Connection, id: &UserId) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT pk FROM users WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// Removes all sessions of the user in this row.
+fn delete_sessions(connection: &Connection, pk: i64) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM sessions WHERE user_pk = ?1")?.execute([pk])?;
+    Ok(())
+}
+
+/// A session as the target of an event.
+fn session_target(id: SessionId) -> String {
+    format!("sessions/{id}")
+}
+
+/// All sessions of the event's user ([AIP-159](https://google.aip.dev/159)).
+const ALL_SESSIONS: &str = "sessions/-";
 
 /// How an [`Event`] names an address.
 fn address_target(id: AddressId) -> String {

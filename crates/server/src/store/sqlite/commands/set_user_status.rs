@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, log_change};
+use super::{current_user, delete_sessions, log_change};
 use crate::{
     model::{Action, ChangeMeta, UserId, UserStatus},
     store::{Ended, StoreError, StoredUser, sqlite::writer::Command},
@@ -35,6 +35,10 @@ impl Command for SetUserStatus {
             UserStatus::Active => Action::Reactivated,
             UserStatus::Inactive => Action::Deactivated,
         };
+        if self.status == UserStatus::Inactive {
+            // Whoever is made active again signs in anew.
+            delete_sessions(connection, pk)?;
+        }
         log_change(connection, action, (pk, &user), Some(&stored), &["status"], &self.meta)?;
         Ok(stored)
     }

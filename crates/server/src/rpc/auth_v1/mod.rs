@@ -1,0 +1,110 @@
+//! `auth.v1.AuthService`: converts, calls the use case, converts back. No rule lives here.
+
+mod api_keys;
+mod sessions;
+
+use roster_api::{
+    auth::v1::{
+        CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, ListSessionsRequest,
+        ListSessionsResponse, RefreshTokenRequest, RefreshTokenResponse, RevokeAllSessionsRequest,
+        RevokeAllSessionsResponse, RevokeApiKeyRequest, RevokeApiKeyResponse, RevokeSessionRequest,
+        RevokeSessionResponse, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse,
+    },
+    server::auth::v1::auth_service_server::AuthService,
+};
+use tonic::{Request, Response, Status};
+
+use super::{own::Own, status};
+use crate::ops::{Ctx, Error, Ops};
+
+/// The service, for one call.
+pub(super) struct AuthV1 {
+    ops: Own<Ops>,
+    ctx: Ctx,
+}
+
+impl AuthV1 {
+    pub(super) fn new(ops: Own<Ops>, ctx: Ctx) -> Self {
+        Self { ops, ctx }
+    }
+
+    fn status(&self) -> impl FnOnce(Error) -> Status + '_ {
+        |error| status::of_error(&error, self.ctx.request_id.as_str())
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for AuthV1 {
+    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        let input = request.into_inner().into();
+        let signed_in = self.ops.sign_in(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(sessions::sign_in_response(signed_in)))
+    }
+
+    async fn refresh_token(
+        &self,
+        request: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let token = request.into_inner().refresh_token;
+        let tokens = self.ops.refresh_token(&self.ctx, &token).await.map_err(self.status())?;
+        Ok(Response::new(RefreshTokenResponse { tokens: Some(sessions::tokens_message(tokens)) }))
+    }
+
+    async fn sign_out(&self, _: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        self.ops.sign_out(&self.ctx).await.map_err(self.status())?;
+        Ok(Response::new(SignOutResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let input = request.into_inner().into();
+        let page = self.ops.list_sessions(&self.ctx, &input).await.map_err(self.status())?;
+        Ok(Response::new(sessions::list_response(page, self.ctx.caller.session_id())))
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
+        let RevokeSessionRequest { user_id, session_id } = request.into_inner();
+        self.ops.revoke_session(&self.ctx, &user_id, &session_id).await.map_err(self.status())?;
+        Ok(Response::new(RevokeSessionResponse {}))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        request: Request<RevokeAllSessionsRequest>,
+    ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
+        let RevokeAllSessionsRequest { user_id, keep_current } = request.into_inner();
+        let revoked = self.ops.revoke_all_sessions(&self.ctx, &user_id, keep_current).await.map_err(self.status())?;
+        Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) }))
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<CreateApiKeyRequest>,
+    ) -> Result<Response<CreateApiKeyResponse>, Status> {
+        let input = request.into_inner().into();
+        let created = self.ops.create_api_key(&self.ctx, input).await.map_err(self.status())?;
+        Ok(Response::new(api_keys::created_response(created)))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<ListApiKeysRequest>,
+    ) -> Result<Response<ListApiKeysResponse>, Status> {
+        let ListApiKeysRequest { page_size, page_token } = request.into_inner();
+        let page = self.ops.list_api_keys(&self.ctx, page_size, &page_token).await.map_err(self.status())?;
+        Ok(Response::new(api_keys::list_response(page)))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<RevokeApiKeyRequest>,
+    ) -> Result<Response<RevokeApiKeyResponse>, Status> {
+        self.ops.revoke_api_key(&self.ctx, &request.get_ref().api_key_id).await.map_err(self.status())?;
+        Ok(Response::new(RevokeApiKeyResponse {}))
+    }
+}

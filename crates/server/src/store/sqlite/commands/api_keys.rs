@@ -1,0 +1,102 @@
+//! Adds and revokes API keys, and notes their use.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Event, log_event};
+use crate::{
+    model::{Action, ApiKeyId, ChangeMeta, UserId},
+    store::{
+        API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError,
+        sqlite::{api_keys::scopes_text, writer::Command},
+    },
+};
+
+/// See [`crate::store::ApiKeyStore::create_api_key`].
+pub(in crate::store::sqlite) struct CreateApiKey {
+    pub(in crate::store::sqlite) new: NewApiKey,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for CreateApiKey {
+    type Output = ();
+
+    fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+        let NewApiKey { key, hash } = &self.new;
+        let count: u32 = connection.prepare_cached("SELECT count(*) FROM api_keys")?.query_row([], |row| row.get(0))?;
+        if count >= API_KEYS_MAX {
+            return Err(StoreError::LimitReached);
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO api_keys (id, name, prefix, hash, scopes, expires_at, created_at, last_used_at, created_by)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8)",
+            )?
+            .execute(params![
+                key.id,
+                key.name,
+                key.prefix,
+                hash,
+                scopes_text(key.scopes),
+                key.expires_at,
+                key.created_at,
+                key.created_by
+            ])?;
+        log(connection, Action::ApiKeyCreated, key.id, &self.meta)
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+}
+
+/// See [`crate::store::ApiKeyStore::revoke_api_key`].
+pub(in crate::store::sqlite) struct RevokeApiKey {
+    pub(in crate::store::sqlite) id: ApiKeyId,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for RevokeApiKey {
+    /// Who made the key.
+    type Output = Option<UserId>;
+
+    fn run(&self, connection: &Connection) -> Result<Option<UserId>, StoreError> {
+        let created_by = connection
+            .prepare_cached("DELETE FROM api_keys WHERE id = ?1 RETURNING created_by")?
+            .query_row([self.id], |row| row.get(0))
+            .optional()?
+            .ok_or(StoreError::NotFound)?;
+        log(connection, Action::ApiKeyRevoked, self.id, &self.meta)?;
+        Ok(created_by)
+    }
+
+    fn ends(&self, created_by: &Option<UserId>) -> Vec<Ended> {
+        vec![Ended::ApiKey { id: self.id, created_by: created_by.clone() }]
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+}
+
+/// See [`crate::store::ApiKeyStore::touch_api_keys`].
+pub(in crate::store::sqlite) struct TouchApiKeys {
+    pub(in crate::store::sqlite) uses: Vec<ApiKeyUse>,
+}
+
+impl Command for TouchApiKeys {
+    type Output = ();
+
+    fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(
+            "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND ifnull(last_used_at, ?2 - 1) < ?2",
+        )?;
+        for used in &self.uses {
+            statement.execute(params![used.id, used.at])?;
+        }
+        Ok(())
+    }
+}
+
+fn log(connection: &Connection, action: Action, id: ApiKeyId, meta: &ChangeMeta) -> Result<(), StoreError> {
+    log_event(connection, action, &Event { target: &format!("api_keys/{id}"), ..Event::default() }, meta)
+}

@@ -1,0 +1,79 @@
+//! Makes, rotates and removes the keys that sign access tokens.
+
+use rusqlite::{Connection, params};
+
+use super::{Event, log_event};
+use crate::{
+    model::{Action, ChangeMeta, Timestamp},
+    store::{
+        SigningKey, StoreError,
+        sqlite::{signing_keys::all, writer::Command},
+    },
+};
+
+/// See [`crate::store::SigningKeyStore::ensure_signing_key`].
+pub(in crate::store::sqlite) struct EnsureSigningKey {
+    pub(in crate::store::sqlite) fresh: SigningKey,
+}
+
+impl Command for EnsureSigningKey {
+    type Output = Vec<SigningKey>;
+
+    fn run(&self, connection: &Connection) -> Result<Vec<SigningKey>, StoreError> {
+        let keys = all(connection)?;
+        if keys.iter().any(|key| key.retired_at.is_none()) {
+            return Ok(keys);
+        }
+        insert(connection, &self.fresh)?;
+        all(connection)
+    }
+}
+
+/// See [`crate::store::SigningKeyStore::rotate_signing_key`].
+pub(in crate::store::sqlite) struct RotateSigningKey {
+    pub(in crate::store::sqlite) fresh: SigningKey,
+    pub(in crate::store::sqlite) meta: ChangeMeta,
+}
+
+impl Command for RotateSigningKey {
+    type Output = Vec<SigningKey>;
+
+    fn run(&self, connection: &Connection) -> Result<Vec<SigningKey>, StoreError> {
+        connection
+            .prepare_cached("UPDATE signing_keys SET retired_at = ?1 WHERE retired_at IS NULL")?
+            .execute([self.meta.at])?;
+        insert(connection, &self.fresh)?;
+        let target = format!("signing_keys/{}", self.fresh.id);
+        log_event(connection, Action::KeysRotated, &Event { target: &target, ..Event::default() }, &self.meta)?;
+        all(connection)
+    }
+
+    fn keep(&self) -> bool {
+        !self.meta.validate_only
+    }
+}
+
+/// See [`crate::store::SigningKeyStore::purge_signing_keys`].
+pub(in crate::store::sqlite) struct PurgeSigningKeys {
+    pub(in crate::store::sqlite) retired_before: Timestamp,
+}
+
+impl Command for PurgeSigningKeys {
+    type Output = u32;
+
+    fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
+        let removed = connection
+            .prepare_cached("DELETE FROM signing_keys WHERE retired_at < ?1")?
+            .execute([self.retired_before])?;
+        Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+    }
+}
+
+fn insert(connection: &Connection, key: &SigningKey) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO signing_keys (id, private_key, public_key, created_at, retired_at) VALUES (?1, ?2, ?3, ?4, NULL)",
+        )?
+        .execute(params![key.id, key.private_key.as_slice(), key.public_key, key.created_at])?;
+    Ok(())
+}
