@@ -95,6 +95,9 @@ pub enum Command {
     /// Make certificates
     #[command(subcommand)]
     Cert(commands::cert::Cert),
+    /// What an operator does on the server's machine
+    #[command(subcommand)]
+    Admin(Box<commands::admin::Admin>),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

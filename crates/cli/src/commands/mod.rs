@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod address;
+pub mod admin;
 pub mod api_key;
 pub mod cert;
 pub mod completions;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(doctor) => block_on(doctor.run(&global)),
         Command::Completions(completions) => completions.run(),
         Command::Cert(cert) => cert.run(&global),
+        Command::Admin(admin) => admin.run(&global),
         command => block_on(async {
             let mut context = Context::connect(&global).await?;
             let result = as_caller(&command, &mut context).await;
@@ -63,9 +65,12 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         Command::ApiKey(api_key) => api_key.run(context).await,
         Command::Keys(keys) => keys.run(context).await,
         Command::Mail(mail) => mail.run(context).await,
-        Command::Serve(_) | Command::Demo | Command::Doctor(_) | Command::Completions(_) | Command::Cert(_) => {
-            Err(CliError::new(Exit::Internal, "this command calls no server").into())
-        }
+        Command::Serve(_)
+        | Command::Demo
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Cert(_)
+        | Command::Admin(_) => Err(CliError::new(Exit::Internal, "this command calls no server").into()),
     }
 }
 

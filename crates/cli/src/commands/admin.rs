@@ -1,0 +1,112 @@
+//! `roster admin`: what an operator does on the server's own machine, before anybody could sign in.
+
+use std::{
+    io::{BufReader, stdin},
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+use clap::Subcommand;
+use roster_api::user::v1::{CreateUserRequest, Role};
+use roster_server::{
+    app::{self, Running},
+    config::Config,
+};
+
+use crate::{
+    args::Global,
+    client::Connection,
+    config_flags::ConfigFlags,
+    context::Context,
+    error::{CliError, Failure},
+    exit::Exit,
+    output::Output,
+    password,
+};
+
+/// What an operator does on the server's machine
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Create an administrator, whether or not the server runs
+    ///
+    /// Run it on the server's machine, as the server's user and with its settings: it calls the running server through
+    /// its operator_socket, or opens the database itself if no server runs. The password is asked for, or read from the
+    /// first line of stdin.
+    Create(Create),
+}
+
+/// Create an administrator
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// The administrator's address; it counts as verified
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    /// Display name
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    /// Unique, whatever its case
+    #[arg(long, default_value = "", hide_default_value = true)]
+    username: String,
+    /// Settings, as `roster serve` would take them.
+    #[command(flatten)]
+    flags: ConfigFlags,
+}
+
+impl Admin {
+    /// Does it.
+    pub fn run(&self, global: &Global) -> Result<(), Failure> {
+        let Self::Create(create) = self;
+        let config = create.flags.load()?;
+        let path = config.operator_socket_path().ok_or_else(no_socket)?;
+        let password = password::read(&mut BufReader::new(stdin()), "Password")?;
+        // What listens there is a server of ours: nobody else may write in the folder of the database.
+        let own = if UnixStream::connect(&path).is_ok() { None } else { Some(start(config)?) };
+        let result = super::block_on(create.through(&path, password, global));
+        if let Some(running) = own {
+            running.shutdown();
+            running.wait()?;
+        }
+        result
+    }
+}
+
+impl Create {
+    async fn through(&self, socket: &Path, password: String, global: &Global) -> Result<(), Failure> {
+        let server = format!("unix:{}", socket.display());
+        let client = Connection::to(&server).connect().await?;
+        let mut context = Context::new(&server, &client, Output::stdout(global));
+        let request = context.request(CreateUserRequest {
+            email: self.email.clone(),
+            name: self.name.clone(),
+            username: self.username.clone(),
+            password,
+            role: Role::Admin.into(),
+            email_verified: true,
+            ..Default::default()
+        });
+        let user = context.users.create_user(request).await?.into_inner();
+        context.out.user(&user)?;
+        context.out.note(&format!("{} can sign in now: roster login {}", self.email, self.email))?;
+        context.out.flush()
+    }
+}
+
+/// A server for as long as this command takes. It is reached through its socket alone: on its port nobody is let in
+/// without credentials, and nobody knows the port.
+fn start(mut config: Config) -> Result<Running, Failure> {
+    config.dev = false;
+    config.grpc_addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.http_addr = None;
+    config.tls_certificate = None;
+    config.tls_key = None;
+    config.tls_client_ca = None;
+    config.drain_grace = Duration::from_secs(1);
+    Ok(app::start(config)?)
+}
+
+fn no_socket() -> CliError {
+    CliError::new(Exit::Config, "there is no operator socket: operator_socket is off, or the database is in memory")
+        .hint("set operator_socket to a path, for this command and for the server")
+}
