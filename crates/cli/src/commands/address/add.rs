@@ -7,6 +7,10 @@ use crate::{context::Context, error::Failure};
 
 /// Add an address to a user
 #[derive(Debug, clap::Args)]
+// Made by clap, the line would be wider than a help may be.
+#[command(override_usage = "\
+roster address add <USER> --kind <KIND> --line1 <TEXT> --city <CITY> --country <CODE>
+                          [OPTIONS]")]
 #[command(after_help = "\
 For example:
   roster address add ada --kind shipping --line1 '12 St James Square' --city London --country GB")]
