@@ -186,6 +186,7 @@ impl Pipeline {
 }
 
 /// How a request is answered.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost it an allocation")]
 enum Answer {
     Call(Call),
     Later(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
