@@ -141,7 +141,7 @@ mod tests {
         let set = KeySet::new(&[new.clone(), old.clone()]).unwrap();
         let end = NOW.0 + lifetime + GRACE_MICROS;
         assert_eq!(set.ids(Timestamp(end), lifetime), [new.id.clone(), old.id.clone()]);
-        assert_eq!(set.ids(Timestamp(end + 1), lifetime), [new.id.clone()]);
+        assert_eq!(set.ids(Timestamp(end + 1), lifetime), [new.id]);
         assert!(set.verifying(&old.id, Timestamp(end + 1), lifetime).is_none());
         assert!(KeySet::new(&[old]).is_err_and(|error| error == KeyError::NoneSigns));
     }
@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn the_public_set_has_no_private_half() {
         let key = generate_signing_key(NOW).unwrap();
-        let set: serde_json::Value = serde_json::from_str(&KeySet::new(&[key.clone()]).unwrap().jwks(NOW, 0)).unwrap();
+        let set: serde_json::Value =
+            serde_json::from_str(&KeySet::new(std::slice::from_ref(&key)).unwrap().jwks(NOW, 0)).unwrap();
         let x = BASE64_URL_SAFE_NO_PAD.encode(&key.public_key);
         let expected = serde_json::json!({"keys": [
             {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": key.id, "use": "sig", "alg": "EdDSA"}

@@ -111,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("http-addr"),
         kind: Kind::AddressOrOff(|c| &mut c.http_addr),
         default: None,
-        doc: "Where plain HTTP (health) listens, or off.",
+        doc: "Where plain HTTP (health, and the public keys of access tokens) listens, or off.",
     },
     Setting {
         key: "tls_certificate",

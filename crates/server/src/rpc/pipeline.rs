@@ -26,7 +26,7 @@ use super::{
     tokenless::Tokenless,
 };
 use crate::{
-    auth::{Authenticator, Caller, Credential, Recalled, Shown},
+    auth::{AuthError, Authenticator, Caller, Credential, Recalled, Shown},
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RequestId, UserAgent},
 };
@@ -122,7 +122,7 @@ impl Pipeline {
         match recalled {
             Recalled::Nobody => Answer::Call(self.admit(start, tokenless, request)),
             Recalled::Caller(caller) => Answer::Call(self.admit(start, caller, request)),
-            Recalled::Invalid => Answer::Call(Call::refused(&request, start, status::credentials_invalid())),
+            Recalled::Invalid => Answer::Call(Call::without_caller(&request, start, AuthError::Invalid)),
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
             }
@@ -142,10 +142,7 @@ impl Pipeline {
     {
         let call = match self.authenticator().verify(credential, start.remote).await {
             Ok(caller) => self.admit(start, caller, request),
-            Err(error) => {
-                let refusal = status::of_error(&Error::from(error), start.request_id.as_str());
-                Call::refused(&request, start, refusal)
-            }
+            Err(error) => Call::without_caller(&request, start, error),
         };
         call.finish().await
     }
@@ -186,6 +183,7 @@ impl Pipeline {
 }
 
 /// How a request is answered.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost it an allocation")]
 enum Answer {
     Call(Call),
     Later(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
@@ -224,6 +222,12 @@ struct Call {
 }
 
 impl Call {
+    /// One whose credentials make nobody its caller.
+    fn without_caller<B>(request: &Request<B>, start: Start, error: AuthError) -> Self {
+        let refusal = status::of_error(&Error::from(error), start.request_id.as_str());
+        Self::refused(request, start, refusal)
+    }
+
     /// One that goes no further.
     fn refused<B>(request: &Request<B>, start: Start, refusal: Status) -> Self {
         let Start { request_id, record, .. } = start;

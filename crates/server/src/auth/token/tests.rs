@@ -1,5 +1,7 @@
 //! Forged, tampered and confused tokens. Every one is made with the real key unless that is the point.
 
+use std::sync::LazyLock;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, crypto::sign};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -149,7 +151,7 @@ fn claims_have_their_types_and_values_and_no_others() {
         let mut without = good_claims();
         without.as_object_mut().unwrap().remove(name);
         refused(&without.to_string());
-        for value in [json!(null), json!(true), json!([]), json!({}), json!("1e9"), json!(""), json!(1.5), json!(-1)] {
+        for value in [json!(null), json!(true), json!([]), json!({}), json!("-1e9"), json!(""), json!(1.5), json!(-1)] {
             // Any text is a role: who reads the token elsewhere decides what it is worth there.
             if name == "role" && value.is_string() {
                 continue;
@@ -214,7 +216,7 @@ proptest! {
         "[A-Za-z0-9_-]{0,120}\\.[A-Za-z0-9_-]{0,200}\\.[A-Za-z0-9_-]{0,90}".prop_map(String::into_bytes),
         "eyJ[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_=+/-]{0,60}){0,5}".prop_map(String::into_bytes),
     ]) {
-        let (tokens, _) = setup();
-        prop_assert_eq!(tokens.verify(&bytes, NOW), Err(TokenError::Invalid));
+        static TOKENS: LazyLock<AccessTokens> = LazyLock::new(|| setup().0);
+        prop_assert_eq!(TOKENS.verify(&bytes, NOW), Err(TokenError::Invalid));
     }
 }

@@ -75,3 +75,71 @@ fn api_key_grant(id: ApiKeyId, hash: &[u8; 32], row: &Row<'_>) -> rusqlite::Resu
     let permissions = scopes_from(row.get_ref(1)?.as_str()?).and(bound);
     Ok(Some(Grant::ApiKey { id, permissions, created_by, expires_at: row.get(2)? }))
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        model::{Actor, ChangeMeta, User},
+        store::{
+            NewUser, Store as _,
+            sqlite::{Location, SqliteOptions},
+        },
+    };
+
+    const NOW: Timestamp = Timestamp(1_767_225_600_000_000);
+
+    #[tokio::test]
+    async fn a_session_is_good_for_its_active_user_until_it_ends() {
+        let options =
+            SqliteOptions { location: Location::Memory, cache_bytes: 0, write_queue_max: 16, reader_threads: 1 };
+        let store = SqliteStore::open(options).unwrap();
+        let user = User {
+            id: UserId::parse("ada").unwrap(),
+            email: "ada@example.com".into(),
+            name: String::new(),
+            username: String::new(),
+            role: Role::Moderator,
+            status: UserStatus::Active,
+            age: None,
+            phone: String::new(),
+            locale: String::new(),
+            attributes: Default::default(),
+            email_verified: false,
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        let meta = ChangeMeta {
+            at: NOW,
+            actor: Actor::System,
+            request_id: String::new(),
+            remote_address: String::new(),
+            validate_only: false,
+        };
+        store.create_user(NewUser { user: user.clone(), password_hash: None }, meta.clone()).await.unwrap();
+        let id = SessionId(Uuid::from_u128(7));
+        let end = Timestamp(NOW.0 + 10);
+        let insert = move |connection: &rusqlite::Connection| {
+            const SQL: &str = "INSERT INTO sessions SELECT ?1, pk, '', '', 0, 0, ?2, 0, x'' FROM users";
+            Ok(connection.execute(SQL, params![&id.0.as_bytes()[..], end])?)
+        };
+        assert_eq!(store.point(insert).await, Ok(1));
+
+        let find = |user: &UserId, id, now| {
+            let (store, user) = (&store, user.clone());
+            async move { store.find_session_grant(&user, id, Timestamp(now)).await.unwrap() }
+        };
+        let live = find(&user.id, id, NOW.0).await.unwrap();
+        let expected = Grant::Session { id, user_id: user.id.clone(), role: Role::Moderator, expires_at: end };
+        assert!(live.grant == expected && live.stands());
+        assert!(find(&user.id, id, end.0 - 1).await.is_some());
+        assert!(find(&user.id, id, end.0).await.is_none());
+        assert!(find(&user.id, SessionId(Uuid::from_u128(8)), NOW.0).await.is_none());
+        assert!(find(&UserId::parse("bea").unwrap(), id, NOW.0).await.is_none());
+        store.set_user_status(user.id.clone(), UserStatus::Inactive, None, meta).await.unwrap();
+        assert!(!live.stands() && find(&user.id, id, NOW.0).await.is_none());
+    }
+}

@@ -11,17 +11,18 @@ use std::{
 use http::HeaderValue;
 use prost::Message as _;
 use roster_api::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest};
+use roster_server::model::Permission;
 use serde_json::Value;
 use tonic::Code;
 use tracing_subscriber::{filter::dynamic_filter_fn, fmt, prelude::*};
 
-use super::USERS;
-use crate::harness::{Answer, Problem, Server, grpc, with_email};
+use super::{USERS, api_keys::create_key};
+use crate::harness::{Answer, Problem, Server, as_bearer, grpc, with_email};
 
 const PASSWORD: &str = "zq-correct-horse-zq";
 const HASH: &str = "zqYzJWtZWRzYWxzq";
 const TOKEN: &str = "zq-bearer-token-zq";
-/// What must not come out anywhere: the secrets, or what a cut would leave of them.
+/// What must not come out anywhere: the secrets, or what a cut would leave of them. The API key of the calls is another.
 const SECRETS: [&str; 3] = ["correct-horse", "JWtZWRz", "bearer-token"];
 
 /// Everything that the process logs while it is switched on. Threads of servers log where the
@@ -99,8 +100,8 @@ fn requests() -> Vec<(&'static str, Vec<u8>, Code)> {
     rows.into_iter().map(|((method, message), code)| (method, message, code)).collect()
 }
 
-fn assert_clean(place: &str, text: &str) {
-    for secret in SECRETS {
+fn assert_clean(place: &str, text: &str, key: &str) {
+    for secret in SECRETS.into_iter().chain([&key[30..]]) {
         if let Some(at) = text.find(secret) {
             let around: String = text[..at].chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
             panic!("{place} has {secret:?} after: {around}");
@@ -119,16 +120,19 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     CAPTURE.switch(true);
     let server = Server::dev();
     let wire = server.wire().await;
+    let (id, key) = create_key(&server, &Permission::ALL.iter().map(|one| one.name()).collect::<Vec<_>>()).await;
     let requests = requests();
     for (number, (method, message, code)) in requests.iter().enumerate() {
         let mut request = grpc(&format!("{USERS}/{method}"), message);
         let headers = request.headers_mut();
         headers.insert("x-request-id", HeaderValue::from_str(&format!("log-{number:02}")).unwrap());
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {TOKEN}")).unwrap());
-        let answer = wire.send(request).await;
+        let answer = wire.send(as_bearer(request, &key)).await;
         assert_eq!(answer.status().code(), *code, "{number} {method}");
-        assert_clean("an answer", &shown(&answer));
+        assert_clean("an answer", &shown(&answer), &key);
     }
+    let answer = wire.call_as(TOKEN, "/grpc.health.v1.Health/Check", b"").await;
+    assert_eq!(answer.status().code(), Code::Unauthenticated);
+    assert_clean("an answer", &shown(&answer), &key);
     // A client that goes away in the middle has a line, too.
     let mut request = grpc("/grpc.health.v1.Health/Watch", b"");
     request.headers_mut().insert("x-request-id", HeaderValue::from_static("log-gone"));
@@ -149,7 +153,9 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
         assert_eq!(call["request_id"], format!("log-{number:02}"));
         assert_eq!(call["method"], format!("{USERS}/{method}"));
         assert_eq!(call["status"], format!("{code:?}"));
-        assert_eq!(call["caller"], "developer");
+        // Whose credentials it has does not matter where there is nothing to call.
+        let caller = if *method == "Nothing" { "developer".into() } else { format!("api_key:{id}") };
+        assert_eq!(call["caller"], caller);
         assert!(call["duration_us"].as_u64().is_some_and(|us| us < 60_000_000), "{call}");
         assert!(call["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{call}");
     }
@@ -158,5 +164,5 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     let text = CAPTURE.text();
     // The finest lines are there.
     assert!(text.contains("\"level\":\"TRACE\""));
-    assert_clean("the log", &text);
+    assert_clean("the log", &text, &key);
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod api_keys;
 mod bad_input;
 mod call_log;
 mod drain;
@@ -14,6 +15,7 @@ mod preferences;
 mod sessions;
 mod sign_in;
 mod tls;
+mod tokens;
 mod transport;
 mod updates;
 mod users;

@@ -14,10 +14,12 @@ use tonic_reflection::pb::{v1, v1alpha};
 use super::USERS;
 use crate::harness::{Problem, Server, create_all, framed, grpc, problem};
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 6] = [
+    "auth.v1.AuthService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "roster.admin.v1.AdminService",
     "user.v1.UserService",
 ];
 
@@ -29,13 +31,13 @@ fn about(service: &str) -> HealthCheckRequest {
 async fn health_answers_for_the_whole_and_for_each_service() {
     let server = Server::dev();
     let mut health = HealthClient::new(server.channel().await);
-    for service in ["", "user.v1.UserService"] {
+    for service in ["", "user.v1.UserService", "auth.v1.AuthService", "roster.admin.v1.AdminService"] {
         let answer = health.check(about(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
         let mut watch = health.watch(about(service)).await.unwrap().into_inner();
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     }
-    for service in ["user.v1.NoService", "auth.v1.AuthService"] {
+    for service in ["user.v1.NoService", "notification.v1.NotificationService"] {
         assert_eq!(problem(health.check(about(service)).await).kind(), (Code::NotFound, "NAME_UNKNOWN"));
         // The protocol has a watch of what is not there stay open: it might come to be.
         let mut watch = health.watch(about(service)).await.unwrap().into_inner();
@@ -194,7 +196,7 @@ async fn paths_are_exact() {
     }
     // What later versions bring is in the protos already.
     for path in roster_api::access::PATHS {
-        let later = !path.starts_with("/user.v1.UserService/");
+        let later = !["/user.v1.", "/auth.v1.", "/roster.admin.v1."].iter().any(|served| path.starts_with(served));
         if later || ["ImportUsers", "WatchUsers", "VerifyEmail"].iter().any(|m| path.ends_with(m)) {
             let answer = wire.call(path, b"").await;
             let expected = (Code::Unimplemented, "METHOD_NOT_IMPLEMENTED");
@@ -252,7 +254,7 @@ async fn the_http_port_tells_of_life_and_readiness() {
         ("GET /readyz", "200 OK", "ok\n"),
         ("GET /readyz?verbose", "200 OK", "ok\n"),
         ("HEAD /livez", "200 OK", ""),
-        ("GET /", "404 Not Found", "here are /livez and /readyz\n"),
+        ("GET /", "404 Not Found", "here are /livez, /readyz and /.well-known/jwks.json\n"),
         ("POST /livez", "405 Method Not Allowed", "only GET and HEAD\n"),
     ] {
         let mut stream = tokio::net::TcpStream::connect(server.http_addr()).await.unwrap();

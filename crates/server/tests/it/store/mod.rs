@@ -4,12 +4,14 @@
 
 mod address_history;
 mod addresses;
+mod api_keys;
 mod history;
 mod lists;
 mod migrations;
 mod preferences;
 mod search_index;
 mod sessions;
+mod signing_keys;
 mod users;
 
 use std::{
@@ -86,6 +88,14 @@ on_every_backend! {
     preferences::the_limits_of_free_keys_hold_for_what_is_left,
     preferences::one_of_16_parallel_changes_with_an_etag_wins,
     preferences::preferences_go_with_their_user,
+    api_keys::a_key_is_listed_as_it_went_in_until_it_is_revoked,
+    api_keys::there_are_no_more_than_the_limit,
+    api_keys::pages_go_from_the_newest_to_the_oldest,
+    api_keys::uses_only_move_forward,
+    api_keys::a_key_gives_what_its_maker_may_still_give,
+    api_keys::a_key_stands_until_what_it_rests_on_ends,
+    signing_keys::of_many_that_start_at_once_one_makes_the_key,
+    signing_keys::a_rotation_retires_the_key_that_signed,
 }
 
 async fn on_sqlite<C>(location: Location, case: C)
