@@ -70,7 +70,7 @@ impl Prepared {
                 validate_only: false,
             };
             let created = store.create_user(NewUser { user, password_hash: None }, meta).await.unwrap();
-            users.push(created.id.clone());
+            users.push(created.user().unwrap().id);
         }
         store.close().await;
         let mut prepared = Self { folder, users, sessions: Vec::new(), tokens: Vec::new(), key };
