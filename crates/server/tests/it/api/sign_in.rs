@@ -134,7 +134,7 @@ async fn imported_hashes_are_made_anew_at_the_first_sign_in_and_not_before() {
     };
     let untouched = users.create_user(untouched).await.unwrap().into_inner().id;
     assert_eq!(problem(sign_in(&mut auth, "untouched", "incorrect horse").await).reason, "SIGN_IN_FAILED");
-    for number in 0..IMPORTED.len() {
+    for (number, id) in ids.iter().enumerate() {
         // Several at once: one of them makes the hash anew under the hands of the others.
         let mut devices = JoinSet::new();
         for _ in 0..4 {
@@ -142,7 +142,7 @@ async fn imported_hashes_are_made_anew_at_the_first_sign_in_and_not_before() {
             devices.spawn(async move { sign_in(&mut auth, &login, "correct horse").await });
         }
         for outcome in devices.join_all().await {
-            assert_eq!(outcome.unwrap().user_id, ids[number], "{number}");
+            assert_eq!(outcome.unwrap().user_id, *id, "{number}");
         }
         assert_eq!(
             problem(sign_in(&mut auth, &format!("user{number}"), "Correct horse").await).reason,

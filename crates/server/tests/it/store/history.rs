@@ -148,7 +148,7 @@ async fn what_is_listed_is_what_is_filtered(store: &dyn Store, model: &Model) {
         parts.extend(texts);
         parts.extend(user.attributes.iter().map(|(key, value)| format!("attributes.{key} = {value:?}")));
         let filter = parts.join(" AND ");
-        assert_eq!(lists::list(store, &filter, "", "", 10).await, [user.clone()], "{filter}");
+        assert_eq!(lists::list(store, &filter, "", "", 10).await, std::slice::from_ref(&user), "{filter}");
     }
     for order in ["", "name, email desc", "username desc", "age, role", "status, updated_at", "created_at desc"] {
         let all = model.users.values().cloned().collect();
@@ -187,7 +187,6 @@ async fn take(store: &dyn Store, model: &mut Model, step: &Step, number: usize) 
                 phone: name.map(|number| format!("+4930123{number:03}")),
                 locale: name.map(|number| if number % 2 == 0 { "de-CH".into() } else { String::new() }),
                 email_verified: email.map(|number| number % 2 == 0),
-                ..UserPatch::default()
             };
             let before = model.users.get(&id(slot)).cloned();
             let etag = fresh_etag.map(|fresh| match &before {

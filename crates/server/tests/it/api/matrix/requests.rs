@@ -89,7 +89,7 @@ pub fn about(path: &str, id: &str) -> Vec<u8> {
         ("user.UserService", "GetUser") => old::GetUserRequest { id: user_id() }.encode_to_vec(),
         ("user.UserService", "DeleteUser") => old::DeleteUserRequest { id: user_id() }.encode_to_vec(),
         ("NotificationService", "GetClientStatus") => {
-            old_notification::GetClientStatusRequest { client_id: user_id(), ..Default::default() }.encode_to_vec()
+            old_notification::GetClientStatusRequest { client_id: user_id() }.encode_to_vec()
         }
         _ => Vec::new(),
     }
