@@ -148,7 +148,7 @@ async fn what_is_listed_is_what_is_filtered(store: &dyn Store, model: &Model) {
         parts.extend(texts);
         parts.extend(user.attributes.iter().map(|(key, value)| format!("attributes.{key} = {value:?}")));
         let filter = parts.join(" AND ");
-        assert_eq!(lists::list(store, &filter, "", "", 10).await, std::slice::from_ref(&user), "{filter}");
+        assert_eq!(lists::list(store, &filter, "", "", 10).await, std::slice::from_ref(user), "{filter}");
     }
     for order in ["", "name, email desc", "username desc", "age, role", "status, updated_at", "created_at desc"] {
         let all = model.users.values().cloned().collect();
