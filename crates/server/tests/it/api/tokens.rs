@@ -281,7 +281,7 @@ async fn a_token_is_worth_what_its_user_may_do_now() {
     assert!(tokio::time::timeout(Duration::from_secs(1), stream.message()).await.unwrap().is_err());
     let request = ReactivateUserRequest { user_id: ada_id, ..Default::default() };
     users.reactivate_user(signed_in(request, root)).await.unwrap();
-    assert_eq!(read().await, Code::PermissionDenied, "as before");
+    assert_eq!(read().await, Code::Unauthenticated, "the session has ended for good");
 }
 
 #[tokio::test]
