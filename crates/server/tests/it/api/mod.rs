@@ -2,15 +2,18 @@
 
 mod access;
 mod addresses;
+mod audit;
 mod bad_input;
 mod call_log;
 mod drain;
 mod errors_page;
+mod guards;
 mod limits;
 mod matrix;
 mod paging;
 mod passwords;
 mod preferences;
+mod rate_limits;
 mod sessions;
 mod sign_in;
 mod tls;
