@@ -1,32 +1,35 @@
-//! The table of access rules, read off the `(roster.options.v1.access)` options of the protos.
+//! The table of methods with their access rules and rate classes, read off the `(roster.options.v1.access)` and
+//! `(roster.options.v1.rate_class)` options of the protos.
 //!
-//! Part of the build script, and of the test that shows that a method without a rule does not build.
+//! Part of the build script, and of the test that shows that a method without one does not build.
 
 use std::{error::Error, fmt::Write as _};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
 
-/// Rust source of a `match` from the exact gRPC path to its rule, so that a lookup allocates nothing.
+/// Rust source of a `match` from the exact gRPC path to the method, so that a lookup allocates nothing.
 ///
 /// # Errors
-/// Names the first method that has no rule.
+/// Names the first method that has no rule or no class.
 pub fn table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let mut arms = String::new();
-    let mut paths = String::new();
+    let (mut arms, mut rows) = (String::new(), String::new());
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let rule = rule_of(pool, &method).ok_or_else(|| {
             format!("{path} has no access rule: add option (roster.options.v1.access) to it in its proto")
         })?;
-        writeln!(arms, "        {path:?} => {rule},")?;
-        writeln!(paths, "    {path:?},")?;
+        let class = class_of(pool, &method).ok_or_else(|| {
+            format!("{path} has no rate class: add option (roster.options.v1.rate_class) to it in its proto")
+        })?;
+        writeln!(arms, "        {path:?} => &METHODS[{}],", rows.lines().count())?;
+        writeln!(rows, "    Method {{ path: {path:?}, access: {rule}, rate_class: RateClass::{class} }},")?;
     }
     Ok(format!(
-        "/// The rule of the method at an exact gRPC path, such as `/user.v1.UserService/GetUser`.\n\
+        "/// The method at an exact gRPC path, such as `/user.v1.UserService/GetUser`.\n\
          #[must_use]\n\
-         pub fn rule(path: &str) -> Option<AccessRule> {{\n    Some(match path {{\n{arms}        _ => return None,\n    }})\n}}\n\n\
-         /// The gRPC path of every method that has a rule, in the order of the protos.\n\
-         pub const PATHS: &[&str] = &[\n{paths}];\n"
+         pub fn method(path: &str) -> Option<&'static Method> {{\n    Some(match path {{\n{arms}        _ => return None,\n    }})\n}}\n\n\
+         /// Every method of Roster, in the order of the protos.\n\
+         pub const METHODS: &[Method] = &[\n{rows}];\n"
     ))
 }
 
@@ -52,5 +55,18 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<String> {
         Some(format!("AccessRule::SelfOr({permission:?})"))
     } else {
         name("permission").map(|permission| format!("AccessRule::Permission({permission:?})"))
+    }
+}
+
+/// The variant of `RateClass`. None if there is no option, or one that says nothing.
+fn class_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<&'static str> {
+    let extension = pool.get_extension_by_name("roster.options.v1.rate_class")?;
+    match method.options().get_extension(&extension).as_enum_number()? {
+        1 => Some("SignIn"),
+        2 => Some("SignUp"),
+        3 => Some("Mail"),
+        4 => Some("Read"),
+        5 => Some("Write"),
+        _ => None,
     }
 }

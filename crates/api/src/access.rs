@@ -1,4 +1,5 @@
-//! Who may call which method, generated from the `(roster.options.v1.access)` options of the protos.
+//! Who may call which method, and what a call counts as: generated from the `(roster.options.v1.access)` and
+//! `(roster.options.v1.rate_class)` options of the protos.
 
 /// The access rule of one RPC; see `proto/roster/options/v1/access.proto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,32 @@ pub enum AccessRule {
 #[must_use]
 pub fn streams(service: &str, method: &str) -> bool {
     STREAMS.contains(&(service, method))
+}
+
+/// What calls of a method are counted with; see `proto/roster/options/v1/rate_class.proto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RateClass {
+    /// Takes a password or a token from a mail.
+    SignIn,
+    /// Makes an account.
+    SignUp,
+    /// Sends a mail.
+    Mail,
+    /// Changes nothing.
+    Read,
+    /// Changes something.
+    Write,
+}
+
+/// One RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Its gRPC path.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: AccessRule,
+    /// What a call counts as.
+    pub rate_class: RateClass,
 }
 
 include!(concat!(env!("OUT_DIR"), "/access.rs"));

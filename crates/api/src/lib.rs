@@ -1,4 +1,4 @@
-//! Roster's API: generated messages, client and server stubs, descriptors, access rules, and a Rust client.
+//! Roster's API: generated messages, client and server stubs, descriptors, access rules and rate classes, and a Rust client.
 //!
 //! ```no_run
 //! use roster_api::{Client, user::v1::CreateUserRequest};
@@ -18,7 +18,7 @@
 //! | [`compat`] | the same users and clients, by the two protos that older clients hold |
 //! | [`client`] | [`Client`]: a connection, plain or by TLS, with a deadline, a token and limits |
 //! | [`error`] | [`Error`]: what a failed call says, taken apart |
-//! | [`access`] | who may call which method |
+//! | [`access`] | who may call which method, and what a call counts as |
 //! | `server`, `codec`, `encoded` | with the feature `server`: stubs to implement the API |
 //!
 //! Limits, defaults and errors of each field and method are told in the protos, and from there in the docs of the

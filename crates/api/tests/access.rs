@@ -1,93 +1,98 @@
-//! Who may call what: the rules in the protos against a table that was reviewed by people, and what the build does with a
-//! method that has none.
+//! Who may call what, and what a call counts as: the options in the protos against a table that was reviewed by people,
+//! and what the build does with a method that has none.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use prost_reflect::DescriptorPool;
 use roster_api::access::{
     AccessRule::{self, Permission, Public, SelfOr, SignedIn},
-    PATHS, rule,
+    METHODS,
+    RateClass::{self, Mail, Read, SignIn, SignUp, Write},
+    method,
 };
 
 #[path = "../build/access.rs"]
 mod access;
 
 /// Written by hand and to be changed only with a review: it is not read off the protos.
-const REVIEWED: &[(&str, AccessRule)] = &[
-    ("/user.v1.UserService/CreateUser", Public),
-    ("/user.v1.UserService/GetUser", SelfOr("users.read")),
-    ("/user.v1.UserService/GetUserByEmail", SelfOr("users.read")),
-    ("/user.v1.UserService/UpdateUser", SelfOr("users.update")),
-    ("/user.v1.UserService/DeleteUser", SelfOr("users.delete")),
-    ("/user.v1.UserService/DeactivateUser", SelfOr("users.deactivate")),
-    ("/user.v1.UserService/ReactivateUser", Permission("users.deactivate")),
-    ("/user.v1.UserService/ListUsers", Permission("users.list")),
-    ("/user.v1.UserService/SearchUsers", Permission("users.list")),
-    ("/user.v1.UserService/HealthCheck", Public),
-    ("/user.v1.UserService/AddAddress", SelfOr("addresses.write")),
-    ("/user.v1.UserService/GetAddress", SelfOr("addresses.read")),
-    ("/user.v1.UserService/UpdateAddress", SelfOr("addresses.write")),
-    ("/user.v1.UserService/DeleteAddress", SelfOr("addresses.write")),
-    ("/user.v1.UserService/ListAddresses", SelfOr("addresses.read")),
-    ("/user.v1.UserService/SetDefaultAddress", SelfOr("addresses.write")),
-    ("/user.v1.UserService/SendVerificationEmail", Public),
-    ("/user.v1.UserService/VerifyEmail", Public),
-    ("/user.v1.UserService/ChangePassword", SelfOr("passwords.write")),
-    ("/user.v1.UserService/RequestPasswordReset", Public),
-    ("/user.v1.UserService/ResetPassword", Public),
-    ("/user.v1.UserService/GetPreferences", SelfOr("preferences.read")),
-    ("/user.v1.UserService/UpdatePreferences", SelfOr("preferences.write")),
-    ("/user.v1.UserService/ImportUsers", Permission("users.import")),
-    ("/user.v1.UserService/ExportUsers", Permission("users.export")),
-    ("/user.v1.UserService/WatchUsers", Permission("users.watch")),
-    ("/user.v1.UserService/ListAuditEvents", Permission("audit.read")),
-    ("/auth.v1.AuthService/SignIn", Public),
-    ("/auth.v1.AuthService/RefreshToken", Public),
-    ("/auth.v1.AuthService/SignOut", SignedIn),
-    ("/auth.v1.AuthService/ListSessions", SelfOr("sessions.read")),
-    ("/auth.v1.AuthService/RevokeSession", SelfOr("sessions.revoke")),
-    ("/auth.v1.AuthService/RevokeAllSessions", SelfOr("sessions.revoke")),
-    ("/auth.v1.AuthService/CreateApiKey", Permission("api_keys.write")),
-    ("/auth.v1.AuthService/ListApiKeys", Permission("api_keys.read")),
-    ("/auth.v1.AuthService/RevokeApiKey", Permission("api_keys.write")),
-    ("/notification.v1.NotificationService/SendMessage", SelfOr("presence.write")),
-    ("/notification.v1.NotificationService/GetClientStatus", SelfOr("presence.read")),
-    ("/notification.v1.NotificationService/Connect", SelfOr("presence.write")),
-    ("/notification.v1.NotificationService/WatchClientStatus", SelfOr("presence.read")),
-    ("/roster.admin.v1.AdminService/RotateSigningKey", Permission("keys.rotate")),
-    ("/roster.admin.v1.AdminService/ListMails", Permission("mail.read")),
-    ("/roster.admin.v1.AdminService/GetMail", Permission("mail.read")),
-    ("/user.UserService/CreateUser", Public),
-    ("/user.UserService/GetUser", SelfOr("users.read")),
-    ("/user.UserService/ListUsers", Permission("users.list")),
-    ("/user.UserService/BatchCreateUsers", Permission("users.import")),
-    ("/user.UserService/StreamUserUpdates", SelfOr("users.update")),
-    ("/user.UserService/DeleteUser", SelfOr("users.delete")),
-    ("/NotificationService/SendMessage", SelfOr("presence.write")),
-    ("/NotificationService/GetClientStatus", SelfOr("presence.read")),
+const REVIEWED: &[(&str, AccessRule, RateClass)] = &[
+    ("/user.v1.UserService/CreateUser", Public, SignUp),
+    ("/user.v1.UserService/GetUser", SelfOr("users.read"), Read),
+    ("/user.v1.UserService/GetUserByEmail", SelfOr("users.read"), Read),
+    ("/user.v1.UserService/UpdateUser", SelfOr("users.update"), Write),
+    ("/user.v1.UserService/DeleteUser", SelfOr("users.delete"), Write),
+    ("/user.v1.UserService/DeactivateUser", SelfOr("users.deactivate"), Write),
+    ("/user.v1.UserService/ReactivateUser", Permission("users.deactivate"), Write),
+    ("/user.v1.UserService/ListUsers", Permission("users.list"), Read),
+    ("/user.v1.UserService/SearchUsers", Permission("users.list"), Read),
+    ("/user.v1.UserService/HealthCheck", Public, Read),
+    ("/user.v1.UserService/AddAddress", SelfOr("addresses.write"), Write),
+    ("/user.v1.UserService/GetAddress", SelfOr("addresses.read"), Read),
+    ("/user.v1.UserService/UpdateAddress", SelfOr("addresses.write"), Write),
+    ("/user.v1.UserService/DeleteAddress", SelfOr("addresses.write"), Write),
+    ("/user.v1.UserService/ListAddresses", SelfOr("addresses.read"), Read),
+    ("/user.v1.UserService/SetDefaultAddress", SelfOr("addresses.write"), Write),
+    ("/user.v1.UserService/SendVerificationEmail", Public, Mail),
+    ("/user.v1.UserService/VerifyEmail", Public, SignIn),
+    ("/user.v1.UserService/ChangePassword", SelfOr("passwords.write"), SignIn),
+    ("/user.v1.UserService/RequestPasswordReset", Public, Mail),
+    ("/user.v1.UserService/ResetPassword", Public, SignIn),
+    ("/user.v1.UserService/GetPreferences", SelfOr("preferences.read"), Read),
+    ("/user.v1.UserService/UpdatePreferences", SelfOr("preferences.write"), Write),
+    ("/user.v1.UserService/ImportUsers", Permission("users.import"), Write),
+    ("/user.v1.UserService/ExportUsers", Permission("users.export"), Read),
+    ("/user.v1.UserService/WatchUsers", Permission("users.watch"), Read),
+    ("/user.v1.UserService/ListAuditEvents", Permission("audit.read"), Read),
+    ("/auth.v1.AuthService/SignIn", Public, SignIn),
+    ("/auth.v1.AuthService/RefreshToken", Public, Write),
+    ("/auth.v1.AuthService/SignOut", SignedIn, Write),
+    ("/auth.v1.AuthService/ListSessions", SelfOr("sessions.read"), Read),
+    ("/auth.v1.AuthService/RevokeSession", SelfOr("sessions.revoke"), Write),
+    ("/auth.v1.AuthService/RevokeAllSessions", SelfOr("sessions.revoke"), Write),
+    ("/auth.v1.AuthService/CreateApiKey", Permission("api_keys.write"), Write),
+    ("/auth.v1.AuthService/ListApiKeys", Permission("api_keys.read"), Read),
+    ("/auth.v1.AuthService/RevokeApiKey", Permission("api_keys.write"), Write),
+    ("/notification.v1.NotificationService/SendMessage", SelfOr("presence.write"), Write),
+    ("/notification.v1.NotificationService/GetClientStatus", SelfOr("presence.read"), Read),
+    ("/notification.v1.NotificationService/Connect", SelfOr("presence.write"), Write),
+    ("/notification.v1.NotificationService/WatchClientStatus", SelfOr("presence.read"), Read),
+    ("/roster.admin.v1.AdminService/RotateSigningKey", Permission("keys.rotate"), Write),
+    ("/roster.admin.v1.AdminService/ListMails", Permission("mail.read"), Read),
+    ("/roster.admin.v1.AdminService/GetMail", Permission("mail.read"), Read),
+    ("/user.UserService/CreateUser", Public, SignUp),
+    ("/user.UserService/GetUser", SelfOr("users.read"), Read),
+    ("/user.UserService/ListUsers", Permission("users.list"), Read),
+    ("/user.UserService/BatchCreateUsers", Permission("users.import"), Write),
+    ("/user.UserService/StreamUserUpdates", SelfOr("users.update"), Write),
+    ("/user.UserService/DeleteUser", SelfOr("users.delete"), Write),
+    ("/NotificationService/SendMessage", SelfOr("presence.write"), Write),
+    ("/NotificationService/GetClientStatus", SelfOr("presence.read"), Read),
 ];
 
 #[test]
-fn every_rule_is_the_reviewed_one() {
-    let in_protos: Vec<_> = PATHS.iter().map(|path| (*path, rule(path).unwrap())).collect();
+fn every_rule_and_class_is_the_reviewed_one() {
+    let in_protos: Vec<_> = METHODS.iter().map(|method| (method.path, method.access, method.rate_class)).collect();
     assert_eq!(in_protos, REVIEWED);
 }
 
 #[test]
-fn the_rule_is_found_by_the_exact_path_alone() {
+fn a_method_is_found_by_the_exact_path_alone() {
+    assert!(METHODS.iter().all(|known| method(known.path) == Some(known)));
     for path in
         ["", "/", "user.v1.UserService/GetUser", "/user.v1.UserService/GetUser/", "/user.v1.userservice/GetUser"]
     {
-        assert_eq!(rule(path), None, "{path}");
+        assert_eq!(method(path), None, "{path}");
     }
 }
 
 #[test]
-fn a_method_without_a_rule_does_not_build() {
+fn a_method_without_a_rule_or_a_class_does_not_build() {
     let error = access::table(&compile("no_rule.proto")).unwrap_err().to_string();
     assert!(error.starts_with("/no_rule.v1.RuleService/WithoutRule has no access rule"), "{error}");
     let error = access::table(&compile("empty_rule.proto")).unwrap_err().to_string();
     assert!(error.starts_with("/empty_rule.v1.NothingService/Call has no access rule"), "{error}");
+    let error = access::table(&compile("no_class.proto")).unwrap_err().to_string();
+    assert!(error.starts_with("/no_class.v1.ClassService/WithoutClass has no rate class"), "{error}");
 }
 
 fn compile(file: &str) -> DescriptorPool {

@@ -98,6 +98,9 @@ pub enum Command {
     /// What an operator does on the server's machine
     #[command(subcommand)]
     Admin(Box<commands::admin::Admin>),
+    /// Read what was done and what was refused
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

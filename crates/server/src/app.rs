@@ -15,7 +15,7 @@ use tokio::{runtime, sync::watch};
 
 use crate::{
     auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
-    config::{Config, DatabaseUrl, OperatorSocket},
+    config::{Config, DatabaseUrl, OperatorSocket, SignUp},
     http,
     model::{Clock, SystemClock},
     net::{
@@ -23,7 +23,7 @@ use crate::{
         operator_socket::{self, SocketError, SocketFile},
     },
     ops::{HOUSEKEEPING_EVERY, HealthState, Ops, SessionOptions},
-    rpc::{GrpcWeb, Pipeline, Services, Tokenless},
+    rpc::{GrpcWeb, Limits, Pipeline, Services, Tokenless},
     store::{
         Store,
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
@@ -211,7 +211,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, session_options(&config)));
-    let ops = Arc::new(ops.map_err(|error| failed(&error))?);
+    let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
+    let ops = Arc::new(ops);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
 
@@ -219,7 +220,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let draining = drain.signal();
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, web, drain.signal()));
+    let pipeline = Arc::new(Pipeline::new(services, tokenless, Limits::new(&config.rates), web, drain.signal()));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)

@@ -4,6 +4,7 @@ pub mod account;
 pub mod address;
 pub mod admin;
 pub mod api_key;
+pub mod audit;
 pub mod cert;
 pub mod completions;
 pub mod demo;
@@ -56,6 +57,7 @@ async fn as_caller(command: &Command, context: &mut Context) -> Result<(), Failu
 pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::User(user) => user.run(context).await,
+        Command::Audit(audit) => audit.run(context).await,
         Command::Address(address) => address.run(context).await,
         Command::Preferences(preferences) => preferences.run(context).await,
         Command::Account(account) => account.run(context).await,

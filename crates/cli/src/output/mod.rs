@@ -1,6 +1,7 @@
 //! How results are printed: tables for people, JSON lines for programs.
 
 mod address;
+mod audit;
 mod json;
 mod preferences;
 mod shell;
@@ -9,7 +10,7 @@ mod table;
 
 use std::io::{self, Write};
 
-use roster_api::user::v1::{Address, Preferences, User};
+use roster_api::user::v1::{Address, AuditEvent, Preferences, User};
 use roster_server::telemetry::escape;
 
 use crate::{
@@ -95,6 +96,15 @@ impl Output {
     /// Rows under a header.
     pub fn table(&mut self, header: &[&str], rows: Vec<Vec<Cell>>) -> Result<(), Failure> {
         self.text(&grid(header, rows, self.style, self.width))
+    }
+
+    /// Events of the audit log, one a line.
+    pub fn events(&mut self, events: &[AuditEvent]) -> Result<(), Failure> {
+        match self.format {
+            Format::Table if events.is_empty() => Ok(()),
+            Format::Table => self.text(&audit::events(events, self.style, self.width)),
+            Format::Json => events.iter().try_for_each(|event| self.json(event, "user.v1.AuditEvent")),
+        }
     }
 
     /// A message in canonical JSON.

@@ -48,7 +48,7 @@ pub fn grid(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u
     arranged(header, rows, style, width).trim_fmt()
 }
 
-fn arranged(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u16>) -> Table {
+pub(super) fn arranged(header: &[&str], rows: Vec<Vec<Cell>>, style: Style, width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_preset(UNDERLINED_HEADER).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some(width) = width {

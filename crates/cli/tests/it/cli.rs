@@ -327,3 +327,28 @@ fn the_doctor_finds_what_would_keep_a_server_from_running() {
     let pid = server.pid().as_raw_nonzero().to_string();
     assert!(beside.out.contains(&format!("pid {pid}")) && beside.out.contains("by Roster"), "{}", beside.out);
 }
+
+#[test]
+fn the_audit_log_is_listed_for_people_and_for_programs() {
+    let server = Server::in_memory();
+    assert!(server.roster(&["audit", "list"]).with_code(0).out.contains("no events"));
+    for name in ["ada", "bea"] {
+        let email = format!("{name}@example.com");
+        server.roster(&["user", "create", "--id", name, "--email", &email]).with_code(0);
+    }
+    server.roster(&["user", "deactivate", "ada"]).with_code(0);
+
+    let events = server.roster(&["audit", "list", "--output", "json"]).with_code(0).json();
+    let shown: Vec<_> = events.iter().map(|event| (event["action"].as_str(), event["userId"].as_str())).collect();
+    let expected = [("user.deactivated", "ada"), ("user.created", "bea"), ("user.created", "ada")];
+    assert_eq!(shown, expected.map(|(action, id)| (Some(action), Some(id))));
+    let kinds = ["ACTOR_KIND_DEVELOPER", "AUDIT_OUTCOME_DONE", "127.0.0.1"];
+    assert_eq!([&events[0]["actor"]["kind"], &events[0]["outcome"], &events[0]["remoteAddress"]], kinds);
+
+    let filter =
+        ["audit", "list", "--filter", "action = \"user.created\"", "--order-by", "occurred_at", "--limit", "1"];
+    let table = server.roster(&filter).with_code(0).out;
+    assert!(table.starts_with("TIME") && table.contains("user.created  developer  ada"), "{table}");
+    assert!(table.contains("1 shown; for more: --page-token '~"), "{table}");
+    assert!(server.roster(&["audit", "list", "--filter", "x = 1"]).with_code(DATA).err.contains("unknown field `x`"));
+}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    Config, DatabaseUrl, LogFormat, LogLevel, OperatorSocket,
+    Config, DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp,
     value::{address, bytes, file, origin, service, show_bytes, show_service},
 };
 use crate::{
@@ -33,6 +33,7 @@ pub(super) enum Kind {
     Services(Field<BTreeMap<String, PermissionSet>>),
     Socket(Field<OperatorSocket>),
     Word(Field<String>),
+    SignUp(Field<SignUp>),
 }
 
 impl Kind {
@@ -52,6 +53,7 @@ impl Kind {
             Self::Database(field) => *field(config) = text.parse()?,
             Self::LogLevel(field) => *field(config) = text.parse()?,
             Self::LogFormat(field) => *field(config) = LogFormat::parse(text).ok_or(())?,
+            Self::SignUp(field) => *field(config) = SignUp::parse(text).ok_or(())?,
             Self::Origins(field) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 *field(config) = parts.map(origin).collect::<Option<_>>().ok_or(())?;
@@ -95,6 +97,7 @@ impl Kind {
             Self::Database(_) => DatabaseUrl::TAKES.into(),
             Self::LogLevel(_) => LogLevel::TAKES.into(),
             Self::LogFormat(_) => LogFormat::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
+            Self::SignUp(_) => SignUp::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
             Self::Origins(_) => {
                 "origins such as https://console.example.com, or * for any (a list in the file, commas elsewhere)"
                     .into()
@@ -140,6 +143,7 @@ impl Kind {
             }
             Self::Socket(field) => field(config).to_string(),
             Self::Word(field) => field(config).clone(),
+            Self::SignUp(field) => field(config).name().to_owned(),
         }
     }
 

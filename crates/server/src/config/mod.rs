@@ -24,10 +24,10 @@ use std::{
 
 pub use error::{ConfigError, Origin};
 pub use settings::Setting;
-pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket};
+pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
 use crate::{
-    model::PermissionSet,
+    model::{PermissionSet, Rate, Rates},
     tls::{ClientCertificates, ClientFiles, TlsFiles},
 };
 use settings::{ENV_PREFIX, NOT_USED_YET, OTHER_VARIABLES, SETTINGS};
@@ -127,6 +127,10 @@ pub struct Config {
     pub sign_in_free_failures: usize,
     /// Wrong passwords from an address without delay.
     pub sign_in_free_failures_per_address: usize,
+    /// Who may make an account.
+    pub sign_up: SignUp,
+    /// How often one caller or one address may call.
+    pub rates: Rates,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -177,6 +181,8 @@ impl Config {
             session_idle: DEFAULT_SESSION_IDLE,
             sign_in_free_failures: DEFAULT_SIGN_IN_FREE_FAILURES,
             sign_in_free_failures_per_address: DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS,
+            sign_up: SignUp::Open,
+            rates: default_rates(dev),
             warnings: Vec::new(),
         }
     }
@@ -279,6 +285,19 @@ impl Config {
                 Some(name.into())
             }
         }
+    }
+}
+
+/// What no honest caller meets, not even one that reaches for all that a server gives, or an office behind one address.
+/// Hashing passwords is what takes longest: these rates are about what it gives.
+fn default_rates(dev: bool) -> Rates {
+    let rate = |per_minute, burst| Rate { per_minute: if dev { 0 } else { per_minute }, burst };
+    Rates {
+        sign_in: rate(6_000, 2_000),
+        sign_up: rate(1_200, 1_000),
+        mail: rate(120, 100),
+        read: rate(12_000_000, 2_000_000),
+        write: rate(3_000_000, 500_000),
     }
 }
 

@@ -371,4 +371,53 @@ pub const SETTINGS: &[Setting] = &[
         doc: "The same from one IPv4 address, or one /64 network of IPv6, whichever accounts they were of. One failure is \
               forgotten every minute. Behind a proxy, all clients have its address.",
     },
+    Setting {
+        key: "sign_up",
+        also_env: &[],
+        flag: None,
+        kind: Kind::SignUp(|c| &mut c.sign_up),
+        default: None,
+        doc: "Who may create an account: with open anybody, as a plain user; with closed nobody but who has the \
+              permission users.create.",
+    },
+    per_minute(
+        "rate_sign_in_per_minute",
+        |c| &mut c.rates.sign_in.per_minute,
+        "Calls a minute that take a password or a token from a mail (SignIn, ChangePassword, ResetPassword, \
+         VerifyEmail), in the long run and of one caller, or of one address where nobody is signed in; 0 for any number. \
+         An IPv6 address counts by its /64. Further calls are refused with RATE_LIMITED.",
+    ),
+    burst("rate_sign_in_burst", |c| &mut c.rates.sign_in.burst),
+    per_minute("rate_sign_up_per_minute", |c| &mut c.rates.sign_up.per_minute, "The same for CreateUser."),
+    burst("rate_sign_up_burst", |c| &mut c.rates.sign_up.burst),
+    per_minute(
+        "rate_mail_per_minute",
+        |c| &mut c.rates.mail.per_minute,
+        "The same for calls that send a mail (SendVerificationEmail, RequestPasswordReset).",
+    ),
+    burst("rate_mail_burst", |c| &mut c.rates.mail.burst),
+    per_minute(
+        "rate_read_per_minute",
+        |c| &mut c.rates.read.per_minute,
+        "The same for all other calls that change nothing.",
+    ),
+    burst("rate_read_burst", |c| &mut c.rates.read.burst),
+    per_minute(
+        "rate_write_per_minute",
+        |c| &mut c.rates.write.per_minute,
+        "The same for all other calls that change something.",
+    ),
+    burst("rate_write_burst", |c| &mut c.rates.write.burst),
 ];
+
+/// What a rate may be.
+const RATE_MAX: u64 = 1_000_000_000;
+
+const fn per_minute(key: &'static str, field: fn(&mut Config) -> &mut usize, doc: &'static str) -> Setting {
+    Setting { key, also_env: &[], flag: None, kind: Kind::Count(0..=RATE_MAX, field), default: None, doc }
+}
+
+const fn burst(key: &'static str, field: fn(&mut Config) -> &mut usize) -> Setting {
+    let doc = "How many of these may come at once, after a time without any.";
+    Setting { key, also_env: &[], flag: None, kind: Kind::Count(1..=RATE_MAX, field), default: None, doc }
+}

@@ -172,6 +172,30 @@ impl FromStr for LogLevel {
     }
 }
 
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUp {
+    /// Anybody.
+    Open,
+    /// Nobody but who has the permission to create users.
+    Closed,
+}
+
+impl SignUp {
+    /// All values with their names.
+    pub(super) const ALL: &[(Self, &str)] = &[(Self::Open, "open"), (Self::Closed, "closed")];
+
+    /// The value of this name.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| text.eq_ignore_ascii_case(name)).map(|(value, _)| *value)
+    }
+
+    /// The name.
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(value, _)| *value == self).map_or("", |(_, name)| name)
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

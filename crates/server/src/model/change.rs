@@ -1,6 +1,6 @@
 //! The change log's vocabulary: who did what to whom, when, in which call.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{ApiKeyId, Timestamp, User, UserId};
 
@@ -80,6 +80,21 @@ impl Action {
         )
     }
 
+    /// Whether it says that something was not done.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::SignInFailed | Self::CallRefused)
+    }
+
+    /// The name in the audit log: a noun and a verb, such as `user.created`.
+    #[must_use]
+    pub fn audit_name(self) -> Cow<'static, str> {
+        match self.name() {
+            name if name.contains('.') => name.into(),
+            verb => format!("user.{verb}").into(),
+        }
+    }
+
     /// The stored name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -102,6 +117,44 @@ pub enum Actor {
     Service(Arc<str>),
     /// Roster itself, or its operator on the command line.
     System,
+}
+
+/// What an actor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "see `Actor`")]
+pub enum ActorKind {
+    Anonymous,
+    Developer,
+    User,
+    ApiKey,
+    Service,
+    System,
+}
+
+impl ActorKind {
+    /// All kinds with the names that filters use. In lower case, an [`Actor`] in text starts with it.
+    pub const ALL: &[(Self, &str)] = &[
+        (Self::Anonymous, "ANONYMOUS"),
+        (Self::Developer, "DEVELOPER"),
+        (Self::User, "USER"),
+        (Self::ApiKey, "API_KEY"),
+        (Self::Service, "SERVICE"),
+        (Self::System, "SYSTEM"),
+    ];
+
+    /// Kind and id of an [`Actor`] in text; the id is empty where there is none.
+    #[must_use]
+    pub fn split(actor: &str) -> Option<(Self, &str)> {
+        let (kind, id) = actor.split_once(':').unwrap_or((actor, ""));
+        let known = Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(kind));
+        known.map(|(kind, _)| (*kind, id))
+    }
+}
+
+impl std::fmt::Display for ActorKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
 }
 
 impl std::fmt::Display for Actor {

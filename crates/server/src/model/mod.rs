@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod address;
+pub mod audit;
 pub mod change;
 pub mod clock;
 mod etag;
@@ -13,6 +14,7 @@ pub mod order;
 pub mod patch;
 pub mod permission;
 pub mod preferences;
+pub mod rate;
 pub mod syntax;
 pub mod text;
 pub mod user;
@@ -22,11 +24,13 @@ pub mod violation;
 
 pub use access::{ApiKey, ApiKeyId, Grant, Session, SessionId};
 pub use address::{Address, AddressId, AddressKind, AddressLines, AddressPatch};
-pub use change::{Action, Actor, Change, ChangeMeta};
+pub use audit::{AuditEvent, AuditOutcome};
+pub use change::{Action, Actor, ActorKind, Change, ChangeMeta};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use patch::{AttributesPatch, UserPatch};
 pub use permission::{Permission, PermissionSet};
 pub use preferences::{NotificationSwitches, Preferences, PreferencesPatch};
+pub use rate::{Rate, Rates};
 pub use syntax::SyntaxError;
 pub use user::{Role, User, UserStatus};
 pub use user_id::UserId;

@@ -172,6 +172,12 @@ impl Order {
         *self == Self::default()
     }
 
+    /// Whether it is by a field that only some may read: see [`User::without_private`].
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.terms.iter().any(|term| term.field == OrderField::Age)
+    }
+
     /// The place of `user` in this order.
     #[must_use]
     pub fn cursor_of(&self, user: &User) -> Cursor {

@@ -45,6 +45,12 @@ impl User {
         etag(self.created_at, self.revision)
     }
 
+    /// The user as those see it who may not read the private fields of others: age, phone and attributes.
+    #[must_use]
+    pub fn without_private(self) -> Self {
+        Self { age: None, phone: String::new(), attributes: BTreeMap::new(), ..self }
+    }
+
     /// The revision that an etag of [`User::etag`] tells.
     #[must_use]
     pub fn revision_in(etag: &str) -> Option<i64> {

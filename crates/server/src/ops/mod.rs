@@ -2,6 +2,7 @@
 
 mod addresses;
 mod api_keys;
+mod audit;
 pub mod ctx;
 pub mod error;
 mod health;
@@ -17,10 +18,10 @@ mod users;
 
 use std::{sync::Arc, time::Duration};
 
-use self::page_token::PageTokens;
 pub use self::{
     addresses::{AddAddressInput, AddressInput, UpdateAddressInput},
     api_keys::{ApiKeyInput, ApiKeyPage, CreateApiKeyInput, CreatedApiKey},
+    audit::{AuditPage, ListAuditEventsInput, RefusedCall},
     ctx::{Ctx, RequestId, UserAgent},
     error::{Error, Resource},
     health::{DependencyHealth, Health, HealthState},
@@ -34,6 +35,7 @@ pub use self::{
         CreateUserInput, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput, UserPage,
     },
 };
+use self::{audit::AuditTrail, page_token::PageTokens};
 use crate::{
     auth::{Attempts, Authenticator, Hasher, RefreshTokens},
     model::Clock,
@@ -50,10 +52,12 @@ pub struct Ops {
     refresh_tokens: RefreshTokens,
     attempts: Attempts,
     session_idle: Duration,
+    trail: AuditTrail,
+    sign_up_open: bool,
 }
 
 impl Ops {
-    /// Readies the use cases over an open store.
+    /// Readies the use cases over an open store. Sign-up is open, and refusals are written by a task on this runtime.
     ///
     /// # Errors
     /// The store failed to hand out the keys for tokens.
@@ -67,12 +71,41 @@ impl Ops {
         let page_tokens = PageTokens::new(store.secret("page_token").await?);
         let refresh_tokens = RefreshTokens::new(store.secret("refresh_token").await?);
         let (attempts, session_idle) = (Attempts::new(sessions.attempts), sessions.idle);
-        Ok(Self { store, hasher, clock, authenticator, page_tokens, refresh_tokens, attempts, session_idle })
+        let trail = AuditTrail::start(Arc::clone(&store), Arc::clone(&clock));
+        Ok(Self {
+            store,
+            hasher,
+            clock,
+            authenticator,
+            page_tokens,
+            refresh_tokens,
+            attempts,
+            session_idle,
+            trail,
+            sign_up_open: true,
+        })
+    }
+
+    /// The same, with sign-up open or closed.
+    #[must_use]
+    pub fn with_sign_up(self, open: bool) -> Self {
+        Self { sign_up_open: open, ..self }
+    }
+
+    /// Has a refused call written to the audit log, soon and if there is room; nobody waits for it.
+    pub fn note_refusal(&self, refused: RefusedCall) {
+        self.trail.note(refused);
+    }
+
+    /// Counts a refusal that is one too many for the audit log.
+    pub fn lose_refusal(&self) {
+        self.trail.lose();
     }
 
     /// Finishes what was accepted and closes the store.
     pub async fn close(&self) {
         self.keep_uses().await;
+        self.trail.flush().await;
         self.store.close().await;
     }
 }

@@ -45,20 +45,29 @@ impl PageTokens {
 
     /// The token for the page after `cursor`.
     pub(super) fn issue(&self, scope: &Scope<'_>, cursor: &Cursor) -> String {
-        let body = encode(cursor);
-        let mut token = vec![VERSION];
-        token.extend_from_slice(&self.mac(scope, &body)[..MAC_BYTES]);
-        token.extend_from_slice(&body);
-        format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(token))
+        self.seal(scope, &encode(cursor))
     }
 
     /// The cursor in `token`, if we issued it for this scope.
     pub(super) fn open(&self, scope: &Scope<'_>, token: &str) -> Option<Cursor> {
+        decode(&self.unseal(scope, token)?)
+    }
+
+    /// A token for a place that its method alone can read.
+    pub(super) fn seal(&self, scope: &Scope<'_>, place: &[u8]) -> String {
+        let mut token = vec![VERSION];
+        token.extend_from_slice(&self.mac(scope, place)[..MAC_BYTES]);
+        token.extend_from_slice(place);
+        format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// The place in `token`, if we sealed it for this scope.
+    pub(super) fn unseal(&self, scope: &Scope<'_>, token: &str) -> Option<Vec<u8>> {
         let text = token.strip_prefix('~').filter(|text| text.len() <= TOKEN_MAX_BYTES)?;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (mac, body) = bytes.strip_prefix(&[VERSION])?.split_at_checked(MAC_BYTES)?;
         self.hmac(scope, body).verify_truncated_left(mac).ok()?;
-        decode(body)
+        Some(body.to_vec())
     }
 
     fn mac(&self, scope: &Scope<'_>, body: &[u8]) -> [u8; 32] {

@@ -1,19 +1,22 @@
-//! The access rule of every path that is served.
+//! Access rule and rate class of every path that is served.
 
-use roster_api::access::AccessRule;
+use roster_api::access::{AccessRule, Method, RateClass};
 
-/// The services that are not ours have no option in their protos, so their rules stand here.
-const STANDARD: &[(&str, AccessRule)] = &[
-    ("/grpc.health.v1.Health/Check", AccessRule::Public),
-    ("/grpc.health.v1.Health/Watch", AccessRule::Public),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
+/// The services that are not ours have no option in their protos, so their methods stand here.
+const STANDARD: &[Method] = &[
+    standard("/grpc.health.v1.Health/Check", AccessRule::Public),
+    standard("/grpc.health.v1.Health/Watch", AccessRule::Public),
+    standard("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
+    standard("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
 ];
 
-/// The rule of the method at this exact path; `None` if there is no such method.
-pub(super) fn rule(path: &str) -> Option<AccessRule> {
-    roster_api::access::rule(path)
-        .or_else(|| STANDARD.iter().find(|(standard, _)| *standard == path).map(|(_, rule)| *rule))
+const fn standard(path: &'static str, access: AccessRule) -> Method {
+    Method { path, access, rate_class: RateClass::Read }
+}
+
+/// The method at this exact path; `None` if there is none.
+pub(super) fn method(path: &str) -> Option<&'static Method> {
+    roster_api::access::method(path).or_else(|| STANDARD.iter().find(|method| method.path == path))
 }
 
 /// Whether the method streams in either direction, so that a call may outlive the caller's right to make it.

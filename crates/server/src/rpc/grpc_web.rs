@@ -12,7 +12,7 @@ use tower::{Layer as _, Service as _, service_fn};
 use super::body::CallBody;
 
 /// Response headers that a page may read.
-const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id";
+const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, retry-after, x-request-id";
 /// Request headers that a page may send.
 const ACCEPTED: &str =
     "authorization, content-type, grpc-timeout, idempotency-key, traceparent, x-grpc-web, x-request-id, x-user-agent";

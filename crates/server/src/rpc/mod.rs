@@ -12,6 +12,7 @@ mod deadline;
 mod grpc_web;
 mod health;
 mod intake;
+mod limits;
 mod own;
 pub mod pipeline;
 mod request_id;
@@ -22,6 +23,7 @@ mod tokenless;
 mod user_v1;
 
 pub use grpc_web::GrpcWeb;
+pub use limits::Limits;
 pub use pipeline::Pipeline;
 pub use services::{SERVED, Services};
 pub use tokenless::Tokenless;

@@ -11,8 +11,9 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use roster_api::access::Method as Rpc;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body, metadata::MetadataValue};
+use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
@@ -20,6 +21,7 @@ use super::{
     call_log::CallRecord,
     deadline,
     grpc_web::{self, GrpcWeb},
+    limits::{Exceeded, Limits},
     request_id,
     services::{ENCODING, ResponseFuture, Services},
     status,
@@ -28,7 +30,7 @@ use super::{
 use crate::{
     auth::{AuthError, Authenticator, Caller, Credential, Recalled, Shown},
     net::{DrainSignal, Peer},
-    ops::{Ctx, Error, Reason, RequestId, UserAgent},
+    ops::{Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
 };
 
 /// Where a caller is told what it could have used.
@@ -43,14 +45,22 @@ const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next
 pub struct Pipeline {
     services: Services,
     tokenless: Tokenless,
+    /// Those of all workers.
+    limits: Arc<Limits>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
 
 impl Pipeline {
     /// `tokenless` says who calls without a token.
-    pub fn new(services: Services, tokenless: Tokenless, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
-        Self { services, tokenless, grpc_web, drain }
+    pub fn new(
+        services: Services,
+        tokenless: Tokenless,
+        limits: Limits,
+        grpc_web: GrpcWeb,
+        drain: DrainSignal,
+    ) -> Self {
+        Self { services, tokenless, limits: Arc::new(limits), grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see [`Services::for_worker`].
@@ -59,6 +69,7 @@ impl Pipeline {
         Self {
             services: self.services.for_worker(),
             tokenless: self.tokenless.clone(),
+            limits: Arc::clone(&self.limits),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
@@ -109,9 +120,10 @@ impl Pipeline {
     {
         let request_id = request_id::take_or_make(request.headers());
         let record = CallRecord::start(request.uri().path(), &request_id, peer);
-        let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, record };
+        let method = access::method(request.uri().path());
+        let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, record };
         let tokenless = self.tokenless.caller_of(peer);
-        if access::rule(request.uri().path()).is_none() {
+        if method.is_none() {
             return Answer::Call(self.admit(start, tokenless, request));
         }
         let recalled = self.authenticator().recall(Shown::in_headers(request.headers()), start.remote);
@@ -122,7 +134,11 @@ impl Pipeline {
         match recalled {
             Recalled::Nobody => Answer::Call(self.admit(start, tokenless, request)),
             Recalled::Caller(caller) => Answer::Call(self.admit(start, caller, request)),
-            Recalled::Invalid => Answer::Call(Call::without_caller(&request, start, AuthError::Invalid)),
+            Recalled::Invalid => {
+                let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
+                let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
+                Answer::Call(Call::refused(self, &request, start, Caller::Anonymous, refusal))
+            }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
             }
@@ -140,26 +156,36 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let call = match self.authenticator().verify(credential, start.remote).await {
+        // Nobody is known to call until the credential has been verified, which costs something.
+        let caller = match self.take_from_address(&start) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => self
+                .authenticator()
+                .verify(credential, start.remote)
+                .await
+                .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
+        };
+        let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(error) => Call::without_caller(&request, start, error),
+            Err(refusal) => Call::refused(&self, &request, start, Caller::Anonymous, refusal),
         };
         call.finish().await
     }
 
     /// Lets the caller through to the service, or not.
-    fn admit<B>(&self, start: Start, caller: Caller, request: Request<B>) -> Call
+    fn admit<B>(self: &Arc<Self>, start: Start, caller: Caller, request: Request<B>) -> Call
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let Start { remote, request_id, mut record } = start;
-        if let Some(record) = &mut record {
+        let mut start = start;
+        if let Some(record) = &mut start.record {
             record.set_caller(&caller);
         }
-        let deadline = match check(&request, &caller, &request_id) {
+        let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
+        let deadline = match admitted {
             Ok(deadline) => deadline,
-            Err(refusal) => return Call::refused(&request, Start { remote, request_id, record }, refusal),
+            Err(refusal) => return Call::refused(self, &request, start, caller, refusal),
         };
         let path = request.uri().path();
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
@@ -172,9 +198,49 @@ impl Pipeline {
         };
         let over_http1 = request.version() < Version::HTTP_2;
         let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
-        let ctx = Ctx { caller, request_id: request_id.clone(), remote, user_agent };
+        let ctx =
+            Ctx { caller: caller.clone(), request_id: start.request_id.clone(), remote: start.remote, user_agent };
         let response = Ok(self.services.call(ctx, request));
-        Call { request_id, record, drain, grant_end, deadline, over_http1, response }
+        Call { pipeline: Arc::clone(self), start, caller, drain, grant_end, deadline, over_http1, response }
+    }
+
+    /// Takes a call of nobody who is known from its address.
+    fn take_from_address(&self, start: &Start) -> Result<(), Status> {
+        let (Some(method), Some(address)) = (start.method, start.remote) else { return Ok(()) };
+        let taken = self.limits.take_from_address(method.rate_class, address);
+        taken.map_err(|exceeded| self.limited(start, &Caller::Anonymous, exceeded))
+    }
+
+    /// Takes any other from its caller.
+    fn take_from_caller(&self, start: &Start, caller: &Caller) -> Result<(), Status> {
+        if matches!(caller, Caller::Anonymous | Caller::Developer) {
+            return self.take_from_address(start);
+        }
+        let Some(method) = start.method else { return Ok(()) };
+        let taken = self.limits.take_from_caller(method.rate_class, caller);
+        taken.map_err(|exceeded| self.limited(start, caller, exceeded))
+    }
+
+    fn limited(&self, start: &Start, caller: &Caller, Exceeded { retry_after, is_news }: Exceeded) -> Status {
+        let error = Error::RateLimited { retry_after };
+        if is_news {
+            self.note_refusal(start, caller, error.reason());
+        }
+        status::of_error(&error, start.request_id.as_str())
+    }
+
+    /// Has a refusal of a call written to the audit log.
+    fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
+        let ops = self.services.ops();
+        let may_note = start.remote.is_none_or(|address| self.limits.may_note(address));
+        let Some(method) = start.method.filter(|_| may_note) else { return ops.lose_refusal() };
+        ops.note_refusal(RefusedCall {
+            method: method.path,
+            actor: caller.actor(),
+            request_id: start.request_id.clone(),
+            remote_address: start.remote.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
+            reason,
+        });
     }
 
     fn authenticator(&self) -> &Authenticator {
@@ -205,13 +271,16 @@ struct Start {
     /// From where; `None` for this machine's operator.
     remote: Option<IpAddr>,
     request_id: RequestId,
+    /// `None` if there is no such method.
+    method: Option<&'static Rpc>,
     record: Option<CallRecord>,
 }
 
 /// A call under way.
 struct Call {
-    request_id: RequestId,
-    record: Option<CallRecord>,
+    pipeline: Arc<Pipeline>,
+    start: Start,
+    caller: Caller,
     drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
     grant_end: Option<Moment>,
@@ -222,23 +291,23 @@ struct Call {
 }
 
 impl Call {
-    /// One whose credentials make nobody its caller.
-    fn without_caller<B>(request: &Request<B>, start: Start, error: AuthError) -> Self {
-        let refusal = status::of_error(&Error::from(error), start.request_id.as_str());
-        Self::refused(request, start, refusal)
-    }
-
     /// One that goes no further.
-    fn refused<B>(request: &Request<B>, start: Start, refusal: Status) -> Self {
-        let Start { request_id, record, .. } = start;
+    fn refused<B>(
+        pipeline: &Arc<Pipeline>,
+        request: &Request<B>,
+        start: Start,
+        caller: Caller,
+        refusal: Status,
+    ) -> Self {
+        let pipeline = Arc::clone(pipeline);
         let over_http1 = request.version() < Version::HTTP_2;
         let response = Err(refusal);
-        Self { request_id, record, drain: None, grant_end: None, deadline: None, over_http1, response }
+        Self { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1, response }
     }
 
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { request_id, mut record, drain, mut grant_end, deadline, over_http1, response } = self;
+        let Self { pipeline, mut start, caller, drain, mut grant_end, deadline, over_http1, response } = self;
         let mut response = match response {
             Ok(response) => match &mut grant_end {
                 None => before(deadline, response).await,
@@ -251,28 +320,37 @@ impl Call {
         let is_over = code_in(response.headers()).is_some();
         if is_over {
             status::complete(response.headers_mut());
-            if let (Some(record), Some(code)) = (&mut record, code_in(response.headers())) {
+            let code = code_in(response.headers()).unwrap_or(Code::Unknown);
+            if let Some(record) = &mut start.record {
                 record.finish(code);
             }
+            // Here, where all of them pass, so that no method can forget it.
+            if matches!(code, Code::PermissionDenied | Code::Unauthenticated)
+                && let Some(reason) = status::reason_in(response.headers())
+                // A sign-in has an event of its own, which knows whose account it was.
+                && reason != Reason::SignInFailed
+            {
+                pipeline.note_refusal(&start, &caller, reason);
+            }
         }
-        request_id::echo(&request_id, response.headers_mut());
+        request_id::echo(&start.request_id, response.headers_mut());
         if over_http1 && !is_over {
             // HTTP/1.1 sends no trailer that was not announced.
             response.headers_mut().insert(TRAILER, HeaderValue::from_static(TRAILERS));
         }
-        let watched = if is_over { None } else { Watched::new(deadline, drain, grant_end, record) };
+        let watched = if is_over { None } else { Watched::new(deadline, drain, grant_end, start.record) };
         response.map(|body| CallBody::new(body, watched))
     }
 }
 
 /// Decides before any byte of the message is read; gives the deadline.
-fn check<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Result<Option<Instant>, Status> {
-    let path = request.uri().path();
-    let rule = access::rule(path).ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
+fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Option<Instant>, Status> {
+    let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
     }
-    caller.check_rule(rule).map_err(|refusal| status::of_error(&Error::from(refusal), request_id.as_str()))?;
+    let refused = |error: Error| status::of_error(&error, start.request_id.as_str());
+    caller.check_rule(method.access).map_err(|refusal| refused(refusal.into()))?;
     if let Some(encoding) = request.headers().get(ENCODING)
         && !ENCODINGS.split(',').any(|known| known == encoding)
     {
@@ -283,7 +361,7 @@ fn check<B>(request: &Request<B>, caller: &Caller, request_id: &RequestId) -> Re
     deadline::parse(request.headers()).map_err(|came| {
         let mut violations = crate::model::Violations::new();
         violations.add("grpc-timeout", came);
-        status::of_error(&Error::from(violations), request_id.as_str())
+        refused(violations.into())
     })
 }
 

@@ -59,7 +59,26 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         | Error::Internal(_) => {}
     }
     log_internal(error, request_id);
-    Status::with_error_details(code(reason), message(error), details)
+    let mut status = Status::with_error_details(code(reason), message(error), details);
+    if let Error::RateLimited { retry_after } = error {
+        // For proxies and for clients that read no details, and for those of gRPC that retry by themselves
+        // (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+        let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        status.metadata_mut().insert("retry-after", whole_seconds(*retry_after).into());
+        status.metadata_mut().insert("grpc-retry-pushback-ms", millis.saturating_add(1).into());
+    }
+    status
+}
+
+/// Rounded up: who comes back after it does not come too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX).max(1)
+}
+
+/// The reason of the error that headers carry, if they carry one.
+pub(super) fn reason_in(headers: &HeaderMap) -> Option<Reason> {
+    let told = Status::from_header_map(headers)?.get_details_error_info()?.reason;
+    Reason::ALL.iter().copied().find(|reason| reason.name() == told)
 }
 
 /// Told of a mailed token, whatever is wrong with it.
@@ -173,7 +192,7 @@ fn message(error: &Error) -> String {
             format!("too many wrong passwords; try again in {} s", retry_after.as_secs().max(1))
         }
         Error::RateLimited { retry_after } => {
-            format!("too many calls; try again in {} s", retry_after.as_secs().max(1))
+            format!("too many calls; try again in {} s", whole_seconds(*retry_after))
         }
         Error::Refused(Refusal::NotSignedIn) => "sign in first: this method needs an authorization header".into(),
         Error::Refused(Refusal::Lacks(permission)) => format!("this needs the permission {permission}"),

@@ -6,6 +6,7 @@
 
 pub mod addresses;
 pub mod api_keys;
+pub mod audit;
 pub mod cache;
 pub mod error;
 pub mod grants;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 
 pub use addresses::AddressStore;
 pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
+pub use audit::{AuditQuery, AuditStore, NewEvent};
 pub use error::{StoreError, Unique};
 pub use grants::GrantStore;
 pub use live::{Ended, Live, LiveGrants};
@@ -47,7 +49,16 @@ pub struct NewUser {
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
 pub trait Store:
-    AddressStore + ApiKeyStore + GrantStore + PreferencesStore + SessionStore + SigningKeyStore + Send + Sync + 'static
+    AddressStore
+    + ApiKeyStore
+    + AuditStore
+    + GrantStore
+    + PreferencesStore
+    + SessionStore
+    + SigningKeyStore
+    + Send
+    + Sync
+    + 'static
 {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<StoredUser>;
@@ -74,7 +85,9 @@ pub trait Store:
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError>;
 
     /// Applies `patch`; a patch that changes nothing leaves the revision as it is.
-    /// [`StoreError::Stale`] if `etag` is given and is not the user's.
+    /// [`StoreError::Stale`] if `etag` is given and is not the user's. Like the two commands after it,
+    /// [`StoreError::LastAdmin`] if no active administrator would be left, unless the actor is
+    /// [`Actor::Developer`](crate::model::Actor::Developer).
     async fn update_user(
         &self,
         id: UserId,
@@ -92,7 +105,8 @@ pub trait Store:
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError>;
 
-    /// Removes the user, all that hangs on it, and its personal data in the change log.
+    /// Removes the user, all that hangs on it, and its personal data in the change log: the user as it was after each
+    /// change, and the IP addresses of what was done to the user and by the user.
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError>;
 
     /// 32 random bytes under `name`, made at first use and the same ever after, on every node.

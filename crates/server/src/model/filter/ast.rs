@@ -7,18 +7,18 @@ use crate::model::{
     text::{fold, unique_key},
 };
 
-/// A condition on a user. Build the joints with [`Expr::and`], [`Expr::or`] and [`Expr::not`]: they keep
+/// A condition on what `T` compares, users unless told otherwise. Build the joints with [`Expr::and`], [`Expr::or`] and [`Expr::not`]: they keep
 /// one shape for one meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expr {
+pub enum Expr<T = Test> {
     /// All hold. At least two, none of them an `And`.
-    And(Vec<Expr>),
+    And(Vec<Expr<T>>),
     /// One holds. At least two, none of them an `Or`.
-    Or(Vec<Expr>),
+    Or(Vec<Expr<T>>),
     /// It does not hold. Never another `Not`.
-    Not(Box<Expr>),
+    Not(Box<Expr<T>>),
     /// One comparison.
-    Test(Test),
+    Test(T),
 }
 
 /// One comparison. There is none for `!=`, which is the exact opposite of `=`.
@@ -122,7 +122,7 @@ pub struct Operand {
     key: String,
 }
 
-impl Expr {
+impl<T> Expr<T> {
     /// All of `parts`, of which there is at least one.
     #[must_use]
     pub fn and(parts: Vec<Self>) -> Self {
@@ -150,10 +150,41 @@ impl Expr {
             other => Self::Not(Box::new(other)),
         }
     }
+
+    /// Whether one of its comparisons is `wanted`, negated or not.
+    pub(super) fn any(&self, wanted: &impl Fn(&T) -> bool) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.any(wanted)),
+            Self::Not(inner) => inner.any(wanted),
+            Self::Test(test) => wanted(test),
+        }
+    }
 }
 
+impl Test {
+    /// Whether it is about a field that only some may read.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        match self {
+            Self::Age(..) | Self::AgePresent => true,
+            Self::Text(field, ..) | Self::TextPresent(field) => {
+                matches!(field, TextField::Phone | TextField::Attribute(_))
+            }
+            Self::Search(_)
+            | Self::Id(_)
+            | Self::Role(_)
+            | Self::Status(_)
+            | Self::EmailVerified(_)
+            | Self::Time(..) => false,
+        }
+    }
+}
+
+/// The parts of an expression that is joined in some way, or the expression as it is.
+type Opened<T> = Result<Vec<Expr<T>>, Expr<T>>;
+
 /// Joins `parts`, taking in those that are themselves joined in this way.
-fn join(parts: Vec<Expr>, joint: fn(Vec<Expr>) -> Expr, open: fn(Expr) -> Result<Vec<Expr>, Expr>) -> Expr {
+fn join<T>(parts: Vec<Expr<T>>, joint: fn(Vec<Expr<T>>) -> Expr<T>, open: fn(Expr<T>) -> Opened<T>) -> Expr<T> {
     let mut flat = Vec::with_capacity(parts.len());
     for part in parts {
         match open(part) {

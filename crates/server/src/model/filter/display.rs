@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::{
-    ast::{Expr, Matching, Relation, Test, TextField, TimeField},
+    ast::{Expr, Matching, Operand, Relation, Test, TextField, TimeField},
     literal::quote,
 };
 
-impl fmt::Display for Expr {
+impl<T: fmt::Display> fmt::Display for Expr<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::And(parts) => write_joined(f, parts, " AND ", |_| false),
@@ -19,7 +19,12 @@ impl fmt::Display for Expr {
     }
 }
 
-fn write_joined(f: &mut fmt::Formatter<'_>, parts: &[Expr], joint: &str, wrap: fn(&Expr) -> bool) -> fmt::Result {
+fn write_joined<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    parts: &[Expr<T>],
+    joint: &str,
+    wrap: fn(&Expr<T>) -> bool,
+) -> fmt::Result {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             f.write_str(joint)?;
@@ -36,22 +41,30 @@ impl fmt::Display for Test {
             Self::TextPresent(field) => write!(f, "{field}:*"),
             Self::AgePresent => f.write_str("age:*"),
             Self::Id(id) => write!(f, "id = \"{id}\""),
-            Self::Text(field, matching, operand) => {
-                let text = quote(operand.text());
-                match matching {
-                    Matching::Is(relation) => write!(f, "{field} {relation} \"{text}\""),
-                    Matching::StartsWith => write!(f, "{field} = \"{text}*\""),
-                    Matching::EndsWith => write!(f, "{field} = \"*{text}\""),
-                    Matching::Contains => write!(f, "{field} = \"*{text}*\""),
-                    Matching::Has => write!(f, "{field}:\"{text}\""),
-                }
-            }
+            Self::Text(field, matching, operand) => write_text(f, field, *matching, operand),
             Self::Role(role) => write!(f, "role = {role}"),
             Self::Status(status) => write!(f, "status = {status}"),
             Self::EmailVerified(verified) => write!(f, "email_verified = {verified}"),
             Self::Age(relation, age) => write!(f, "age {relation} {age}"),
             Self::Time(field, relation, time) => write!(f, "{field} {relation} \"{time}\""),
         }
+    }
+}
+
+/// A comparison of text.
+pub(super) fn write_text(
+    f: &mut fmt::Formatter<'_>,
+    field: &impl fmt::Display,
+    matching: Matching,
+    operand: &Operand,
+) -> fmt::Result {
+    let text = quote(operand.text());
+    match matching {
+        Matching::Is(relation) => write!(f, "{field} {relation} \"{text}\""),
+        Matching::StartsWith => write!(f, "{field} = \"{text}*\""),
+        Matching::EndsWith => write!(f, "{field} = \"*{text}\""),
+        Matching::Contains => write!(f, "{field} = \"*{text}*\""),
+        Matching::Has => write!(f, "{field}:\"{text}\""),
     }
 }
 

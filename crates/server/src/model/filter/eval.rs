@@ -11,19 +11,20 @@ pub fn search_text(user: &User) -> String {
     [&user.name, &user.email, &user.username].map(|text| fold(text)).join("\n")
 }
 
-impl Expr {
-    pub(super) fn matches(&self, user: &User) -> bool {
+impl<T> Expr<T> {
+    /// Whether it holds, if `test` says which comparisons do.
+    pub(super) fn holds(&self, test: &impl Fn(&T) -> bool) -> bool {
         match self {
-            Self::And(parts) => parts.iter().all(|part| part.matches(user)),
-            Self::Or(parts) => parts.iter().any(|part| part.matches(user)),
-            Self::Not(inner) => !inner.matches(user),
-            Self::Test(test) => test.matches(user),
+            Self::And(parts) => parts.iter().all(|part| part.holds(test)),
+            Self::Or(parts) => parts.iter().any(|part| part.holds(test)),
+            Self::Not(inner) => !inner.holds(test),
+            Self::Test(one) => test(one),
         }
     }
 }
 
 impl Test {
-    fn matches(&self, user: &User) -> bool {
+    pub(super) fn matches(&self, user: &User) -> bool {
         match self {
             Self::Search(operand) => search_text(user).contains(operand.key()),
             Self::TextPresent(field) => field.of(user).is_some(),
@@ -61,7 +62,7 @@ impl TextField {
 
 impl Matching {
     /// Whether `text`, already in the form of this comparison, stands so to `operand`.
-    fn holds(self, text: &str, operand: &Operand) -> bool {
+    pub(super) fn holds(self, text: &str, operand: &Operand) -> bool {
         match self {
             Self::Is(relation) => relation.holds(text.cmp(operand.key())),
             Self::StartsWith => text.starts_with(operand.key()),
@@ -73,7 +74,7 @@ impl Matching {
 
 impl Relation {
     /// Whether two values that compare as `ordering` stand in this relation.
-    fn holds(self, ordering: Ordering) -> bool {
+    pub(super) fn holds(self, ordering: Ordering) -> bool {
         match self {
             Self::Equal => ordering.is_eq(),
             Self::Less => ordering.is_lt(),

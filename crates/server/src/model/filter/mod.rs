@@ -37,6 +37,7 @@
 //!   without an age, `age != 18` keeps them. `NOT` is the exact opposite of what it stands before.
 
 pub mod ast;
+pub mod audit;
 mod display;
 mod eval;
 mod lexer;
@@ -47,13 +48,17 @@ mod resolve;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::fmt;
 
 pub use eval::search_text;
 
-use super::{SyntaxError, User};
-use ast::Expr;
+pub use audit::AuditFilter;
+
+use super::{AuditEvent, SyntaxError, User};
+use ast::{Expr, Test};
+use resolve::Subject;
 
 /// Bytes that a filter may have.
 pub const FILTER_MAX_BYTES: usize = 4096;
@@ -67,11 +72,14 @@ pub const FILTER_MAX_COMPARISONS: usize = 64;
 /// Where and why a filter could not be read.
 pub type FilterError = SyntaxError;
 
-/// A filter that was read and understood. See the [module](self) for the language.
+/// A filter of users.
+pub type Filter = FilterOf<Test>;
+
+/// A filter that was read and understood, of what `T` compares. See the [module](self) for the language.
 ///
 /// Filters that say the same in another spelling (`-a`, `NOT a`; `a b`, `a AND b`) are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter(Expr);
+pub struct FilterOf<T>(Expr<T>);
 
 impl Filter {
     /// Reads a filter; blank text is `None`.
@@ -79,32 +87,60 @@ impl Filter {
     /// # Errors
     /// The first mistake and its place.
     pub fn parse(text: &str) -> Result<Option<Self>, FilterError> {
-        if text.len() > FILTER_MAX_BYTES {
-            let message = format!("the filter has {} bytes; at most {FILTER_MAX_BYTES} are allowed", text.len());
-            return Err(FilterError { position: 1, message });
-        }
-        if text.trim().is_empty() {
-            return Ok(None);
-        }
-        parser::parse(text).map(|expr| Some(Self(expr))).map_err(|problem| problem.locate(text))
+        read(text)
     }
 
     /// Whether the filter keeps this user. Every store decides the same way.
     #[must_use]
     pub fn matches(&self, user: &User) -> bool {
-        self.0.matches(user)
+        self.0.holds(&|test| test.matches(user))
     }
 
+    /// Whether it asks for a field that only some may read: see [`User::without_private`].
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.0.any(&Test::is_private)
+    }
+}
+
+impl AuditFilter {
+    /// Reads a filter of audit events; blank text is `None`.
+    ///
+    /// # Errors
+    /// The first mistake and its place.
+    pub fn parse(text: &str) -> Result<Option<Self>, FilterError> {
+        read(text)
+    }
+
+    /// Whether the filter keeps this event. Every store decides the same way.
+    #[must_use]
+    pub fn matches(&self, event: &AuditEvent) -> bool {
+        self.0.holds(&|test| test.matches(event))
+    }
+}
+
+impl<T> FilterOf<T> {
     /// The expression, for stores that translate it.
     #[must_use]
-    pub fn expr(&self) -> &Expr {
+    pub fn expr(&self) -> &Expr<T> {
         &self.0
     }
 }
 
+fn read<T: Subject>(text: &str) -> Result<Option<FilterOf<T>>, FilterError> {
+    if text.len() > FILTER_MAX_BYTES {
+        let message = format!("the filter has {} bytes; at most {FILTER_MAX_BYTES} are allowed", text.len());
+        return Err(FilterError { position: 1, message });
+    }
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    parser::parse(text).map(|expr| Some(FilterOf(expr))).map_err(|problem| problem.locate(text))
+}
+
 /// The canonical spelling: equal filters print the same, and reading it gives the filter back. It writes out
 /// what a caller may leave out, so it can be longer than [`FILTER_MAX_BYTES`].
-impl fmt::Display for Filter {
+impl<T: fmt::Display> fmt::Display for FilterOf<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }

@@ -5,12 +5,12 @@ use super::{
     ast::Expr,
     lexer::{Comparator, Lexer, Place, Token},
     literal::Literal,
-    resolve::{self, Name},
+    resolve::{self, Name, Subject},
 };
 use crate::model::syntax::Problem;
 
 /// Reads a filter that is not blank.
-pub(super) fn parse(text: &str) -> Result<Expr, Problem> {
+pub(super) fn parse<T: Subject>(text: &str) -> Result<Expr<T>, Problem> {
     let mut parser = Parser { lexer: Lexer::new(text), depth: 0, comparisons: 0 };
     let expr = parser.expression()?;
     match parser.peek()? {
@@ -46,7 +46,7 @@ impl<'a> Parser<'a> {
 
     /// `factor {[AND] factor}`, up to the end or a closing parenthesis. In the AIP's grammar a sequence binds
     /// tighter than `AND`, but both mean the same.
-    fn expression(&mut self) -> Result<Expr, Problem> {
+    fn expression<T: Subject>(&mut self) -> Result<Expr<T>, Problem> {
         let mut parts = vec![self.factor()?];
         loop {
             let joined = self.accept(|token| matches!(token, Token::And))?;
@@ -58,7 +58,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `term {OR term}`
-    fn factor(&mut self) -> Result<Expr, Problem> {
+    fn factor<T: Subject>(&mut self) -> Result<Expr<T>, Problem> {
         let mut parts = vec![self.term()?];
         while self.accept(|token| matches!(token, Token::Or))? {
             parts.push(self.term()?);
@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `{NOT | "-"} (group | restriction)`
-    fn term(&mut self) -> Result<Expr, Problem> {
+    fn term<T: Subject>(&mut self) -> Result<Expr<T>, Problem> {
         let mut negated = false;
         while self.accept(|token| matches!(token, Token::Not | Token::Minus))? {
             negated = !negated;
@@ -84,7 +84,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What follows the parenthesis that opened at `at`.
-    fn group(&mut self, at: usize) -> Result<Expr, Problem> {
+    fn group<T: Subject>(&mut self, at: usize) -> Result<Expr<T>, Problem> {
         self.depth += 1;
         if self.depth > FILTER_MAX_DEPTH {
             return Err(Problem::new(at, format!("more than {FILTER_MAX_DEPTH} parentheses are open")));
@@ -98,14 +98,14 @@ impl<'a> Parser<'a> {
     }
 
     /// `word`, and what it is compared with if a comparison sign follows.
-    fn restriction(&mut self, word: Literal<'a>) -> Result<Expr, Problem> {
+    fn restriction<T: Subject>(&mut self, word: Literal<'a>) -> Result<Expr<T>, Problem> {
         self.comparisons += 1;
         if self.comparisons > FILTER_MAX_COMPARISONS {
             return Err(word.problem(format!("the filter has more than {FILTER_MAX_COMPARISONS} comparisons")));
         }
         let name = Name { word, key: self.quoted_key(word)? };
         let (_, Token::Compare(comparator)) = self.peek()? else {
-            return resolve::bare(name);
+            return T::bare(name);
         };
         self.take()?;
         resolve::comparison(name, comparator, self.value(comparator)?)

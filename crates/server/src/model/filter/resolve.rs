@@ -1,12 +1,12 @@
-//! Gives names and values their meaning: which field, which type, which comparison.
+//! Gives names and values their meaning, whatever a filter is about: see [`Subject`].
 
 use super::{
-    ast::{Expr, Form, Matching, Operand, Relation, Test, TextField, TimeField},
+    ast::{Expr, Form, Matching, Operand, Relation},
     lexer::Comparator,
     literal::{Literal, Pattern},
 };
 use crate::model::{
-    Role, Timestamp, UserId, UserStatus,
+    Timestamp,
     syntax::{Problem, shown},
 };
 
@@ -19,123 +19,62 @@ pub(super) struct Name<'a> {
     pub key: Option<Literal<'a>>,
 }
 
-/// What a name stands for.
-#[derive(Clone, Debug)]
-enum Field {
-    Id,
-    Text(TextField),
-    Role,
-    Status,
-    Age,
-    EmailVerified,
-    Time(TimeField),
-    Attributes,
+/// Said of an empty operand.
+pub(super) const NO_TEXT: &str = "there is no text to compare with";
+
+/// What filters can be about. Implemented by the comparisons that it has.
+pub(super) trait Subject: Sized {
+    /// A word or quoted text without a comparison.
+    fn bare(name: Name<'_>) -> Result<Expr<Self>, Problem>;
+
+    /// `name comparator value`; never `!=`, which is the exact opposite of `=`.
+    fn comparison(name: Name<'_>, comparator: Comparator, value: Literal<'_>) -> Result<Expr<Self>, Problem>;
 }
 
-const FIELDS: &[(&str, Field)] = &[
-    ("id", Field::Id),
-    ("email", Field::Text(TextField::Email)),
-    ("username", Field::Text(TextField::Username)),
-    ("name", Field::Text(TextField::Name)),
-    ("phone", Field::Text(TextField::Phone)),
-    ("locale", Field::Text(TextField::Locale)),
-    ("role", Field::Role),
-    ("status", Field::Status),
-    ("age", Field::Age),
-    ("email_verified", Field::EmailVerified),
-    ("created_at", Field::Time(TimeField::CreatedAt)),
-    ("updated_at", Field::Time(TimeField::UpdatedAt)),
-    ("attributes", Field::Attributes),
-];
+/// A field that holds text. Empty text counts as absent.
+pub(super) trait Text {
+    /// What comparing it makes.
+    type Test;
 
-const ATTRIBUTE_PREFIX: &str = "attributes.";
+    /// The form in which the field and an operand are brought together.
+    fn form(&self, matching: Matching) -> Form;
 
-const NO_TEXT: &str = "there is no text to compare with";
+    /// The comparison.
+    fn test(&self, matching: Matching, operand: Operand) -> Self::Test;
 
-/// Words that look like joints and would otherwise search for themselves.
-const FALSE_JOINTS: &[&str] = &["and", "or", "not", "&&", "||"];
+    /// The question whether there is a text; the field's name if there always is.
+    fn presence(&self) -> Result<Self::Test, &'static str>;
 
-/// A word or quoted text without a comparison: what a search looks for.
-pub(super) fn bare(name: Name<'_>) -> Result<Expr, Problem> {
-    let word = name.word;
-    if name.key.is_some() {
-        field(name)?;
+    /// Whether a text can be there and be empty.
+    fn may_be_empty(&self) -> bool {
+        false
     }
-    if !word.quoted {
-        if FALSE_JOINTS.iter().any(|joint| word.raw.eq_ignore_ascii_case(joint)) {
-            let message = format!("{} joins nothing; write AND, OR, NOT, or put quotes around it", word.shown());
-            return Err(word.problem(message));
-        }
-        if field(name).is_ok() {
-            let message = format!(
-                "the field {} is not compared with anything; put quotes around it to search for it",
-                word.shown()
-            );
-            return Err(word.problem(message));
-        }
-    }
-    let operand = Operand::new(word.text()?, Form::Folded);
-    if operand.key().is_empty() {
-        return Err(word.problem(NO_TEXT));
-    }
-    Ok(Expr::Test(Test::Search(operand)))
 }
 
 /// `name comparator value`
-pub(super) fn comparison(name: Name<'_>, comparator: Comparator, value: Literal<'_>) -> Result<Expr, Problem> {
+pub(super) fn comparison<T: Subject>(
+    name: Name<'_>,
+    comparator: Comparator,
+    value: Literal<'_>,
+) -> Result<Expr<T>, Problem> {
     if name.word.quoted {
         return Err(name.word.problem("the name of a field takes no quotes"));
     }
-    let field = field(name)?;
     // Absent values make `!=` true and all else false, so it is exactly the opposite of `=`.
     if comparator == Comparator::NotEqual {
-        return Ok(compare(&field, name.word, Comparator::Equal, value)?.not());
+        return Ok(T::comparison(name, Comparator::Equal, value)?.not());
     }
-    compare(&field, name.word, comparator, value)
+    T::comparison(name, comparator, value)
 }
 
-fn field(name: Name<'_>) -> Result<Field, Problem> {
-    let raw = name.word.raw;
-    if let Some(rest) = raw.strip_prefix(ATTRIBUTE_PREFIX) {
-        return match name.key {
-            Some(key) if rest.is_empty() => Ok(Field::Text(TextField::Attribute(key.text()?))),
-            None if !rest.is_empty() => {
-                let key = Literal { at: name.word.at + ATTRIBUTE_PREFIX.len(), raw: rest, quoted: false };
-                Ok(Field::Text(TextField::Attribute(key.text()?)))
-            }
-            _ => Err(name.word.problem("after `attributes.` comes one key, all of it in quotes or none of it")),
-        };
-    }
-    let found = FIELDS.iter().find(|(known, _)| *known == raw);
-    found.map(|(_, field)| field.clone()).ok_or_else(|| {
-        let known = FIELDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        name.word.problem(format!("unknown field {}; known are {known} and attributes.KEY", shown(raw)))
-    })
+/// A name that stands for nothing.
+pub(super) fn unknown(name: Name<'_>, known: impl Iterator<Item = &'static str>, more: &str) -> Problem {
+    let known = known.collect::<Vec<_>>().join(", ");
+    name.word.problem(format!("unknown field {}; known are {known}{more}", shown(name.word.raw)))
 }
 
-fn compare(field: &Field, name: Literal<'_>, comparator: Comparator, value: Literal<'_>) -> Result<Expr, Problem> {
-    let test = match field {
-        Field::Text(field) => return text(field, comparator, value),
-        Field::Attributes => attribute_key(name, comparator, value)?,
-        Field::Age if comparator == Comparator::Has && value.is_star() => Test::AgePresent,
-        _ if comparator == Comparator::Has && value.is_star() => return Err(always_there(value, name.raw)),
-        Field::Age => Test::Age(relation(comparator), number(value)?),
-        Field::Time(field) => Test::Time(*field, relation(comparator), time(value)?),
-        Field::Id | Field::Role | Field::Status | Field::EmailVerified if relation(comparator) != Relation::Equal => {
-            return Err(name.problem(format!("`{}` has no order; it is compared with = != or :", name.raw)));
-        }
-        Field::Id => Test::Id(
-            UserId::parse(&value.text()?)
-                .map_err(|reason| value.problem(format!("{} is no id: it {reason}", value.shown())))?,
-        ),
-        Field::Role => Test::Role(member(value, Role::ALL, "ROLE_", "role")?),
-        Field::Status => Test::Status(member(value, UserStatus::ALL, "USER_STATUS_", "status")?),
-        Field::EmailVerified => Test::EmailVerified(truth(value)?),
-    };
-    Ok(Expr::Test(test))
-}
-
-fn text(field: &TextField, comparator: Comparator, value: Literal<'_>) -> Result<Expr, Problem> {
+/// A comparison of text.
+pub(super) fn text<F: Text>(field: &F, comparator: Comparator, value: Literal<'_>) -> Result<Expr<F::Test>, Problem> {
     match comparator {
         Comparator::Has if value.is_star() => presence(field, value),
         Comparator::Has => text_test(field, Matching::Has, value, value.text()?),
@@ -145,10 +84,10 @@ fn text(field: &TextField, comparator: Comparator, value: Literal<'_>) -> Result
 }
 
 /// `=` on text.
-fn pattern(field: &TextField, value: Literal<'_>) -> Result<Expr, Problem> {
+fn pattern<F: Text>(field: &F, value: Literal<'_>) -> Result<Expr<F::Test>, Problem> {
     let Pattern { open_start, text, open_end } = value.pattern()?;
     let open = open_start || open_end;
-    if text.is_empty() && (open || !matches!(field, TextField::Attribute(_))) {
+    if text.is_empty() && (open || !field.may_be_empty()) {
         let present = presence(field, value)?;
         return Ok(if open { present } else { present.not() });
     }
@@ -161,37 +100,31 @@ fn pattern(field: &TextField, value: Literal<'_>) -> Result<Expr, Problem> {
     text_test(field, matching, value, text)
 }
 
-fn text_test(field: &TextField, matching: Matching, value: Literal<'_>, text: String) -> Result<Expr, Problem> {
+fn text_test<F: Text>(
+    field: &F,
+    matching: Matching,
+    value: Literal<'_>,
+    text: String,
+) -> Result<Expr<F::Test>, Problem> {
     let operand = Operand::new(text, field.form(matching));
-    let may_be_empty = matches!((field, matching), (TextField::Attribute(_), Matching::Is(Relation::Equal)));
+    let may_be_empty = field.may_be_empty() && matching == Matching::Is(Relation::Equal);
     if operand.key().is_empty() && !may_be_empty {
         return Err(value.problem(NO_TEXT));
     }
-    Ok(Expr::Test(Test::Text(field.clone(), matching, operand)))
+    Ok(Expr::Test(field.test(matching, operand)))
 }
 
-fn presence(field: &TextField, value: Literal<'_>) -> Result<Expr, Problem> {
-    match field {
-        TextField::Email => Err(always_there(value, "email")),
-        _ => Ok(Expr::Test(Test::TextPresent(field.clone()))),
-    }
+fn presence<F: Text>(field: &F, value: Literal<'_>) -> Result<Expr<F::Test>, Problem> {
+    field.presence().map(Expr::Test).map_err(|name| always_there(value, name))
 }
 
-fn always_there(value: Literal<'_>, name: &str) -> Problem {
-    value.problem(format!("every user has `{name}`, so do not ask whether it is there"))
-}
-
-fn attribute_key(name: Literal<'_>, comparator: Comparator, value: Literal<'_>) -> Result<Test, Problem> {
-    if comparator != Comparator::Has || value.is_star() {
-        let message =
-            "`attributes` takes `:` and a key, as in attributes:team; compare one as in attributes.team = \"red\"";
-        return Err(name.problem(message));
-    }
-    Ok(Test::TextPresent(TextField::Attribute(value.text()?)))
+/// A question that has one answer.
+pub(super) fn always_there(value: Literal<'_>, name: &str) -> Problem {
+    value.problem(format!("`{name}` is always there, so do not ask whether it is"))
 }
 
 /// The relation that a sign stands for. Where there is nothing to contain, `:` means equal.
-fn relation(comparator: Comparator) -> Relation {
+pub(super) fn relation(comparator: Comparator) -> Relation {
     match comparator {
         Comparator::Equal | Comparator::NotEqual | Comparator::Has => Relation::Equal,
         Comparator::Less => Relation::Less,
@@ -201,25 +134,28 @@ fn relation(comparator: Comparator) -> Relation {
     }
 }
 
-fn number(value: Literal<'_>) -> Result<i64, Problem> {
+/// A whole number.
+pub(super) fn number(value: Literal<'_>) -> Result<i64, Problem> {
     let parsed = value.text()?.parse();
     parsed.map_err(|_| value.problem(format!("{} is no whole number", value.shown())))
 }
 
-fn time(value: Literal<'_>) -> Result<Timestamp, Problem> {
+/// A time after RFC 3339.
+pub(super) fn time(value: Literal<'_>) -> Result<Timestamp, Problem> {
     let parsed = Timestamp::parse(&value.text()?);
     parsed.ok_or_else(|| {
         value.problem(format!("{} is no time after RFC 3339, such as 2026-01-01T00:00:00Z", value.shown()))
     })
 }
 
-fn truth(value: Literal<'_>) -> Result<bool, Problem> {
+/// `true` or `false`.
+pub(super) fn truth(value: Literal<'_>) -> Result<bool, Problem> {
     let parsed = value.text()?.parse();
     parsed.map_err(|_| value.problem(format!("{} is neither true nor false", value.shown())))
 }
 
 /// A member of an enum, with or without the API's prefix, in any case.
-fn member<T: Copy>(value: Literal<'_>, all: &[(T, &str)], prefix: &str, kind: &str) -> Result<T, Problem> {
+pub(super) fn member<T: Copy>(value: Literal<'_>, all: &[(T, &str)], prefix: &str, kind: &str) -> Result<T, Problem> {
     let upper = value.text()?.to_ascii_uppercase();
     let name = upper.strip_prefix(prefix).unwrap_or(&upper);
     let found = all.iter().find(|(_, known)| *known == name);

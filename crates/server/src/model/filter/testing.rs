@@ -8,7 +8,7 @@ use proptest::{
 };
 
 use super::{
-    Filter,
+    Filter, FilterOf,
     ast::{Expr, Form, Matching, Operand, Relation, Test, TextField, TimeField},
 };
 use crate::model::{Role, Timestamp, User, UserId, UserStatus, order::Order};
@@ -126,7 +126,7 @@ pub(crate) fn filter() -> impl Strategy<Value = Filter> {
         let parts = || vec(inner.clone(), 1..4);
         prop_oneof![parts().prop_map(Expr::and), parts().prop_map(Expr::or), inner.clone().prop_map(Expr::not)]
     });
-    expr.prop_map(Filter)
+    expr.prop_map(FilterOf)
 }
 
 fn test() -> impl Strategy<Value = Test> {

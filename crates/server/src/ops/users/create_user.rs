@@ -10,7 +10,7 @@ use crate::{
     store::{NewUser, StoredUser, Unique},
 };
 
-/// The permission to set what sign-up may not.
+/// The permission to set what sign-up may not, and to create users while sign-up is closed.
 const PERMISSION: Permission = Permission::UsersCreate;
 
 /// A `CreateUserRequest`, not yet checked.
@@ -48,9 +48,12 @@ impl Ops {
     /// Creates a user.
     ///
     /// # Errors
-    /// [`Error::Refused`] for fields that the caller may not set, [`Error::Invalid`], [`Error::Taken`],
+    /// [`Error::SignUpClosed`], [`Error::Refused`] for fields that the caller may not set, [`Error::Invalid`], [`Error::Taken`],
     /// [`Error::HashingBusy`], and those of the store.
     pub async fn create_user(&self, ctx: &Ctx, input: CreateUserInput) -> Result<StoredUser, Error> {
+        if !self.sign_up_open && ctx.caller.check(PERMISSION).is_err() {
+            return Err(Error::SignUpClosed);
+        }
         if is_privileged(&input) {
             ctx.caller.check(PERMISSION)?;
         }

@@ -1,6 +1,6 @@
 //! Reads one user.
 
-use super::parse_user_id;
+use super::{parse_user_id, visible::visible};
 use crate::{
     model::{Permission, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
@@ -20,10 +20,11 @@ impl Ops {
         ctx.caller.check_self_or(&id, PERMISSION)?;
         // A user in memory is answered without a future, a box or a thread in between.
         if let Some(user) = self.store.cached_user(&id) {
-            return Ok(user);
+            return Ok(visible(ctx, &id, user)?);
         }
         let found = self.store.find_user(&id).await?;
-        found.ok_or_else(|| Error::UserNotFound { field: "id", value: id.to_string() })
+        let user = found.ok_or_else(|| Error::UserNotFound { field: "id", value: id.to_string() })?;
+        Ok(visible(ctx, &id, user)?)
     }
 
     /// The user with this email, in whatever case it is written.
@@ -37,10 +38,12 @@ impl Ops {
         };
         let found = self.store.find_user_by_email(&text::unique_key(&email)).await?;
         // Whoever may only read themselves learns nothing about other addresses: refused before found out.
-        match &found {
-            Some(user) => ctx.caller.check_self_or(&user.user()?.id, PERMISSION)?,
-            None => ctx.caller.check(PERMISSION)?,
-        }
-        found.ok_or(Error::UserNotFound { field: "email", value: email })
+        let Some(user) = found else {
+            ctx.caller.check(PERMISSION)?;
+            return Err(Error::UserNotFound { field: "email", value: email });
+        };
+        let id = user.user()?.id;
+        ctx.caller.check_self_or(&id, PERMISSION)?;
+        Ok(visible(ctx, &id, user)?)
     }
 }

@@ -1,6 +1,9 @@
 //! Lists users, a page at a time.
 
-use super::paging::{LIST_USERS, PageInput};
+use super::{
+    paging::{LIST_USERS, PageInput},
+    visible::all_visible,
+};
 use crate::{
     model::{Permission, Violations},
     ops::{Ctx, Error, Ops},
@@ -48,6 +51,6 @@ impl Ops {
         };
         let page = self.check_page(ctx, page, input.violations.clone()).await?;
         let (users, next_page_token) = self.read_page(page).await?;
-        Ok(UserPage { users, next_page_token })
+        Ok(UserPage { users: all_visible(ctx, users)?, next_page_token })
     }
 }

@@ -8,6 +8,7 @@ mod paging;
 mod search_users;
 mod set_status;
 mod update_user;
+mod visible;
 
 pub(super) use self::paging::check_page_size;
 pub use self::{

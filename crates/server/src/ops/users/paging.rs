@@ -1,5 +1,6 @@
 //! What lists and searches share: size, filter, order and token, all checked at once.
 
+use super::visible::check_query;
 use crate::{
     model::{UserId, Violations, filter::Filter, order::Order},
     ops::{Ctx, Error, Ops, page_token::Scope},
@@ -8,9 +9,9 @@ use crate::{
 
 /// The method whose older clients page by the bare id of the last user.
 pub(super) const LIST_USERS: &str = "ListUsers";
-/// Users on a page if the request does not say.
+/// Users, or whatever is listed, on a page if the request does not say.
 const PAGE_SIZE_DEFAULT: u32 = 100;
-/// Users on a page at most; more are clamped to it.
+/// How many at most; more are clamped to it.
 const PAGE_SIZE_MAX: u32 = 1_000;
 
 /// The common part of a list request.
@@ -45,6 +46,7 @@ impl Ops {
         let size = check_page_size(input.page_size, &mut violations);
         let filter = violations.check("filter", Filter::parse(input.filter));
         let order = violations.check("order_by", Order::parse(input.order_by));
+        check_query(ctx, filter.as_ref().and_then(Option::as_ref), order.as_ref())?;
         // A token is bound to both, so it can only be judged with them.
         let (Some(filter), Some(order)) = (filter, order) else { return Err(violations.into()) };
         let query = UserQuery {
@@ -116,7 +118,7 @@ impl PageRequest {
     }
 }
 
-/// How many a page has at most, of whatever it is a page.
+/// The size of a page, from what a request says.
 pub(in crate::ops) fn check_page_size(size: i32, violations: &mut Violations) -> u32 {
     match u32::try_from(size) {
         Ok(0) => PAGE_SIZE_DEFAULT,

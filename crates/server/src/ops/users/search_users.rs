@@ -1,6 +1,6 @@
 //! Searches users by any part of their name, email or username.
 
-use super::paging::PageInput;
+use super::{paging::PageInput, visible::all_visible};
 use crate::{
     model::{Permission, Violations, text},
     ops::{Ctx, Error, Ops},
@@ -66,7 +66,7 @@ impl Ops {
             _ => self.store.count_users(filter, search, TOTAL_EXACT_MAX + 1).await?,
         };
         Ok(SearchUsersOutput {
-            users,
+            users: all_visible(ctx, users)?,
             next_page_token,
             total_size: counted.min(TOTAL_EXACT_MAX),
             total_size_is_lower_bound: counted > TOTAL_EXACT_MAX,

@@ -1,6 +1,6 @@
 //! Deactivates and reactivates users. Both are idempotent.
 
-use super::{etag_of, parse_user_id};
+use super::{etag_of, parse_user_id, visible::visible};
 use crate::{
     model::{Permission, UserId, UserStatus},
     ops::{Ctx, Error, Ops},
@@ -42,6 +42,7 @@ impl Ops {
 
     async fn set_status(&self, ctx: &Ctx, id: UserId, status: UserStatus, etag: String) -> Result<StoredUser, Error> {
         let meta = ctx.change(self.clock.now(), false);
-        self.store.set_user_status(id.clone(), status, etag_of(etag), meta).await.map_err(Error::for_user(&id))
+        let user = self.store.set_user_status(id.clone(), status, etag_of(etag), meta).await;
+        Ok(visible(ctx, &id, user.map_err(Error::for_user(&id))?)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{check_role, check_user_id, etag_of};
+use super::{check_role, check_user_id, etag_of, visible::visible};
 use crate::{
     model::{Permission, UserId, UserPatch, Violations, inputs},
     ops::{
@@ -78,7 +78,8 @@ impl Ops {
         let patch = parse_patch(input, &mask, &mut violations);
         let id = valid(id, violations)?;
         let meta = ctx.change(self.clock.now(), validate_only);
-        self.store.update_user(id.clone(), patch, etag_of(etag), meta).await.map_err(Error::for_user(&id))
+        let user = self.store.update_user(id.clone(), patch, etag_of(etag), meta).await;
+        Ok(visible(ctx, &id, user.map_err(Error::for_user(&id))?)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod addresses;
+mod audit;
 mod convert;
 mod list_stream;
 mod preferences;
@@ -13,8 +14,9 @@ use roster_api::{
         AddAddressRequest, Address, ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest,
         DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest, GetAddressRequest, GetPreferencesRequest,
         GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse, ListAddressesRequest,
-        ListAddressesResponse, ListUsersRequest, Preferences, ReactivateUserRequest, SearchUsersRequest,
-        SetDefaultAddressRequest, UpdateAddressRequest, UpdatePreferencesRequest, UpdateUserRequest,
+        ListAddressesResponse, ListAuditEventsRequest, ListAuditEventsResponse, ListUsersRequest, Preferences,
+        ReactivateUserRequest, SearchUsersRequest, SetDefaultAddressRequest, UpdateAddressRequest,
+        UpdatePreferencesRequest, UpdateUserRequest,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
@@ -170,5 +172,14 @@ impl UserService for UserV1 {
         let input = request.into_inner().into();
         let preferences = self.ops.update_preferences(&self.ctx, input).await.map_err(self.status())?;
         Ok(Response::new(preferences_message(preferences)))
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        let input = request.into_inner().into();
+        let page = self.ops.list_audit_events(&self.ctx, &input).await.map_err(self.status())?;
+        Ok(Response::new(audit::page_message(page)))
     }
 }

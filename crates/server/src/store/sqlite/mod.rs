@@ -2,6 +2,7 @@
 
 mod addresses;
 mod api_keys;
+mod audit;
 mod checkpoint;
 mod commands;
 mod error;

@@ -5,7 +5,9 @@
 mod address_history;
 mod addresses;
 mod api_keys;
+mod audit;
 mod history;
+mod last_admin;
 mod lists;
 mod migrations;
 mod preferences;
@@ -72,6 +74,12 @@ on_every_backend! {
     sessions::a_user_ends_one_or_all_or_all_but_one,
     sessions::a_new_password_ends_all_sessions,
     sessions::pages_of_sessions_have_the_last_used_first,
+    audit::acts_and_refusals_are_read_back,
+    audit::events_are_paged_in_both_orders,
+    audit::filters_of_events_agree_with_their_meaning,
+    audit::a_deleted_user_leaves_no_address_in_the_log,
+    last_admin::the_last_one_is_neither_demoted_nor_deactivated_nor_deleted,
+    last_admin::of_two_who_demote_each_other_one_wins,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
     addresses::an_address_is_read_back_as_it_went_in,

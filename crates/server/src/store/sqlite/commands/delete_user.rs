@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, log_change};
+use super::{current_user, keep_an_admin, log_change};
 use crate::{
-    model::{Action, ChangeMeta, UserId},
+    model::{Action, Actor, ChangeMeta, UserId},
     store::{Ended, StoreError, sqlite::writer::Command},
 };
 
@@ -20,14 +20,20 @@ impl Command for DeleteUser {
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let (pk, mut user, _) = current_user(connection, &self.id, self.etag.as_deref())?;
+        keep_an_admin(connection, &user, None, &self.meta)?;
         // Credentials go with the row; the search index follows the change log.
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&self.id])?;
         // That something happened, and when, stays; what the person was called does not.
         connection
             .prepare_cached("UPDATE changes SET after = NULL WHERE user_id = ?1 AND after IS NOT NULL")?
             .execute(params![self.id])?;
+        forget_addresses(connection, &self.id)?;
         user.revision += 1;
-        log_change(connection, Action::Deleted, (pk, &user), None, &[], &self.meta)
+        let mut meta = self.meta.clone();
+        if meta.actor == Actor::User(self.id.clone()) {
+            meta.remote_address.clear();
+        }
+        log_change(connection, Action::Deleted, (pk, &user), None, &[], &meta)
     }
 
     fn ends(&self, _: &()) -> Vec<Ended> {
@@ -41,4 +47,18 @@ impl Command for DeleteUser {
     fn touches(&self) -> Option<&UserId> {
         Some(&self.id)
     }
+}
+
+/// Takes the person's IP addresses out of the log: of what was done to the user, where the sign-up of nobody is found,
+/// and of what the user did to others.
+fn forget_addresses(connection: &Connection, id: &UserId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE changes SET remote_address = '' WHERE user_id = ?1 AND remote_address <> ''")?
+        .execute([id])?;
+    connection
+        .prepare_cached(
+            "UPDATE changes SET remote_address = '' WHERE actor = ?1 AND by_another = 1 AND remote_address <> ''",
+        )?
+        .execute([Actor::User(id.clone()).to_string()])?;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod add_address;
 mod api_keys;
+mod append_events;
 mod create_session;
 mod create_user;
 mod delete_address;
@@ -23,6 +24,7 @@ mod update_user;
 
 pub(super) use add_address::AddAddress;
 pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
+pub(super) use append_events::AppendEvents;
 pub(super) use create_session::CreateSession;
 pub(super) use create_user::CreateUser;
 pub(super) use delete_address::DeleteAddress;
@@ -46,7 +48,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::addresses;
 use crate::{
-    model::{Action, Address, AddressId, ChangeMeta, SessionId, User, UserId},
+    model::{Action, Actor, Address, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},
     store::{StoreError, StoredUser},
 };
 
@@ -108,6 +110,25 @@ fn address_target(id: AddressId) -> String {
     format!("addresses/{id}")
 }
 
+/// Refuses to leave the system without an administrator who can sign in. To be called before anything is changed:
+/// `before` is the user as it is, `after` as it will be; `None` if it is deleted.
+fn keep_an_admin(
+    connection: &Connection,
+    before: &User,
+    after: Option<&User>,
+    meta: &ChangeMeta,
+) -> Result<(), StoreError> {
+    let is_admin = |user: &User| (user.role, user.status) == (Role::Admin, UserStatus::Active);
+    // Where every caller is an administrator, none is missed.
+    if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
+        return Ok(());
+    }
+    // Numbers and not parameters: SQLite must see that the partial index has all of them.
+    const ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 2 AND status = 1 AND id <> ?1)";
+    let another: bool = connection.prepare_cached(ANOTHER)?.query_row([&before.id], |row| row.get(0))?;
+    if another { Ok(()) } else { Err(StoreError::LastAdmin) }
+}
+
 /// Writes the change-log row that belongs to a change.
 fn log_change(
     connection: &Connection,
@@ -120,8 +141,9 @@ fn log_change(
     let fields = json(fields)?;
     connection
         .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after, remote_address)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after, remote_address,
+                                  by_another)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             meta.at,
@@ -133,7 +155,8 @@ fn log_change(
             meta.request_id,
             fields,
             after,
-            meta.remote_address
+            meta.remote_address,
+            is_by_another(&meta.actor, Some(&user.id)),
         ])?;
     Ok(())
 }
@@ -162,8 +185,8 @@ fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &
     connection
         .prepare_cached(
             "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, remote_address,
-                                  target, reason)
-             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, ?7, ?8, ?9, ?10)",
+                                  target, reason, by_another)
+             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             meta.at,
@@ -175,7 +198,13 @@ fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &
             json(event.fields)?,
             meta.remote_address,
             event.target,
-            event.reason
+            event.reason,
+            is_by_another(&meta.actor, id),
         ])?;
     Ok(())
+}
+
+/// Whether a user did it who is not this one: see the migration.
+fn is_by_another(actor: &Actor, user: Option<&UserId>) -> bool {
+    matches!(actor, Actor::User(id) if Some(id) != user)
 }

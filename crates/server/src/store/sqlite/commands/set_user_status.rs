@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, delete_sessions, log_change};
+use super::{current_user, delete_sessions, keep_an_admin, log_change};
 use crate::{
-    model::{Action, ChangeMeta, UserId, UserStatus},
+    model::{Action, ChangeMeta, User, UserId, UserStatus},
     store::{Ended, StoreError, StoredUser, sqlite::writer::Command},
 };
 
@@ -20,13 +20,17 @@ impl Command for SetUserStatus {
     type Output = StoredUser;
 
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
-        let (pk, mut user, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
-        if user.status == self.status {
+        let (pk, before, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
+        if before.status == self.status {
             return Ok(stored);
         }
-        user.status = self.status;
-        user.revision += 1;
-        user.updated_at = self.meta.at.max(user.updated_at);
+        let user = User {
+            status: self.status,
+            revision: before.revision + 1,
+            updated_at: self.meta.at.max(before.updated_at),
+            ..before.clone()
+        };
+        keep_an_admin(connection, &before, Some(&user), &self.meta)?;
         let stored = StoredUser::of(&user);
         connection
             .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4, message = ?5 WHERE id = ?1")?

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, log_change};
+use super::{current_user, keep_an_admin, log_change};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
     store::{
@@ -31,6 +31,7 @@ impl Command for UpdateUser {
         if changed.is_empty() {
             return Ok(stored);
         }
+        keep_an_admin(connection, &before, Some(&user), &self.meta)?;
         let derived = Derived::of(&user)?;
         write(connection, &user, &derived)?;
         log_change(connection, Action::Updated, (pk, &user), Some(&derived.stored), &changed, &self.meta)?;

@@ -18,31 +18,38 @@ use crate::model::{
 
 /// Appends the condition that `filter` sets. It can be joined with others by `AND`.
 pub fn where_filter(filter: &Filter, sql: &mut SqlBuilder) {
-    push_expr(filter.expr(), false, sql);
+    push_expr(filter.expr(), false, sql, push_test);
 }
 
-fn push_expr(expr: &Expr, negated: bool, sql: &mut SqlBuilder) {
+/// Appends an expression whose comparisons `test` appends, each as it is or negated.
+pub(super) fn push_expr<T>(expr: &Expr<T>, negated: bool, sql: &mut SqlBuilder, test: fn(&T, bool, &mut SqlBuilder)) {
     match expr {
-        Expr::Not(inner) => push_expr(inner, !negated, sql),
-        Expr::And(parts) if negated => push_any(parts, negated, sql),
-        Expr::Or(parts) if !negated => push_any(parts, negated, sql),
-        Expr::And(parts) | Expr::Or(parts) => push_joined(parts, negated, " AND ", sql),
-        Expr::Test(test) => push_test(test, negated, sql),
+        Expr::Not(inner) => push_expr(inner, !negated, sql, test),
+        Expr::And(parts) if negated => push_any(parts, negated, sql, test),
+        Expr::Or(parts) if !negated => push_any(parts, negated, sql, test),
+        Expr::And(parts) | Expr::Or(parts) => push_joined(parts, negated, " AND ", sql, test),
+        Expr::Test(one) => test(one, negated, sql),
     }
 }
 
-fn push_any(parts: &[Expr], negated: bool, sql: &mut SqlBuilder) {
+fn push_any<T>(parts: &[Expr<T>], negated: bool, sql: &mut SqlBuilder, test: fn(&T, bool, &mut SqlBuilder)) {
     sql.push("(");
-    push_joined(parts, negated, " OR ", sql);
+    push_joined(parts, negated, " OR ", sql, test);
     sql.push(")");
 }
 
-fn push_joined(parts: &[Expr], negated: bool, joint: &'static str, sql: &mut SqlBuilder) {
+fn push_joined<T>(
+    parts: &[Expr<T>],
+    negated: bool,
+    joint: &'static str,
+    sql: &mut SqlBuilder,
+    test: fn(&T, bool, &mut SqlBuilder),
+) {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             sql.push(joint);
         }
-        push_expr(part, negated, sql);
+        push_expr(part, negated, sql, test);
     }
 }
 
@@ -80,7 +87,7 @@ fn push_test(test: &Test, negated: bool, sql: &mut SqlBuilder) {
 }
 
 /// A condition that may be NULL, or its exact opposite, which is not.
-fn push_nullable(negated: bool, sql: &mut SqlBuilder, push: impl FnOnce(&mut SqlBuilder)) {
+pub(super) fn push_nullable(negated: bool, sql: &mut SqlBuilder, push: impl FnOnce(&mut SqlBuilder)) {
     if negated {
         sql.push("(");
         push(sql);
@@ -91,7 +98,7 @@ fn push_nullable(negated: bool, sql: &mut SqlBuilder, push: impl FnOnce(&mut Sql
 }
 
 /// Compares a column, which is not null if the comparison is `negated`.
-fn push_comparison(
+pub(super) fn push_comparison(
     column: &'static str,
     relation: Relation,
     value: impl Into<Value>,
@@ -127,31 +134,41 @@ fn push_presence(field: &TextField, negated: bool, sql: &mut SqlBuilder) {
 
 /// A comparison of text: NULL or false if there is none.
 fn push_text(field: &TextField, matching: Matching, operand: &Operand, sql: &mut SqlBuilder) {
+    // Equal names have equal keys, and those are what an index has.
+    if (field, matching) == (&TextField::Name, Matching::Is(Relation::Equal)) {
+        sql.push("u.name_key = ").bind(fold(operand.text())).push(" AND ");
+    }
+    let empty_is_absent = matches!(field, TextField::Name | TextField::Phone | TextField::Locale);
     let form = field.form(matching);
+    push_matching(&|sql| push_form(field, form, sql), empty_is_absent, matching, operand, sql);
+}
+
+/// A comparison of the text that `column` appends with the operand. Where nothing is stored as '', that is less than
+/// anything.
+pub(super) fn push_matching(
+    column: &dyn Fn(&mut SqlBuilder),
+    empty_is_absent: bool,
+    matching: Matching,
+    operand: &Operand,
+    sql: &mut SqlBuilder,
+) {
     let key = operand.key().to_owned();
     match matching {
         Matching::Is(relation) => {
-            // Equal names have equal keys, and those are what an index has.
-            if (field, relation) == (&TextField::Name, Relation::Equal) {
-                sql.push("u.name_key = ").bind(fold(operand.text())).push(" AND ");
-            }
-            // Nothing is stored as '' there, and '' is less than anything.
-            let absent_is_less = matches!(field, TextField::Name | TextField::Phone | TextField::Locale)
-                && matches!(relation, Relation::Less | Relation::LessOrEqual);
-            if absent_is_less {
-                push_form(field, form, sql);
+            if empty_is_absent && matches!(relation, Relation::Less | Relation::LessOrEqual) {
+                column(sql);
                 sql.push(" > '' AND ");
             }
-            push_form(field, form, sql);
+            column(sql);
             sql.push(operator(relation, false)).bind(key);
         }
         Matching::StartsWith => {
             let end = after_prefix(&key);
-            push_form(field, form, sql);
+            column(sql);
             sql.push(" >= ").bind(key);
             if let Some(end) = end {
                 sql.push(" AND ");
-                push_form(field, form, sql);
+                column(sql);
                 sql.push(" < ").bind(end);
             }
         }
@@ -159,12 +176,12 @@ fn push_text(field: &TextField, matching: Matching, operand: &Operand, sql: &mut
             // A negative start counts from the end, in characters.
             let length = i64::try_from(key.chars().count()).unwrap_or(i64::MAX);
             sql.push("substr(");
-            push_form(field, form, sql);
+            column(sql);
             sql.push(", ").bind(-length).push(") = ").bind(key);
         }
         Matching::Contains | Matching::Has => {
             sql.push("instr(");
-            push_form(field, form, sql);
+            column(sql);
             sql.push(", ").bind(key).push(") > 0");
         }
     }

@@ -1,4 +1,5 @@
-//! Filters, orders and cursors in SQLite's SQL, for the table `users` under the alias `u`.
+//! Filters, orders and cursors in SQLite's SQL, for the table `users` under the alias `u`; and [filters of audit
+//! events](audit), for the table `changes` under the alias `c`.
 //!
 //! Every value is bound; the SQL itself is made of constants. The answers are those of
 //! [`Filter::matches`](crate::model::filter::Filter::matches) and
@@ -18,12 +19,14 @@
 //! | `attributes` | a JSON object of strings |
 //! | `search_text` | [`search_text`](crate::model::filter::search_text) |
 
+mod audit;
 mod builder;
 mod filter;
 mod order;
 #[cfg(test)]
 mod tests;
 
+pub use audit::where_audit_filter;
 pub use builder::SqlBuilder;
 pub use filter::where_filter;
 pub use order::{after_cursor, order_by};

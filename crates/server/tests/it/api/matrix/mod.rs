@@ -7,7 +7,7 @@ mod tokens;
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::HeaderValue;
-use roster_api::access::{AccessRule, PATHS, rule};
+use roster_api::access::{AccessRule, METHODS, method};
 use tonic::{Code, Status};
 
 use self::cast::{Cast, Database};
@@ -111,8 +111,8 @@ fn letter(status: &Status) -> char {
 
 /// The permission that a method's rule names.
 fn permission(path: &str) -> Option<&'static str> {
-    match rule(path) {
-        Some(AccessRule::SelfOr(name) | AccessRule::Permission(name)) => Some(name),
+    match method(path)?.access {
+        AccessRule::SelfOr(name) | AccessRule::Permission(name) => Some(name),
         _ => None,
     }
 }
@@ -121,10 +121,10 @@ fn permission(path: &str) -> Option<&'static str> {
 fn the_table_has_a_row_for_every_method_and_none_besides() {
     let rows: BTreeSet<_> = TABLE.iter().map(|(path, _)| *path).collect();
     assert_eq!(rows.len(), TABLE.len(), "a method twice");
-    let missing: Vec<_> = PATHS.iter().filter(|path| !rows.contains(*path)).collect();
+    let missing: Vec<_> = METHODS.iter().map(|method| method.path).filter(|path| !rows.contains(path)).collect();
     assert!(missing.is_empty(), "without a row: {missing:?}");
     let standard = |path: &str| path.starts_with("/grpc.");
-    let unknown: Vec<_> = rows.iter().filter(|path| !PATHS.contains(path) && !standard(path)).collect();
+    let unknown: Vec<_> = rows.iter().filter(|path| method(path).is_none() && !standard(path)).collect();
     assert!(unknown.is_empty(), "no such method: {unknown:?}");
     for (path, letters) in TABLE {
         assert_eq!(letters.len(), CALLERS.len(), "{path}");

@@ -1,0 +1,208 @@
+//! How often who may call: a bucket for each class of methods and caller, or address.
+//!
+//! Each call takes from one bucket: its caller's, or, where nobody is known to call, its address's. The buckets are the
+//! generic cell rate algorithm: a bucket is one number, the time at which it will be full again.
+//!
+//! Memory is fixed: a hash names eight buckets, and a newcomer takes the one that is fullest, with what has been taken
+//! from it. So nobody gains calls by pushing others out; at worst some share a bucket. For that, somebody must keep
+//! thousands of buckets from being full at the same time. Nothing is locked: two calls that meet can at worst let a
+//! newcomer share another's bucket. A call costs about 50 ns.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use roster_api::access::RateClass;
+
+use crate::{
+    auth::Caller,
+    model::{ApiKeyId, Grant, Rate, Rates, UserId},
+};
+
+/// In nanoseconds.
+const MINUTE: u64 = 60_000_000_000;
+/// Buckets that a hash names.
+const WAYS: usize = 8;
+/// Such groups: 32,768 buckets in all, of 24 bytes.
+const GROUPS: usize = 4_096;
+/// For how long further refusals of one bucket are no news.
+const WINDOW: u64 = MINUTE;
+/// Refusals of one address that go into the audit log. A program that has lost its token and tries on, or somebody
+/// who wants to fill the disk, shows in it all the same.
+const NOTES: Rate = Rate { per_minute: 60, burst: 10_000 };
+
+/// See the [module](self).
+pub struct Limits {
+    rates: [Option<Cells>; 5],
+    notes: Option<Cells>,
+    buckets: Box<[[Bucket; WAYS]]>,
+    hasher: RandomState,
+    started: Instant,
+}
+
+/// A bucket is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exceeded {
+    /// When it will have one call again.
+    pub(super) retry_after: Duration,
+    /// Whether it has not been for a while.
+    pub(super) is_news: bool,
+}
+
+/// A rate, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Cells {
+    /// What a call takes.
+    call: u64,
+    /// What a full bucket has.
+    full: u64,
+}
+
+impl Cells {
+    /// `None` if there is no limit.
+    fn of(rate: Rate) -> Option<Self> {
+        let call = MINUTE.checked_div(rate.per_minute as u64)?.max(1);
+        Some(Self { call, full: call.saturating_mul(rate.burst.max(1) as u64) })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    /// A hash of whose it is; 0 for nobody.
+    holder: AtomicU64,
+    /// When it is full.
+    full_at: AtomicU64,
+    /// Until when its refusals are no news.
+    told_until: AtomicU64,
+}
+
+/// Who takes from a bucket.
+#[derive(Hash)]
+enum Holder<'a> {
+    V4([u8; 4]),
+    /// The half of an address that names a network: the other half is the client's to choose.
+    V6([u8; 8]),
+    User(&'a UserId),
+    ApiKey(ApiKeyId),
+    Service(&'a str),
+}
+
+impl Limits {
+    /// Full buckets.
+    #[must_use]
+    pub fn new(rates: &Rates) -> Self {
+        let Rates { sign_in, sign_up, mail, read, write } = *rates;
+        Self {
+            rates: [sign_in, sign_up, mail, read, write].map(Cells::of),
+            notes: Cells::of(NOTES),
+            buckets: (0..GROUPS).map(|_| Default::default()).collect(),
+            hasher: RandomState::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes a call of nobody in particular from its address.
+    pub(super) fn take_from_address(&self, class: RateClass, address: IpAddr) -> Result<(), Exceeded> {
+        match self.rates[class as usize] {
+            Some(cells) => self.take(cells, (class as usize, Holder::of_address(address)), self.now()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a call from its caller, if that is somebody in particular and neither developer nor operator.
+    pub(super) fn take_from_caller(&self, class: RateClass, caller: &Caller) -> Result<(), Exceeded> {
+        match (self.rates[class as usize], Holder::of_caller(caller)) {
+            (Some(cells), Some(holder)) => self.take(cells, (class as usize, holder), self.now()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether one more refusal of this address goes into the audit log.
+    pub(super) fn may_note(&self, address: IpAddr) -> bool {
+        let key = (self.rates.len(), Holder::of_address(address));
+        self.notes.is_none_or(|cells| self.take(cells, key, self.now()).is_ok())
+    }
+
+    /// Nanoseconds since the start; there are enough of them for 500 years.
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    fn take(&self, cells: Cells, key: (usize, Holder<'_>), now: u64) -> Result<(), Exceeded> {
+        let bucket = self.bucket(self.hasher.hash_one(key));
+        bucket
+            .take(cells, now)
+            .map_err(|wait| Exceeded { retry_after: Duration::from_nanos(wait), is_news: bucket.tell(now) })
+    }
+
+    /// The bucket of this hash: its own, or the fullest of its group.
+    fn bucket(&self, hash: u64) -> &Bucket {
+        let group = &self.buckets[(hash >> 32) as usize % GROUPS];
+        let holder = hash | 1;
+        let mut fullest = &group[0];
+        for bucket in group {
+            if bucket.holder.load(Relaxed) == holder {
+                return bucket;
+            }
+            if bucket.full_at.load(Relaxed) < fullest.full_at.load(Relaxed) {
+                fullest = bucket;
+            }
+        }
+        fullest.holder.store(holder, Relaxed);
+        fullest.told_until.store(0, Relaxed);
+        fullest
+    }
+}
+
+impl Bucket {
+    /// Takes a call, or says how long to wait for one.
+    fn take(&self, cells: Cells, now: u64) -> Result<(), u64> {
+        let mut full_at = self.full_at.load(Relaxed);
+        loop {
+            let after = full_at.max(now) + cells.call;
+            if after - now > cells.full {
+                return Err(after - now - cells.full);
+            }
+            match self.full_at.compare_exchange_weak(full_at, after, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(other) => full_at = other,
+            }
+        }
+    }
+
+    /// Whether a refusal now is news; the next ones are not for a while.
+    fn tell(&self, now: u64) -> bool {
+        let until = self.told_until.load(Relaxed);
+        let next = now + WINDOW;
+        now >= until && self.told_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
+    }
+}
+
+impl<'a> Holder<'a> {
+    fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
+                Self::V6(network)
+            }
+        }
+    }
+
+    fn of_caller(caller: &'a Caller) -> Option<Self> {
+        match caller {
+            Caller::Anonymous | Caller::Developer | Caller::Operator => None,
+            Caller::Service(service) => Some(Self::Service(&service.name)),
+            Caller::Granted(live) => Some(match &live.grant {
+                Grant::Session { user_id, .. } => Self::User(user_id),
+                Grant::ApiKey { id, .. } => Self::ApiKey(*id),
+            }),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    model::{PermissionSet, Role, SessionId, Timestamp},
+    store::LiveGrants,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn limits(read: Rate) -> Limits {
+    let off = Rate { per_minute: 0, burst: 1 };
+    Limits::new(&Rates { sign_in: off, sign_up: off, mail: off, read, write: off })
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+#[test]
+fn a_bucket_gives_its_burst_and_then_its_rate() {
+    let limits = limits(Rate { per_minute: 60, burst: 3 });
+    let cells = limits.rates[RateClass::Read as usize].unwrap();
+    let ada = user("ada");
+    let take = |now| limits.take(cells, (0, Holder::User(&ada)), now);
+    assert_eq!([take(0), take(0), take(0)], [Ok(()); 3]);
+    let refused = |retry_after, is_news| Err(Exceeded { retry_after: Duration::from_nanos(retry_after), is_news });
+    assert_eq!(take(0), refused(SECOND, true));
+    // What is refused takes nothing, and is told once a minute.
+    assert_eq!(take(SECOND / 4), refused(SECOND * 3 / 4, false));
+    assert_eq!(take(SECOND), Ok(()));
+    assert_eq!(take(SECOND), refused(SECOND, false));
+    assert_eq!([take(60 * SECOND), take(60 * SECOND), take(60 * SECOND)], [Ok(()); 3]);
+    assert_eq!(take(60 * SECOND), refused(SECOND, true));
+}
+
+#[test]
+fn everybody_and_every_class_has_a_bucket() {
+    let limits = limits(Rate { per_minute: 1, burst: 1 });
+    let take = |address: &str| limits.take_from_address(RateClass::Read, address.parse().unwrap()).is_ok();
+    assert!(take("192.0.2.1") && !take("192.0.2.1") && take("192.0.2.2"));
+    assert!(!take("::ffff:192.0.2.1"), "the same address");
+    assert!(take("2001:db8::1") && !take("2001:db8::2:1") && take("2001:db8:0:1::1"));
+    let address = "192.0.2.1".parse().unwrap();
+    assert!((0..9).all(|_| limits.take_from_address(RateClass::Write, address).is_ok()), "no limit");
+
+    let grants = LiveGrants::default();
+    let session = |number, name| {
+        let id = SessionId(Uuid::from_u128(number));
+        Grant::Session { id, user_id: user(name), role: Role::User, expires_at: Timestamp(0) }
+    };
+    let key = |number| Grant::ApiKey {
+        id: ApiKeyId(Uuid::from_u128(number)),
+        permissions: PermissionSet::ALL,
+        created_by: None,
+        expires_at: None,
+    };
+    let takes = |grant| {
+        let caller = Caller::Granted(grants.admit(grants.ticket(), grant));
+        limits.take_from_caller(RateClass::Read, &caller).is_ok()
+    };
+    assert!(takes(session(1, "ada")) && !takes(session(2, "ada")), "all sessions of a user have one");
+    assert!(takes(session(3, "bea")) && takes(key(1)) && takes(key(2)) && !takes(key(2)));
+    let service = |name: &str| {
+        let service = crate::auth::Service { name: name.into(), permissions: PermissionSet::NONE };
+        limits.take_from_caller(RateClass::Read, &Caller::Service(Arc::new(service))).is_ok()
+    };
+    assert!(service("a") && service("b") && !service("a"));
+    for caller in [Caller::Anonymous, Caller::Developer, Caller::Operator] {
+        assert!((0..9).all(|_| limits.take_from_caller(RateClass::Read, &caller).is_ok()));
+    }
+}
+
+#[test]
+fn when_all_buckets_are_taken_from_nobody_gains_by_it() {
+    let limits = limits(Rate { per_minute: 60, burst: 100 });
+    let cells = limits.rates[RateClass::Read as usize].unwrap();
+    // Four times as many callers as there are buckets, each of whom would have a hundred calls to spare.
+    let callers: Vec<UserId> = (0..4 * GROUPS * WAYS).map(|number| user(&format!("u{number}"))).collect();
+    let mut taken = 0;
+    for _ in 0..200 {
+        for caller in &callers {
+            taken += u64::from(limits.take(cells, (0, Holder::User(caller)), 0).is_ok());
+        }
+    }
+    assert!(taken <= (GROUPS * WAYS) as u64 * 100, "{taken}");
+}
+
+#[test]
+fn one_burst_is_one_burst_for_threads_that_meet() {
+    let limits = limits(Rate { per_minute: 1, burst: 1_000 });
+    let address = "192.0.2.1".parse().unwrap();
+    let take = || (0..1_000).filter(|_| limits.take_from_address(RateClass::Read, address).is_ok()).count();
+    let taken: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(taken, 1_000);
+}
