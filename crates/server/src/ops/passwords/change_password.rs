@@ -1,10 +1,7 @@
 //! Changes a password: one's own with the one so far, another's with the permission.
 
 use crate::{
-    auth::{
-        Password, PasswordHash,
-        attempts::{Attempt, Target},
-    },
+    auth::{Password, PasswordHash, attempts::Target},
     model::{Permission, UserId, Violations},
     ops::{Ctx, Error, Ops, Reason, users::parse_user_id},
     store::StoreError,
@@ -60,7 +57,7 @@ impl Ops {
     /// What the user signs in with, if this is the password. Whoever holds a session of somebody can guess here as well
     /// as at a sign-in, and is counted with those who do.
     async fn check_current_password(&self, ctx: &Ctx, id: &UserId, given: Password) -> Result<PasswordHash, Error> {
-        let attempt = self.begin_change(ctx, id)?;
+        let attempt = self.begin_attempt(ctx, Target::Account(id)).await?;
         let unjudged = || self.attempts.unjudged(&attempt);
         let hash = self.store.find_password_hash(id).await.inspect_err(|_| unjudged())?;
         let verdict = self.hasher.verify(given, hash.clone()).await.inspect_err(|_| unjudged())?;
@@ -75,10 +72,5 @@ impl Ops {
                 Err(Error::PasswordWrong)
             }
         }
-    }
-
-    fn begin_change(&self, ctx: &Ctx, id: &UserId) -> Result<Attempt, Error> {
-        let attempt = self.attempts.begin(Target::Account(id), ctx.remote, self.clock.now());
-        attempt.map_err(|locked| Error::AccountLocked { retry_after: locked.retry_after })
     }
 }

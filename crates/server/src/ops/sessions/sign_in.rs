@@ -55,7 +55,8 @@ impl Ops {
         let request = parse(ctx, input)?;
         let mut login = self.store.find_login(request.key.clone()).await?;
         let user_id = login.as_ref().map(|login| login.user_id.clone());
-        let attempt = self.begin_attempt(ctx, user_id.as_ref(), &request.key).await?;
+        let (LoginKey::Email(name) | LoginKey::Username(name)) = &request.key;
+        let attempt = self.begin_attempt(ctx, user_id.as_ref().map_or(Target::Nobody(name), Target::Account)).await?;
         for _ in 0..CHECKS_MAX {
             let Some(new) = self.check_login(ctx, &request, login.as_ref(), &attempt).await? else { break };
             match self.begin_session(ctx, login.as_ref(), new).await {
@@ -74,24 +75,6 @@ impl Ops {
         let meta = ctx.change(self.clock.now(), false);
         self.store.fail_sign_in(user_id, Reason::SignInFailed.name(), meta).await?;
         Err(Error::Unauthenticated(Reason::SignInFailed))
-    }
-
-    /// Counts a guess at somebody's password. The first that meets a lock is noted; whoever goes on is not, or guesses
-    /// that cost nothing would fill the disk.
-    async fn begin_attempt(&self, ctx: &Ctx, user_id: Option<&UserId>, key: &LoginKey) -> Result<Attempt, Error> {
-        let (LoginKey::Email(name) | LoginKey::Username(name)) = key;
-        let target = user_id.map_or(Target::Nobody(name), Target::Account);
-        let now = self.clock.now();
-        match self.attempts.begin(target, ctx.remote, now) {
-            Ok(attempt) => Ok(attempt),
-            Err(locked) => {
-                if locked.first {
-                    let meta = ctx.change(now, false);
-                    self.store.fail_sign_in(user_id.cloned(), Reason::AccountLocked.name(), meta).await?;
-                }
-                Err(Error::AccountLocked { retry_after: locked.retry_after })
-            }
-        }
     }
 
     /// The session to begin if the password is right.
