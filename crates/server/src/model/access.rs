@@ -1,32 +1,29 @@
 //! What lets somebody call without a password: sessions of users and API keys of services.
 
-use std::fmt;
-
-use uuid::Uuid;
-
 use super::{PermissionSet, Role, Timestamp, UserId};
 
 macro_rules! uuid_id {
     ($(#[doc = $doc:literal])+ $name:ident) => {
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub Uuid);
+        pub struct $name(pub uuid::Uuid);
 
         impl $name {
             /// The id in canonical text, in either case; `None` for anything else.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
-                (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self))?
+                (text.len() == 36).then(|| uuid::Uuid::try_parse(text).ok().map(Self))?
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
             }
         }
     };
 }
+pub(super) use uuid_id;
 
 uuid_id! {
     /// Names a session: a UUIDv7.

@@ -25,15 +25,20 @@ pub enum UserId {
     Uuid(Uuid),
 }
 
+/// A fresh UUIDv7; see [`UserId::generate`].
+pub(super) fn uuid_v7(now: Timestamp) -> Uuid {
+    static CONTEXT: Mutex<uuid::ContextV7> = Mutex::new(uuid::ContextV7::new());
+    let seconds = u64::try_from(now.seconds()).unwrap_or(0);
+    let nanos = u32::try_from(now.nanos()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(&CONTEXT, seconds, nanos))
+}
+
 impl UserId {
     /// A fresh UUIDv7 ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)): it starts with the time and
     /// a counter, so ids that a process makes later sort later.
     #[must_use]
     pub fn generate(now: Timestamp) -> Self {
-        static CONTEXT: Mutex<uuid::ContextV7> = Mutex::new(uuid::ContextV7::new());
-        let seconds = u64::try_from(now.seconds()).unwrap_or(0);
-        let nanos = u32::try_from(now.nanos()).unwrap_or(0);
-        Self::Uuid(Uuid::new_v7(uuid::Timestamp::from_unix(&CONTEXT, seconds, nanos)))
+        Self::Uuid(uuid_v7(now))
     }
 
     /// Parses an id: 1 to 64 of letters, digits and `. _ : | @ -`, starting with a letter or digit.

@@ -7,6 +7,7 @@
 pub mod cache;
 pub mod error;
 pub mod live;
+pub mod mail;
 pub mod query;
 pub mod sessions;
 pub mod sqlite;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 pub use error::{StoreError, Unique};
 pub use live::{Ended, Live, LiveGrants};
+pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{NewSession, RefreshUse, SessionStore, SessionUse};
 
@@ -32,11 +34,13 @@ pub struct NewUser {
     pub user: User,
     /// The hash to sign in with; `None` if there is no password yet.
     pub password_hash: Option<PasswordHash>,
+    /// The mail that verifies the address; `None` for none.
+    pub mail: Option<NewMail>,
 }
 
 /// Where users are kept. See the [module](self) for what each method promises.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: MailStore + Send + Sync + 'static {
     /// The user if memory holds it and it is current; no I/O. `None` says nothing about existence.
     fn cached_user(&self, id: &UserId) -> Option<Arc<User>>;
 

@@ -10,6 +10,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0001_users.sql"),
     include_str!("migrations/0002_events.sql"),
     include_str!("migrations/0003_access.sql"),
+    include_str!("migrations/0004_mail.sql"),
 ];
 
 /// The newest schema that this binary knows.

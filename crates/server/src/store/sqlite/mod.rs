@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod list;
 mod lock;
+mod mail;
 mod migrations;
 mod open;
 mod readers;

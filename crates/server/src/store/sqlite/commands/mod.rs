@@ -2,15 +2,21 @@
 
 mod create_user;
 mod delete_user;
+mod request_mail;
 mod secret;
+mod send_mail;
 mod set_user_status;
 mod update_user;
+mod use_token;
 
 pub(super) use create_user::CreateUser;
 pub(super) use delete_user::DeleteUser;
+pub(super) use request_mail::RequestMail;
 pub(super) use secret::Secret;
+pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
 pub(super) use set_user_status::SetUserStatus;
 pub(super) use update_user::UpdateUser;
+pub(super) use use_token::UseToken;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
