@@ -1,9 +1,9 @@
 //! The kinds of settings: which field of [`Config`] each sets, from what text, within which bounds.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
-    Config, DatabaseUrl, LogFormat, LogLevel,
+    Config, DatabaseUrl, LinkTemplate, LogFormat, LogLevel, MailFrom, PublicUrl, SmtpUrl,
     value::{address, bytes, origin, show_bytes},
 };
 
@@ -24,6 +24,11 @@ pub(super) enum Kind {
     LogLevel(Field<LogLevel>),
     LogFormat(Field<LogFormat>),
     Origins(Field<Vec<String>>),
+    PublicUrl(Field<Option<PublicUrl>>),
+    Link(Field<Option<LinkTemplate>>),
+    Smtp(Field<Option<SmtpUrl>>),
+    Sender(Field<Option<MailFrom>>),
+    File(Field<Option<PathBuf>>),
 }
 
 impl Kind {
@@ -47,6 +52,11 @@ impl Kind {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 *field(config) = parts.map(origin).collect::<Option<_>>().ok_or(())?;
             }
+            Self::PublicUrl(field) => *field(config) = if_any(text)?,
+            Self::Link(field) => *field(config) = if_any(text)?,
+            Self::Smtp(field) => *field(config) = if_any(text)?,
+            Self::Sender(field) => *field(config) = if_any(text)?,
+            Self::File(field) => *field(config) = (!text.is_empty()).then(|| text.into()),
         }
         Ok(())
     }
@@ -74,6 +84,11 @@ impl Kind {
                 "origins such as https://console.example.com, or * for any (a list in the file, commas elsewhere)"
                     .into()
             }
+            Self::PublicUrl(_) => PublicUrl::TAKES.into(),
+            Self::Link(_) => LinkTemplate::TAKES.into(),
+            Self::Smtp(_) => SmtpUrl::TAKES.into(),
+            Self::Sender(_) => MailFrom::TAKES.into(),
+            Self::File(_) => "a path".into(),
         }
     }
 
@@ -93,6 +108,11 @@ impl Kind {
             Self::LogLevel(field) => field(config).as_str().to_owned(),
             Self::LogFormat(field) => field(config).name().to_owned(),
             Self::Origins(field) => field(config).join(","),
+            Self::PublicUrl(field) => show_if_any(field(config)),
+            Self::Link(field) => show_if_any(field(config)),
+            Self::Smtp(field) => show_if_any(field(config)),
+            Self::Sender(field) => show_if_any(field(config)),
+            Self::File(field) => field(config).as_ref().map_or_else(String::new, |path| path.display().to_string()),
         }
     }
 
@@ -100,6 +120,7 @@ impl Kind {
     pub(super) fn redacted(&self, text: &str) -> String {
         match self {
             Self::Database(_) => DatabaseUrl::redacted(text),
+            Self::Smtp(_) => SmtpUrl::redacted(text),
             _ => format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()),
         }
     }
@@ -125,6 +146,15 @@ fn switch(text: &str) -> Option<bool> {
         "false" | "0" | "no" | "off" => Some(false),
         _ => None,
     }
+}
+
+/// The value of `text`; none if it is empty.
+fn if_any<T: FromStr<Err = ()>>(text: &str) -> Result<Option<T>, ()> {
+    if text.trim().is_empty() { Ok(None) } else { text.trim().parse().map(Some) }
+}
+
+fn show_if_any<T: Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, T::to_string)
 }
 
 fn within<T: TryFrom<u64>>(range: &RangeInclusive<u64>, value: Option<u64>) -> Result<T, ()> {

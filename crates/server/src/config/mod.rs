@@ -6,6 +6,7 @@
 
 mod error;
 mod kind;
+mod mail;
 pub mod reference;
 pub mod settings;
 mod value;
@@ -17,11 +18,13 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
+    path::PathBuf,
     thread,
     time::Duration,
 };
 
 pub use error::{ConfigError, Origin};
+pub use mail::{LinkTemplate, MailFrom, PublicUrl, SmtpTls, SmtpUrl};
 pub use settings::Setting;
 pub use value::{DatabaseUrl, LogFormat, LogLevel};
 
@@ -46,6 +49,8 @@ const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A link that resets a password is good for ten minutes: the first retries come soon.
+const DEFAULT_MAIL_RETRY: Duration = Duration::from_secs(5);
 
 /// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +93,20 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Web pages that may call with gRPC-Web, by origin.
     pub grpc_web_allowed_origins: Vec<String>,
+    /// Where people reach this server with a browser; what mailed links start with.
+    pub public_url: Option<PublicUrl>,
+    /// The link that verifies an address, instead of a page of ours.
+    pub verify_email_url: Option<LinkTemplate>,
+    /// The link that resets a password, instead of a page of ours.
+    pub reset_password_url: Option<LinkTemplate>,
+    /// The mail server; without one, mails wait in the outbox.
+    pub smtp_url: Option<SmtpUrl>,
+    /// Certificates of authorities that may vouch for the mail server, besides the system's.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// Who mails are from.
+    pub mail_from: Option<MailFrom>,
+    /// How long after a first failure a mail is tried again; each further time twice as long.
+    pub mail_retry: Duration,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -124,6 +143,13 @@ impl Config {
             preface_timeout: DEFAULT_PREFACE_TIMEOUT,
             max_message_bytes: DEFAULT_MESSAGE_BYTES_MAX,
             grpc_web_allowed_origins: Vec::new(),
+            public_url: None,
+            verify_email_url: None,
+            reset_password_url: None,
+            smtp_url: None,
+            smtp_ca_file: None,
+            mail_from: dev.then(|| MailFrom { name: "Roster".into(), email: "roster@localhost".into() }),
+            mail_retry: DEFAULT_MAIL_RETRY,
             warnings: Vec::new(),
         }
     }
@@ -176,6 +202,16 @@ impl Config {
         }
         if self.http_addr == Some(self.grpc_addr) && self.grpc_addr.port() != 0 {
             return Err(ConfigError::SameAddress { addr: self.grpc_addr, origin: origin(&["grpc_port", "grpc_addr"]) });
+        }
+        if self.smtp_url.is_some() {
+            let origin = origin(&["smtp_url"]);
+            let has_links = self.verify_email_url.is_some() && self.reset_password_url.is_some();
+            if self.public_url.is_none() && !has_links && !self.dev {
+                return Err(ConfigError::PublicUrlMissing { origin });
+            }
+            if self.mail_from.is_none() {
+                return Err(ConfigError::MailFromMissing { origin });
+            }
         }
         Ok(())
     }
