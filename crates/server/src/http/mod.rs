@@ -1,47 +1,61 @@
-//! The HTTP port: whether the process lives, and whether it can serve.
+//! The HTTP port: whether the process lives and can serve, and the pages that mailed links lead to.
+
+mod form;
+mod page;
+mod probes;
+mod reset_password;
+mod verify_email;
+mod words;
 
 use std::{io, net::TcpListener, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header::USER_AGENT};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
-    net::{self, DrainSignal, DrainSwitch, Net, NetOptions},
-    ops::{HealthState, Ops},
+    auth::Caller,
+    mail::{RESET_PASSWORD, VERIFY_EMAIL},
+    net::{self, DrainSignal, DrainSwitch, Net, NetOptions, Peer},
+    ops::{Ctx, Ops, RequestId, UserAgent},
 };
 
-/// Serves `/livez` and `/readyz`. `grpc` tells when the gRPC port has begun to drain.
+/// What every handler answers.
+type Answer = Response<Full<Bytes>>;
+
+/// Serves the port. `grpc` tells when the gRPC port has begun to drain.
 ///
 /// # Errors
 /// When a thread cannot be started.
 pub fn serve(listener: TcpListener, options: NetOptions, ops: Arc<Ops>, grpc: DrainSignal) -> io::Result<Net> {
-    net::serve(listener, options, DrainSwitch::new(), move |_, request| {
+    net::serve(listener, options, DrainSwitch::new(), move |peer: Arc<Peer>, request| {
         let (ops, grpc) = (Arc::clone(&ops), grpc.clone());
-        async move { answer(&ops, &grpc, &request).await }
+        async move { answer(&ops, &grpc, &peer, request).await }
     })
 }
 
-async fn answer(ops: &Ops, grpc: &DrainSignal, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-    }
+async fn answer(ops: &Ops, grpc: &DrainSignal, peer: &Peer, request: Request<Incoming>) -> Answer {
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    let posts = request.method() == Method::POST;
     match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" if grpc.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        "/readyz" => match ops.health_check().await.state {
-            HealthState::Healthy => text(StatusCode::OK, "ok\n"),
-            HealthState::Unhealthy => text(StatusCode::SERVICE_UNAVAILABLE, "unhealthy\n"),
-        },
-        _ => text(StatusCode::NOT_FOUND, "here are /livez and /readyz\n"),
+        VERIFY_EMAIL if reads => verify_email::ask(ops, &request),
+        VERIFY_EMAIL if posts => verify_email::act(ops, &ctx(peer, &request), request).await,
+        RESET_PASSWORD if reads => reset_password::ask(ops, &request),
+        RESET_PASSWORD if posts => reset_password::act(ops, &ctx(peer, &request), request).await,
+        _ if !reads => probes::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
+        "/livez" => probes::live(),
+        "/readyz" => probes::ready(ops, grpc).await,
+        _ => probes::text(StatusCode::NOT_FOUND, "here are /livez and /readyz\n"),
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-    response
+/// Whoever follows a link is nobody that we know: what they may do is in the token.
+fn ctx(peer: &Peer, request: &Request<Incoming>) -> Ctx {
+    Ctx {
+        caller: Caller::Anonymous,
+        request_id: RequestId::generate(),
+        remote: Some(peer.addr.ip()),
+        user_agent: UserAgent(request.headers().get(USER_AGENT).cloned()),
+    }
 }

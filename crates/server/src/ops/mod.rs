@@ -3,6 +3,7 @@
 pub mod ctx;
 pub mod error;
 mod health;
+mod mail;
 mod page_token;
 pub mod reason;
 mod users;
@@ -14,6 +15,7 @@ pub use self::{
     ctx::{Ctx, RequestId, UserAgent},
     error::Error,
     health::{DependencyHealth, Health, HealthState},
+    mail::{MailPage, MailView},
     reason::Reason,
     users::{
         CreateUserInput, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput, UserPage,
@@ -21,6 +23,7 @@ pub use self::{
 };
 use crate::{
     auth::Hasher,
+    mail::Mailer,
     model::Clock,
     store::{Store, StoreError},
 };
@@ -30,6 +33,7 @@ pub struct Ops {
     store: Arc<dyn Store>,
     hasher: Hasher,
     clock: Arc<dyn Clock>,
+    mailer: Arc<Mailer>,
     page_tokens: PageTokens,
 }
 
@@ -38,9 +42,20 @@ impl Ops {
     ///
     /// # Errors
     /// The store failed to hand out the key for page tokens.
-    pub async fn new(store: Arc<dyn Store>, hasher: Hasher, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub async fn new(
+        store: Arc<dyn Store>,
+        hasher: Hasher,
+        clock: Arc<dyn Clock>,
+        mailer: Arc<Mailer>,
+    ) -> Result<Self, StoreError> {
         let page_tokens = PageTokens::new(store.secret("page_token").await?);
-        Ok(Self { store, hasher, clock, page_tokens })
+        Ok(Self { store, hasher, clock, mailer, page_tokens })
+    }
+
+    /// What the platform is called, for pages that people see.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        self.mailer.platform()
     }
 
     /// Finishes what was accepted and closes the store.

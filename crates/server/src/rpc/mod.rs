@@ -4,6 +4,7 @@
 //! only [`status`] turns an error into a status.
 
 mod access;
+mod admin_v1;
 mod body;
 mod call_log;
 mod deadline;

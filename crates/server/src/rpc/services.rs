@@ -9,7 +9,10 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use roster_api::server::user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer};
+use roster_api::server::{
+    admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN_V1},
+    user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer},
+};
 use tonic::{
     body::Body,
     codec::CompressionEncoding::{Gzip, Zstd},
@@ -20,11 +23,11 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error as ReflectionError};
 use tower::Service as _;
 
-use super::{access, health::HealthService, intake::Intake, status, user_v1::UserV1};
+use super::{access, admin_v1::AdminV1, health::HealthService, intake::Intake, status, user_v1::UserV1};
 use crate::ops::{Ctx, Ops, Reason};
 
 /// The services of ours that are served, as health and reflection name them.
-pub const SERVED: &[&str] = &[USER_V1];
+pub const SERVED: &[&str] = &[USER_V1, ADMIN_V1];
 
 /// All services. One of ours is made for each call around the call's context, so no handler can
 /// run without one; it costs an allocation.
@@ -73,6 +76,7 @@ impl Services {
         let request = request.map(|body| self.intake.meter(body, patient));
         match request.uri().path().split('/').nth(1) {
             Some(USER_V1) => ResponseFuture(self.user_v1(ctx, &request).call(request)),
+            Some(ADMIN_V1) => ResponseFuture(self.admin_v1(ctx, &request).call(request)),
             Some(service) if service.starts_with("grpc.") => {
                 ResponseFuture(Box::pin(self.standard.clone().call(request)))
             }
@@ -92,6 +96,15 @@ impl Services {
             .accept_compressed(Gzip)
             .accept_compressed(Zstd);
         // Every Python client says that it could read gzip; only who compresses wants it.
+        if is_compressed(request) { server.send_compressed(Zstd).send_compressed(Gzip) } else { server }
+    }
+
+    fn admin_v1<B>(&self, ctx: Ctx, request: &Request<B>) -> AdminServiceServer<AdminV1> {
+        let server = AdminServiceServer::new(AdminV1::new(Arc::clone(&self.ops), ctx))
+            .max_decoding_message_size(self.max_message_bytes)
+            .max_encoding_message_size(self.max_message_bytes)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd);
         if is_compressed(request) { server.send_compressed(Zstd).send_compressed(Gzip) } else { server }
     }
 }

@@ -10,6 +10,7 @@ mod set_status;
 mod update_mask;
 mod update_user;
 
+pub(super) use self::paging::check_page_size;
 pub use self::{
     create_user::CreateUserInput,
     list_users::{ListUsersInput, UserPage},

@@ -42,7 +42,7 @@ impl Ops {
         input: PageInput<'_>,
         mut violations: Violations,
     ) -> Result<PageRequest, Error> {
-        let size = check_size(input.page_size, &mut violations);
+        let size = check_page_size(input.page_size, &mut violations);
         let filter = violations.check("filter", Filter::parse(input.filter));
         let order = violations.check("order_by", Order::parse(input.order_by));
         // A token is bound to both, so it can only be judged with them.
@@ -116,7 +116,8 @@ impl PageRequest {
     }
 }
 
-fn check_size(size: i32, violations: &mut Violations) -> u32 {
+/// The size of a page: the default for 0, clamped above.
+pub(in crate::ops) fn check_page_size(size: i32, violations: &mut Violations) -> u32 {
     match u32::try_from(size) {
         Ok(0) => PAGE_SIZE_DEFAULT,
         Ok(size) => size.min(PAGE_SIZE_MAX),

@@ -38,7 +38,7 @@ pub(super) fn shared_user_message(user: Arc<User>) -> api::User {
     user_message(Arc::unwrap_or_clone(user))
 }
 
-fn timestamp(time: model::Timestamp) -> Timestamp {
+pub(in crate::rpc) fn timestamp(time: model::Timestamp) -> Timestamp {
     Timestamp { seconds: time.seconds(), nanos: time.nanos() }
 }
 
@@ -68,6 +68,7 @@ pub(super) fn health_response(health: Health) -> api::HealthCheckResponse {
 fn health_status(state: HealthState) -> i32 {
     match state {
         HealthState::Healthy => api::HealthStatus::Healthy as i32,
+        HealthState::Degraded => api::HealthStatus::Degraded as i32,
         HealthState::Unhealthy => api::HealthStatus::Unhealthy as i32,
     }
 }

@@ -1,6 +1,7 @@
 //! `user.v1.UserService`: converts, calls the use case, converts back. No rule lives here.
 
-mod convert;
+mod account;
+pub(super) mod convert;
 mod list_stream;
 
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use roster_api::{
     server::user::v1::user_service_server::UserService,
     user::v1::{
         CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
-        HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, SearchUsersRequest,
-        SearchUsersResponse, UpdateUserRequest, User,
+        HealthCheckRequest, HealthCheckResponse, ListUsersRequest, ReactivateUserRequest, RequestPasswordResetRequest,
+        RequestPasswordResetResponse, ResetPasswordRequest, ResetPasswordResponse, SearchUsersRequest,
+        SearchUsersResponse, SendVerificationEmailRequest, SendVerificationEmailResponse, UpdateUserRequest, User,
+        VerifyEmailRequest, VerifyEmailResponse,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
@@ -96,5 +99,33 @@ impl UserService for UserV1 {
 
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         Ok(Response::new(health_response(self.ops.health_check().await)))
+    }
+
+    async fn send_verification_email(
+        &self,
+        request: Request<SendVerificationEmailRequest>,
+    ) -> Result<Response<SendVerificationEmailResponse>, Status> {
+        account::send_verification_email(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<VerifyEmailRequest>,
+    ) -> Result<Response<VerifyEmailResponse>, Status> {
+        account::verify_email(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<RequestPasswordResetRequest>,
+    ) -> Result<Response<RequestPasswordResetResponse>, Status> {
+        account::request_password_reset(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<ResetPasswordRequest>,
+    ) -> Result<Response<ResetPasswordResponse>, Status> {
+        account::reset_password(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
     }
 }

@@ -137,7 +137,7 @@ async fn take(store: &dyn Store, model: &mut Model, step: &Step, number: usize) 
                 true => Err(StoreError::Conflict(Unique::Id)),
                 false => model.keep(new.clone()),
             };
-            same(&store.create_user(NewUser { user: new, password_hash: None }, meta).await, &expected);
+            same(&store.create_user(NewUser { user: new, password_hash: None, mail: None }, meta).await, &expected);
         }
         Step::Update { slot, email, username, name, fresh_etag } => {
             let patch = UserPatch {

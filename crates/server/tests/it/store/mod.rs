@@ -94,7 +94,7 @@ fn user(name: &str) -> User {
 }
 
 async fn create(store: &dyn Store, user: &User) -> Result<Arc<User>, StoreError> {
-    store.create_user(NewUser { user: user.clone(), password_hash: None }, meta()).await
+    store.create_user(NewUser { user: user.clone(), password_hash: None, mail: None }, meta()).await
 }
 
 /// What a write carries; each at a later time than the one before.
