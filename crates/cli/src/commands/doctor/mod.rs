@@ -2,6 +2,7 @@
 
 mod check;
 mod database;
+mod mail;
 mod network;
 mod system;
 
@@ -30,6 +31,7 @@ impl Doctor {
         let (config, mut checks) = self.configuration();
         checks.extend(database::checks(&config.database_url));
         checks.extend(network::ports(&config).await);
+        checks.push(mail::server(&config).await);
         checks.push(network::server(&global.server).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));

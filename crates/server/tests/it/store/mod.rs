@@ -4,6 +4,7 @@
 
 mod history;
 mod lists;
+mod mail;
 mod search_index;
 mod users;
 
@@ -58,6 +59,15 @@ on_every_backend! {
     lists::filters_agree_with_their_meaning,
     lists::searches_find_every_substring,
     lists::counts_stop_at_their_limit,
+    mail::a_mail_goes_to_who_has_the_address_and_to_nobody_else,
+    mail::a_sign_up_and_its_mail_are_both_there_or_neither,
+    mail::a_token_works_once_and_for_what_it_is,
+    mail::a_token_ends_with_its_time_its_address_and_its_user,
+    mail::a_reset_sets_the_password_and_what_it_changes_is_logged,
+    mail::a_claim_gives_each_mail_to_one_sender_until_it_ends,
+    mail::what_leads_nowhere_is_given_up_instead_of_sent,
+    mail::a_token_is_wiped_with_the_end_of_its_mail,
+    mail::mails_are_listed_newest_first_and_purged_after_their_time,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
 }
