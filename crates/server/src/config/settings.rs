@@ -106,7 +106,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("http-addr"),
         kind: Kind::AddressOrOff(|c| &mut c.http_addr),
         default: None,
-        doc: "Where plain HTTP (health) listens, or off.",
+        doc: "Where plain HTTP (health, and the pages of mailed links) listens, or off.",
     },
     Setting {
         key: "database_url",

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -11,19 +12,28 @@ use lettre::{
 };
 
 use super::Letter;
-use crate::{config::MailFrom, model::Timestamp, store::ClaimedMail};
+use crate::{
+    config::MailFrom,
+    model::{Timestamp, inputs::parse_email},
+    store::ClaimedMail,
+};
 
 /// The message for a mail. The same on every attempt but for the MIME boundary.
 ///
 /// # Errors
 /// Why there can be none, such as an address that mail does not know.
 pub(super) fn message(from: &MailFrom, claimed: &ClaimedMail, letter: Letter) -> Result<Message, String> {
-    let name = (!from.name.is_empty()).then(|| from.name.clone());
+    // lettre panics at a control character in a name; the settings let none through, and this makes it certain.
+    let name: String = from.name.chars().filter(|c| !c.is_control()).collect();
+    let name = (!name.is_empty()).then_some(name);
+    let (sender, recipient) = (address(&from.email)?, address(&claimed.mail.recipient)?);
+    let envelope = Envelope::new(Some(sender.clone()), vec![recipient.clone()]).map_err(|error| error.to_string())?;
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     Message::builder()
-        .from(Mailbox::new(name, address(&from.email)?))
+        .envelope(envelope)
+        .from(Mailbox::new(name, sender))
         // Without the user's name, which anybody who signs up chooses.
-        .to(Mailbox::new(None, address(&claimed.mail.recipient)?))
+        .to(Mailbox::new(None, recipient))
         .subject(letter.subject)
         .date(UNIX_EPOCH + since_epoch(claimed.mail.created_at))
         .message_id(Some(format!("<{}>", claimed.message_id)))
@@ -35,8 +45,10 @@ pub(super) fn message(from: &MailFrom, claimed: &ClaimedMail, letter: Letter) ->
 
 /// The address with its domain as the DNS has it.
 fn address(email: &str) -> Result<Address, String> {
+    let email = parse_email(email).map_err(|error| format!("the address {error}"))?;
     let (local, domain) = email.rsplit_once('@').ok_or("an address without @")?;
-    Address::new(local, ascii_domain(domain)?).map_err(|error| error.to_string())
+    // Checked above, and more strictly; lettre's own check refuses letters that are written with marks upon them.
+    Ok(Address::new_dangerous(local, ascii_domain(domain)?))
 }
 
 /// The domain in ASCII ([RFC 5891](https://www.rfc-editor.org/rfc/rfc5891)).

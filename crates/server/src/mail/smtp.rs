@@ -1,11 +1,11 @@
 //! The way to the mail server.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     transport::smtp::{
-        self, PoolConfig,
+        self, AsyncSmtpTransportBuilder, PoolConfig,
         authentication::Credentials,
         client::{Certificate, Tls, TlsParameters},
         extension::ClientId,
@@ -30,7 +30,9 @@ const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
 
 /// A mail server and the connections to it.
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    builder: AsyncSmtpTransportBuilder,
+    /// Made with the first mail: its pool lives and dies on the runtime that sends.
+    transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
     /// Never to be seen in an error.
     secrets: Vec<String>,
 }
@@ -75,16 +77,17 @@ impl Smtp {
         if let Some(name) = url.greeting().or(greeting) {
             builder = builder.hello_name(ClientId::Domain(name.to_owned()));
         }
-        Ok(Self { transport: builder.build(), secrets })
+        Ok(Self { builder, transport: OnceLock::new(), secrets })
     }
 
     /// Hands a mail over. `private` is what the server may repeat but nobody is to read.
     pub(super) async fn send(&self, message: Message, private: &[&str]) -> Result<(), Failure> {
         let told = |error: String| self.told(&error, private);
+        let transport = self.transport.get_or_init(|| self.builder.clone().build());
         let attempt = async {
             // What fails before the mail is offered (no server, TLS, sign-in) is not the mail's fault.
-            self.transport.test_connection().await.map_err(|error| Failure::Later(told(error.to_string())))?;
-            self.transport.send(message).await.map_err(|error| match is_final(&error) {
+            transport.test_connection().await.map_err(|error| Failure::Later(told(error.to_string())))?;
+            transport.send(message).await.map_err(|error| match is_final(&error) {
                 true => Failure::Refused(told(error.to_string())),
                 false => Failure::Later(told(error.to_string())),
             })
@@ -97,7 +100,9 @@ impl Smtp {
 
     /// Closes the connections.
     pub(super) async fn close(&self) {
-        self.transport.shutdown().await;
+        if let Some(transport) = self.transport.get() {
+            transport.shutdown().await;
+        }
     }
 
     /// An error in one line, without secrets.

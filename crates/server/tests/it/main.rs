@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
 
 mod api;
+mod catcher;
 mod harness;
+mod mail_clock;
 mod store;

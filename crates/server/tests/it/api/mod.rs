@@ -6,6 +6,8 @@ mod call_log;
 mod drain;
 mod errors_page;
 mod limits;
+mod mail;
+mod pages;
 mod paging;
 mod passwords;
 mod transport;
