@@ -158,6 +158,7 @@ impl From<StartError> for Failure {
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
+            StartError::Mail { .. } => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.

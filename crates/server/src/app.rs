@@ -1,7 +1,7 @@
 //! Wiring: from a configuration to a running server, and from a running server to a clean end.
 
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     os::unix::net::UnixListener,
@@ -15,8 +15,9 @@ use tokio::{runtime, sync::watch};
 
 use crate::{
     auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
-    config::{Config, DatabaseUrl, OperatorSocket, SignUp},
+    config::{Config, DatabaseUrl, MailFrom, OperatorSocket, PublicUrl, SignUp},
     http,
+    mail::{Delivery, Links, Mailer, Sender, Smtp},
     model::{Clock, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
@@ -103,6 +104,14 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// What was found.
+        detail: String,
+    },
+    /// Mails could not be sent as the settings have it.
+    #[error("cannot send mail: {detail}; mend {key}")]
+    Mail {
+        /// The setting that is wrong.
+        key: &'static str,
+        /// What is wrong with it, without secrets.
         detail: String,
     },
     /// Anything else, such as no threads left.
@@ -200,6 +209,9 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     // Listening comes before the store: it is the cheapest thing that can fail, and changes nothing.
     let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
+    let at_http = http.as_ref().and_then(|listener| listener.local_addr().ok());
+    let server = mail_server(&config)?;
+    let mailer = Arc::new(mailer(&config, at_http));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
@@ -210,7 +222,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let known_max = config.verified_tokens_max;
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
-    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, session_options(&config)));
+    let sender = Sender::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer), server, config.mail_retry);
+    let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = Arc::new(ops);
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
@@ -237,7 +250,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
     let end = End { pipeline, grpc, http, certificates, operator_socket, config };
-    let run = move || runtime.block_on(end.supervise(stopping));
+    let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
 }
@@ -253,7 +266,9 @@ struct End {
 }
 
 impl End {
-    async fn supervise(mut self, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+    async fn supervise(mut self, sender: Sender, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+        let (stop_mail, mail_stopping) = watch::channel(false);
+        let mut mail = tokio::spawn(sender.run(mail_stopping));
         let certificates = self.certificates.take();
         let reload = async {
             match certificates {
@@ -273,16 +288,17 @@ impl End {
         tokio::join!(self.keep_house(stopping_too), stopped);
         tracing::info!(grace = ?self.config.drain_grace, "draining: health is NOT_SERVING, calls in flight go on");
         self.pipeline.services().set_serving(false);
-        let cut_short = async {
-            if stopping.wait_for(|stop| *stop == Stop::Now).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         // Before the database is given up: a socket there is then a successor's.
         drop(self.operator_socket);
-        let report = self.grpc.drain(self.config.drain_grace, cut_short).await;
+        let report = self.grpc.drain(self.config.drain_grace, cut_short(stopping.clone())).await;
         if let Some(http) = self.http {
             http.drain(Duration::ZERO, std::future::pending()).await;
+        }
+        // After the last call, whose mail it may be. What is not sent by then waits for the next start.
+        stop_mail.send_replace(true);
+        tokio::select! {
+            _ = &mut mail => {}
+            () = cut_short(stopping) => mail.abort(),
         }
         self.pipeline.services().ops().close().await;
         tracing::info!(
@@ -292,6 +308,13 @@ impl End {
             "stopped"
         );
         report
+    }
+}
+
+/// Waits until everything is to be cut.
+async fn cut_short(mut stopping: watch::Receiver<Stop>) {
+    if stopping.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -314,7 +337,7 @@ impl End {
         let services = self.pipeline.services();
         loop {
             tokio::time::sleep(HEALTH_EVERY).await;
-            services.set_serving(services.ops().health_check().await.state == HealthState::Healthy);
+            services.set_serving(services.ops().health_check().await.state != HealthState::Unhealthy);
         }
     }
 }
@@ -388,4 +411,31 @@ fn net_options(config: &Config, workers: usize) -> NetOptions {
         keep_alive_timeout: config.keepalive_timeout,
         ..NetOptions::default()
     }
+}
+
+/// The mail server and who mails are from, if mails are to be sent.
+fn mail_server(config: &Config) -> Result<Option<(Smtp, MailFrom)>, StartError> {
+    let (Some(url), Some(from)) = (&config.smtp_url, &config.mail_from) else { return Ok(None) };
+    let authorities = config.smtp_ca_file.as_ref().map(fs::read).transpose();
+    let authorities =
+        authorities.map_err(|error| StartError::Mail { key: "smtp_ca_file", detail: error.to_string() })?;
+    let greeting = config.public_url.as_ref().and_then(PublicUrl::domain);
+    let smtp = Smtp::new(url, authorities.as_deref(), greeting.as_deref());
+    let smtp = smtp.map_err(|detail| StartError::Mail { key: "smtp_url or smtp_ca_file", detail })?;
+    Ok(Some((smtp, from.clone())))
+}
+
+/// What mails say and where they lead. For development, links lead to this very server if nothing else is set.
+fn mailer(config: &Config, http: Option<SocketAddr>) -> Mailer {
+    let here = http.filter(|_| config.dev).and_then(|addr| format!("http://{addr}").parse().ok());
+    let public_url = config.public_url.clone().or(here);
+    let links = Links::of(public_url.as_ref(), config.verify_email_url.clone(), config.reset_password_url.clone());
+    let delivery = match (&config.smtp_url, config.dev) {
+        (Some(_), _) => Delivery::Server,
+        (None, true) => Delivery::Kept,
+        (None, false) => Delivery::Waiting,
+    };
+    let name = config.mail_from.as_ref().map(|from| from.name.clone()).filter(|name| !name.is_empty());
+    let platform = name.or_else(|| public_url.as_ref().and_then(PublicUrl::domain));
+    Mailer::new(delivery, config.dev, platform.unwrap_or_else(|| "Roster".to_owned()), links)
 }

@@ -1,13 +1,14 @@
 //! The Roster server as a library.
 //!
-//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`ops`] ← [`rpc`], [`http`] ← [`app`].
+//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`rpc`], [`http`] ← [`app`].
 //! [`net`] carries requests and knows nothing of users. Only `rpc` knows tonic and prost; only
-//! `store::sqlite` knows rusqlite.
+//! `store::sqlite` knows rusqlite; only `mail` knows lettre.
 
 pub mod app;
 pub mod auth;
 pub mod config;
 pub mod http;
+pub mod mail;
 pub mod model;
 pub mod net;
 pub mod ops;

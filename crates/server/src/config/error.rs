@@ -118,6 +118,23 @@ pub enum ConfigError {
         /// Where the value of `grpc_addr` came from.
         origin: Origin,
     },
+    /// Mails can be sent, but nobody has said where their links lead.
+    #[error(
+        "smtp_url is set ({origin}), but public_url is not, and mails have links; set public_url to where people reach \
+         this server, such as https://accounts.example.com, or both verify_email_url and reset_password_url"
+    )]
+    PublicUrlMissing {
+        /// Where the value of `smtp_url` came from.
+        origin: Origin,
+    },
+    /// Mails can be sent, but nobody has said from whom.
+    #[error(
+        "smtp_url is set ({origin}), but mail_from is not; set it to who mails are from, such as accounts@example.com"
+    )]
+    MailFromMissing {
+        /// Where the value of `smtp_url` came from.
+        origin: Origin,
+    },
 }
 
 impl ConfigError {

@@ -1,9 +1,12 @@
 //! The kinds of settings: which field of [`Config`] each sets, from what text, within which bounds.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr,
+    time::Duration,
+};
 
 use super::{
-    Config, DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp,
+    Config, DatabaseUrl, LinkTemplate, LogFormat, LogLevel, MailFrom, OperatorSocket, PublicUrl, SignUp, SmtpUrl,
     value::{address, bytes, file, origin, service, show_bytes, show_service},
 };
 use crate::{
@@ -34,6 +37,10 @@ pub(super) enum Kind {
     Socket(Field<OperatorSocket>),
     Word(Field<String>),
     SignUp(Field<SignUp>),
+    PublicUrl(Field<Option<PublicUrl>>),
+    Link(Field<Option<LinkTemplate>>),
+    Smtp(Field<Option<SmtpUrl>>),
+    Sender(Field<Option<MailFrom>>),
 }
 
 impl Kind {
@@ -74,6 +81,10 @@ impl Kind {
             }
             Self::Socket(field) => *field(config) = text.parse()?,
             Self::Word(field) => *field(config) = word(text).ok_or(())?,
+            Self::PublicUrl(field) => *field(config) = if_any(text)?,
+            Self::Link(field) => *field(config) = if_any(text)?,
+            Self::Smtp(field) => *field(config) = if_any(text)?,
+            Self::Sender(field) => *field(config) = if_any(text)?,
         }
         Ok(())
     }
@@ -111,6 +122,10 @@ impl Kind {
             ),
             Self::Socket(_) => "the path of a file, or auto, or off".into(),
             Self::Word(_) => format!("1 to {WORD_MAX_CHARS} visible ASCII characters"),
+            Self::PublicUrl(_) => PublicUrl::TAKES.into(),
+            Self::Link(_) => LinkTemplate::TAKES.into(),
+            Self::Smtp(_) => SmtpUrl::TAKES.into(),
+            Self::Sender(_) => MailFrom::TAKES.into(),
         }
     }
 
@@ -144,6 +159,10 @@ impl Kind {
             Self::Socket(field) => field(config).to_string(),
             Self::Word(field) => field(config).clone(),
             Self::SignUp(field) => field(config).name().to_owned(),
+            Self::PublicUrl(field) => show_if_any(field(config)),
+            Self::Link(field) => show_if_any(field(config)),
+            Self::Smtp(field) => show_if_any(field(config)),
+            Self::Sender(field) => show_if_any(field(config)),
         }
     }
 
@@ -151,6 +170,7 @@ impl Kind {
     pub(super) fn redacted(&self, text: &str) -> String {
         match self {
             Self::Database(_) => DatabaseUrl::redacted(text),
+            Self::Smtp(_) => SmtpUrl::redacted(text),
             _ => format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()),
         }
     }
@@ -191,6 +211,15 @@ fn switch(text: &str) -> Option<bool> {
         "false" | "0" | "no" | "off" => Some(false),
         _ => None,
     }
+}
+
+/// The value of `text`; none if it is empty.
+fn if_any<T: FromStr<Err = ()>>(text: &str) -> Result<Option<T>, ()> {
+    if text.trim().is_empty() { Ok(None) } else { text.trim().parse().map(Some) }
+}
+
+fn show_if_any<T: Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, T::to_string)
 }
 
 fn within<T: TryFrom<u64>>(range: &RangeInclusive<u64>, value: Option<u64>) -> Result<T, ()> {

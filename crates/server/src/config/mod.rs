@@ -6,6 +6,7 @@
 
 mod error;
 mod kind;
+mod mail;
 pub mod reference;
 pub mod settings;
 mod value;
@@ -23,6 +24,7 @@ use std::{
 };
 
 pub use error::{ConfigError, Origin};
+pub use mail::{LinkTemplate, MailFrom, PublicUrl, SmtpTls, SmtpUrl};
 pub use settings::Setting;
 pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
@@ -57,6 +59,8 @@ const DEFAULT_VERIFIED_TOKENS_MAX: usize = 65_536;
 const DEFAULT_SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3_600);
 const DEFAULT_SIGN_IN_FREE_FAILURES: usize = 5;
 const DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS: usize = 500;
+/// A link that resets a password is good for ten minutes: the first retries come soon.
+const DEFAULT_MAIL_RETRY: Duration = Duration::from_secs(5);
 
 /// What the server runs with. [`settings::SETTINGS`] says what each field means and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +135,20 @@ pub struct Config {
     pub sign_up: SignUp,
     /// How often one caller or one address may call.
     pub rates: Rates,
+    /// Where people reach this server with a browser; what mailed links start with.
+    pub public_url: Option<PublicUrl>,
+    /// The link that verifies an address, instead of a page of ours.
+    pub verify_email_url: Option<LinkTemplate>,
+    /// The link that resets a password, instead of a page of ours.
+    pub reset_password_url: Option<LinkTemplate>,
+    /// The mail server; without one, mails wait in the outbox.
+    pub smtp_url: Option<SmtpUrl>,
+    /// Certificates of authorities that may vouch for the mail server, besides the system's.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// Who mails are from.
+    pub mail_from: Option<MailFrom>,
+    /// How long after a first failure a mail is tried again; each further time twice as long.
+    pub mail_retry: Duration,
     /// What is odd but no reason to stop; to be logged once at the start.
     pub warnings: Vec<String>,
 }
@@ -183,6 +201,13 @@ impl Config {
             sign_in_free_failures_per_address: DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS,
             sign_up: SignUp::Open,
             rates: default_rates(dev),
+            public_url: None,
+            verify_email_url: None,
+            reset_password_url: None,
+            smtp_url: None,
+            smtp_ca_file: None,
+            mail_from: dev.then(|| MailFrom { name: "Roster".into(), email: "roster@localhost".into() }),
+            mail_retry: DEFAULT_MAIL_RETRY,
             warnings: Vec::new(),
         }
     }
@@ -235,6 +260,16 @@ impl Config {
         }
         if self.http_addr == Some(self.grpc_addr) && self.grpc_addr.port() != 0 {
             return Err(ConfigError::SameAddress { addr: self.grpc_addr, origin: origin(&["grpc_port", "grpc_addr"]) });
+        }
+        if self.smtp_url.is_some() {
+            let origin = origin(&["smtp_url"]);
+            let has_links = self.verify_email_url.is_some() && self.reset_password_url.is_some();
+            if self.public_url.is_none() && !has_links && !self.dev {
+                return Err(ConfigError::PublicUrlMissing { origin });
+            }
+            if self.mail_from.is_none() {
+                return Err(ConfigError::MailFromMissing { origin });
+            }
         }
         let asked = self.client_certificates != ClientCertificates::Off;
         for (key, set, needs, there) in [

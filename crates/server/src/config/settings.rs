@@ -111,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("http-addr"),
         kind: Kind::AddressOrOff(|c| &mut c.http_addr),
         default: None,
-        doc: "Where plain HTTP (health, and the public keys of access tokens) listens, or off.",
+        doc: "Where plain HTTP (health, the public keys of access tokens, and the pages of mailed links) listens, or off.",
     },
     Setting {
         key: "tls_certificate",
@@ -408,6 +408,66 @@ pub const SETTINGS: &[Setting] = &[
         "The same for all other calls that change something.",
     ),
     burst("rate_write_burst", |c| &mut c.rates.write.burst),
+    Setting {
+        key: "public_url",
+        also_env: &[],
+        flag: Some("public-url"),
+        kind: Kind::PublicUrl(|c| &mut c.public_url),
+        default: Some("none, with `--dev` `http://` and http_addr"),
+        doc: "Where people reach the HTTP port of this server with a browser. Mailed links start with it, whatever a \
+              request says of its host. Needed to send mail.",
+    },
+    Setting {
+        key: "verify_email_url",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Link(|c| &mut c.verify_email_url),
+        default: Some("the page `/verify-email` below public_url"),
+        doc: "The mailed link that verifies an address, for platforms with a page of their own that calls VerifyEmail.",
+    },
+    Setting {
+        key: "reset_password_url",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Link(|c| &mut c.reset_password_url),
+        default: Some("the page `/reset-password` below public_url"),
+        doc: "The mailed link that resets a password, for platforms with a page of their own that calls ResetPassword.",
+    },
+    Setting {
+        key: "smtp_url",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Smtp(|c| &mut c.smtp_url),
+        default: None,
+        doc: "The server that sends mails. Without one they wait in the outbox until their links end. A path is the \
+              name to greet it with, such as smtps://USER:PASSWORD@mail.example.com/accounts.example.com; else the \
+              host of public_url is. The environment is a better place for the password than the file.",
+    },
+    Setting {
+        key: "smtp_ca_file",
+        also_env: &[],
+        flag: None,
+        kind: Kind::FileOrOff(|c| &mut c.smtp_ca_file),
+        default: None,
+        doc: "Certificates, in PEM, of authorities that vouch for the mail server, besides the system's.",
+    },
+    Setting {
+        key: "mail_from",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Sender(|c| &mut c.mail_from),
+        default: None,
+        doc: "Who mails are from. The name is what mails and pages call the platform.",
+    },
+    Setting {
+        key: "mail_retry_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(10..=HOUR_MS, |c| &mut c.mail_retry),
+        default: None,
+        doc: "How long after a first failure a mail is tried again. Each further time takes about twice as long, up to \
+              15 minutes, and never past the end of the link.",
+    },
 ];
 
 /// What a rate may be.

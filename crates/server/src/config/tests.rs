@@ -218,6 +218,45 @@ fn a_database_password_is_never_repeated() {
 }
 
 #[test]
+fn mail_needs_a_sender_and_a_place_for_its_links_to_lead() {
+    let smtp = "smtp_url = \"smtp://127.0.0.1:25\"\n";
+    let with = |rest: &str| load(&format!("{smtp}{rest}"), &[], &[]);
+    let error = with("mail_from = \"a@b.c\"").unwrap_err();
+    assert!(error.starts_with("smtp_url is set (in roster.toml), but public_url is not"), "{error}");
+    let error = with("public_url = \"https://example.com\"").unwrap_err();
+    assert!(error.contains("but mail_from is not"), "{error}");
+    let (from, url) = ("mail_from = \"Example <a@b.c>\"\n", "public_url = \"https://example.com/\"\n");
+    assert_eq!(with(&format!("{from}{url}")).unwrap().public_url.unwrap().as_str(), "https://example.com");
+    let pages = "verify_email_url = \"https://x.y/{token}\"\nreset_password_url = \"https://x.y/r/{token}\"\n";
+    assert!(with(&format!("{from}{pages}")).is_ok());
+    // For development links lead to the server itself.
+    assert!(load(smtp, &[], &[("dev", "true")]).is_ok());
+    let error = load("verify_email_url = \"https://x.y/\"", &[], &[]).unwrap_err();
+    assert!(error.contains("it takes an http or https URL with {token} in it once"), "{error}");
+}
+
+#[test]
+fn a_mail_servers_password_is_never_repeated() {
+    for url in
+        ["smtp://app:s3cret@", "smtp://s3cret", "smtps://app:s3cret@mail?tls=required", "app:s3cret@mail", "s3cret"]
+    {
+        let error = load("", &[("ROSTER_SMTP_URL", url)], &[]).map(|config| format!("{:?}", config.smtp_url));
+        // The second is a host, which is no secret; it lacks a sender.
+        let error = error.unwrap_err();
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    let vars = [
+        ("ROSTER_SMTP_URL", "smtps://app:s3cret@mail"),
+        ("ROSTER_PUBLIC_URL", "https://example.com"),
+        ("ROSTER_MAIL_FROM", "a@b.c"),
+    ];
+    let config = load("", &vars, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let shown = Setting::find("smtp_url").unwrap().show(&config);
+    assert_eq!(shown, "smtps://app:redacted@mail");
+}
+
+#[test]
 fn log_levels_in_every_spelling() {
     for (text, expected) in
         [("INFO", "info"), ("Critical", "error"), ("info, roster::call=OFF", "info,roster::call=off"), ("off", "off")]

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::Ops;
+use crate::mail::Delivery;
 
-/// How well something works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How well something works; the worst is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HealthState {
     /// As it should.
     Healthy,
+    /// In part: what else there is goes on.
+    Degraded,
     /// Not at all.
     Unhealthy,
 }
@@ -16,7 +19,7 @@ pub enum HealthState {
 /// One thing that the service stands on.
 #[derive(Clone, Debug)]
 pub struct DependencyHealth {
-    /// `store`.
+    /// `store` or `mail`.
     pub name: &'static str,
     /// How it is.
     pub state: HealthState,
@@ -49,6 +52,21 @@ impl Ops {
             }
         };
         let store = DependencyHealth { name: "store", state, latency, message };
-        Health { state, version: env!("CARGO_PKG_VERSION"), dependencies: vec![store] }
+        let mail = self.mail_health();
+        Health { state: state.max(mail.state), version: env!("CARGO_PKG_VERSION"), dependencies: vec![store, mail] }
+    }
+
+    /// How mails fare, as far as is known without sending one.
+    fn mail_health(&self) -> DependencyHealth {
+        let (state, message) = match self.mailer.delivery() {
+            Delivery::Waiting => {
+                (HealthState::Degraded, "no mail server is configured (smtp_url): mails wait in the outbox")
+            }
+            Delivery::Server if self.mailer.is_failing() => {
+                (HealthState::Degraded, "the mail server does not take mails; the server's log says why")
+            }
+            Delivery::Server | Delivery::Kept => (HealthState::Healthy, ""),
+        };
+        DependencyHealth { name: "mail", state, latency: None, message }
     }
 }

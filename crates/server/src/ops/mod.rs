@@ -7,6 +7,7 @@ pub mod ctx;
 pub mod error;
 mod health;
 mod housekeeping;
+mod mail;
 mod page_token;
 mod passwords;
 mod preferences;
@@ -26,6 +27,7 @@ pub use self::{
     error::{Error, Resource},
     health::{DependencyHealth, Health, HealthState},
     housekeeping::HOUSEKEEPING_EVERY,
+    mail::{MailPage, MailView},
     passwords::ChangePasswordInput,
     preferences::{SwitchesInput, UpdatePreferencesInput},
     reason::Reason,
@@ -38,6 +40,7 @@ pub use self::{
 use self::{audit::AuditTrail, page_token::PageTokens};
 use crate::{
     auth::{Attempts, Authenticator, Hasher, RefreshTokens},
+    mail::Mailer,
     model::Clock,
     store::{Store, StoreError},
 };
@@ -48,6 +51,7 @@ pub struct Ops {
     hasher: Hasher,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
+    mailer: Arc<Mailer>,
     page_tokens: PageTokens,
     refresh_tokens: RefreshTokens,
     attempts: Attempts,
@@ -66,6 +70,7 @@ impl Ops {
         hasher: Hasher,
         clock: Arc<dyn Clock>,
         authenticator: Arc<Authenticator>,
+        mailer: Arc<Mailer>,
         sessions: SessionOptions,
     ) -> Result<Self, StoreError> {
         let page_tokens = PageTokens::new(store.secret("page_token").await?);
@@ -77,6 +82,7 @@ impl Ops {
             hasher,
             clock,
             authenticator,
+            mailer,
             page_tokens,
             refresh_tokens,
             attempts,
@@ -100,6 +106,12 @@ impl Ops {
     /// Counts a refusal that is one too many for the audit log.
     pub fn lose_refusal(&self) {
         self.trail.lose();
+    }
+
+    /// What the platform is called, for pages that people see.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        self.mailer.platform()
     }
 
     /// Finishes what was accepted and closes the store.

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod error;
 pub mod grants;
 pub mod live;
+pub mod mail;
 pub mod preferences;
 pub mod query;
 pub mod sessions;
@@ -26,6 +27,7 @@ pub use audit::{AuditQuery, AuditStore, NewEvent};
 pub use error::{StoreError, Unique};
 pub use grants::GrantStore;
 pub use live::{Ended, Live, LiveGrants};
+pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};
@@ -44,6 +46,8 @@ pub struct NewUser {
     pub user: User,
     /// The hash to sign in with; `None` if there is no password yet.
     pub password_hash: Option<PasswordHash>,
+    /// The mail that verifies the address; `None` for none.
+    pub mail: Option<NewMail>,
 }
 
 /// Where users are kept. See the [module](self) for what each method promises.
@@ -53,6 +57,7 @@ pub trait Store:
     + ApiKeyStore
     + AuditStore
     + GrantStore
+    + MailStore
     + PreferencesStore
     + SessionStore
     + SigningKeyStore

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    num::NonZero,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,9 +24,16 @@ use roster_api::{
 };
 use roster_server::{
     app::{self, Running},
+    auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
     config::{Config, DatabaseUrl},
+    mail::Mailer,
+    model::Clock,
     net::DrainReport,
-    store::sqlite::{Location, SqliteOptions, SqliteStore},
+    ops::{Ops, SessionOptions},
+    store::{
+        Store,
+        sqlite::{Location, SqliteOptions, SqliteStore},
+    },
 };
 use tempfile::TempDir;
 use tokio::{
@@ -150,6 +159,17 @@ pub fn store_in(folder: &TempDir) -> SqliteStore {
     let location = Location::File(database_in(folder));
     let options = SqliteOptions { location, cache_bytes: 0, write_queue_max: STORE_QUEUE, reader_threads: 1 };
     SqliteStore::open(options).unwrap()
+}
+
+/// Use cases over a store, without a server around them, for what no clock of a server would wait for.
+pub async fn ops_over(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mailer: Arc<Mailer>) -> Ops {
+    let hasher = Hasher::new(HasherOptions::default()).unwrap();
+    let lifetime = Duration::from_mins(10);
+    let tokens = TokenOptions { issuer: "roster".into(), audience: "roster".into(), lifetime };
+    let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), tokens, 100).await.unwrap();
+    let many = NonZero::new(100).unwrap();
+    let sessions = SessionOptions { idle: lifetime, attempts: AttemptLimits { per_account: many, per_address: many } };
+    Ops::new(store, hasher, clock, Arc::new(authenticator), mailer, sessions).await.unwrap()
 }
 
 /// A request for a user with an email and nothing else.

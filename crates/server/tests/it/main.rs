@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
 
 mod api;
+mod catcher;
 mod harness;
+mod mail_clock;
 mod pki;
 mod store;

@@ -2,6 +2,7 @@
 
 mod check;
 mod database;
+mod mail;
 mod network;
 mod system;
 mod tls;
@@ -33,6 +34,7 @@ impl Doctor {
         checks.extend(database::checks(&config.database_url, roster_runs));
         checks.extend(ports);
         checks.extend(tls::checks(&config));
+        checks.push(mail::server(&config).await);
         checks.push(network::server(&global.connection).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));

@@ -123,9 +123,10 @@ fn dependencies(health: &HealthCheckResponse) -> String {
     let one = |d: &roster_api::user::v1::DependencyHealth| {
         let status = HealthStatus::try_from(d.status).unwrap_or(HealthStatus::Unspecified).as_str_name();
         let status = status.trim_start_matches("HEALTH_STATUS_").to_ascii_lowercase();
-        let took = d.latency.map_or(0.0, |t| t.seconds as f64 * 1e3 + f64::from(t.nanos) / 1e6);
+        let took = d.latency.map(|t| t.seconds as f64 * 1e3 + f64::from(t.nanos) / 1e6);
+        let took = took.map_or_else(String::new, |took| format!(" in {took:.1} ms"));
         let message = if d.message.is_empty() { String::new() } else { format!(" ({})", d.message) };
-        format!("{} {status} in {took:.1} ms{message}", d.name)
+        format!("{} {status}{took}{message}", d.name)
     };
     let parts: Vec<String> = health.dependencies.iter().map(one).collect();
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
@@ -154,7 +155,13 @@ mod tests {
             latency: Some(prost_types::Duration { seconds: 0, nanos: 250_000 }),
             message: String::new(),
         };
-        let health = HealthCheckResponse { dependencies: vec![part], ..HealthCheckResponse::default() };
-        assert_eq!(dependencies(&health), ": store healthy in 0.2 ms");
+        let mail = roster_api::user::v1::DependencyHealth {
+            name: "mail".into(),
+            status: HealthStatus::Degraded.into(),
+            latency: None,
+            message: "no mail server".into(),
+        };
+        let health = HealthCheckResponse { dependencies: vec![part, mail], ..HealthCheckResponse::default() };
+        assert_eq!(dependencies(&health), ": store healthy in 0.2 ms, mail degraded (no mail server)");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{check_role, check_user_id};
 use crate::{
     auth::{Password, PasswordHash},
-    model::{Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
+    model::{MailKind, Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
     store::{NewUser, StoredUser, Unique},
 };
@@ -79,8 +79,16 @@ impl Ops {
                 Some(hash)
             }
         };
+        // Who signs up has yet to show that the address is theirs; whoever creates others vouches for them.
+        let signs_up = !user.email_verified && ctx.caller.check(PERMISSION).is_err();
+        let mail =
+            signs_up.then(|| self.new_mail(MailKind::Verification, &user.locale, user.created_at)).transpose()?;
         let meta = ctx.change(user.created_at, validate_only);
-        Ok(self.store.create_user(NewUser { user, password_hash }, meta).await?)
+        let created = self.store.create_user(NewUser { user, password_hash, mail }, meta).await?;
+        if signs_up {
+            self.mailer.ring();
+        }
+        Ok(created)
     }
 
     fn parse(&self, input: CreateUserInput) -> Result<(User, Secret), Violations> {

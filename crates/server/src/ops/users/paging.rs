@@ -118,7 +118,7 @@ impl PageRequest {
     }
 }
 
-/// The size of a page, from what a request says.
+/// The size of a page: the default for 0, clamped above.
 pub(in crate::ops) fn check_page_size(size: i32, violations: &mut Violations) -> u32 {
     match u32::try_from(size) {
         Ok(0) => PAGE_SIZE_DEFAULT,

@@ -38,6 +38,7 @@ pub(super) fn health_response(health: Health) -> api::HealthCheckResponse {
 fn health_status(state: HealthState) -> i32 {
     match state {
         HealthState::Healthy => api::HealthStatus::Healthy as i32,
+        HealthState::Degraded => api::HealthStatus::Degraded as i32,
         HealthState::Unhealthy => api::HealthStatus::Unhealthy as i32,
     }
 }

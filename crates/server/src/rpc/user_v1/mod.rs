@@ -15,8 +15,10 @@ use roster_api::{
         DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest, GetAddressRequest, GetPreferencesRequest,
         GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse, ListAddressesRequest,
         ListAddressesResponse, ListAuditEventsRequest, ListAuditEventsResponse, ListUsersRequest, Preferences,
-        ReactivateUserRequest, SearchUsersRequest, SetDefaultAddressRequest, UpdateAddressRequest,
-        UpdatePreferencesRequest, UpdateUserRequest,
+        ReactivateUserRequest, RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest,
+        ResetPasswordResponse, SearchUsersRequest, SendVerificationEmailRequest, SendVerificationEmailResponse,
+        SetDefaultAddressRequest, UpdateAddressRequest, UpdatePreferencesRequest, UpdateUserRequest,
+        VerifyEmailRequest, VerifyEmailResponse,
     },
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
@@ -117,6 +119,7 @@ impl UserService for UserV1 {
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         Ok(Response::new(health_response(self.ops.health_check().await)))
     }
+
     async fn add_address(&self, request: Request<AddAddressRequest>) -> Result<Response<Address>, Status> {
         let input = request.into_inner().into();
         let address = self.ops.add_address(&self.ctx, input).await.map_err(self.status())?;
@@ -181,5 +184,33 @@ impl UserService for UserV1 {
         let input = request.into_inner().into();
         let page = self.ops.list_audit_events(&self.ctx, &input).await.map_err(self.status())?;
         Ok(Response::new(audit::page_message(page)))
+    }
+
+    async fn send_verification_email(
+        &self,
+        request: Request<SendVerificationEmailRequest>,
+    ) -> Result<Response<SendVerificationEmailResponse>, Status> {
+        account::send_verification_email(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<VerifyEmailRequest>,
+    ) -> Result<Response<VerifyEmailResponse>, Status> {
+        account::verify_email(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<RequestPasswordResetRequest>,
+    ) -> Result<Response<RequestPasswordResetResponse>, Status> {
+        account::request_password_reset(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<ResetPasswordRequest>,
+    ) -> Result<Response<ResetPasswordResponse>, Status> {
+        account::reset_password(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
     }
 }

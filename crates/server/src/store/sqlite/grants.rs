@@ -119,7 +119,7 @@ mod tests {
             remote_address: String::new(),
             validate_only: false,
         };
-        store.create_user(NewUser { user: user.clone(), password_hash: None }, meta.clone()).await.unwrap();
+        store.create_user(NewUser { user: user.clone(), password_hash: None, mail: None }, meta.clone()).await.unwrap();
         let id = SessionId(Uuid::from_u128(7));
         let end = Timestamp(NOW.0 + 10);
         let insert = move |connection: &rusqlite::Connection| {

@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     (include_str!("migrations/0004_access.sql"), |_| Ok(())),
     (include_str!("migrations/0005_addresses.sql"), |_| Ok(())),
     (include_str!("migrations/0006_guards.sql"), |_| Ok(())),
+    (include_str!("migrations/0007_mail.sql"), |_| Ok(())),
 ];
 
 /// The newest schema that this binary knows.

@@ -9,6 +9,7 @@ mod error;
 mod grants;
 mod list;
 mod lock;
+mod mail;
 mod migrations;
 mod open;
 mod preferences;

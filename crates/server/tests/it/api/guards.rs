@@ -2,35 +2,30 @@
 //!
 //! The use cases are asked themselves here, as callers of every kind; what needs no sign-in goes over the wire.
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use roster_api::user::v1::{CreateUserRequest, Role as ApiRole};
 use roster_server::{
-    auth::{AttemptLimits, Authenticator, Caller, Hasher, HasherOptions, Service, TokenOptions},
+    auth::{Caller, Service},
     config::SignUp,
+    mail::{Delivery, Mailer},
     model::{Grant, Permission, PermissionSet, Role, SessionId, SystemClock, Timestamp, User, UserId},
     ops::{
         CreateUserInput, Ctx, Error, ListAuditEventsInput, ListUsersInput, Ops, Reason, RequestId, SearchUsersInput,
-        SessionOptions, SetStatusInput, UpdateUserInput, UserAgent,
+        SetStatusInput, UpdateUserInput, UserAgent,
     },
     store::{LiveGrants, StoredUser, sqlite::Location, sqlite::SqliteOptions, sqlite::SqliteStore},
 };
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::harness::{Server, create_all, problem, with_email};
+use crate::harness::{Server, create_all, ops_over, problem, with_email};
 
 async fn ops() -> Ops {
     let location = Location::Memory;
     let options = SqliteOptions { location, cache_bytes: 1 << 20, write_queue_max: 100, reader_threads: 1 };
-    let hasher = Hasher::new(HasherOptions::default()).unwrap();
-    let (store, clock) = (Arc::new(SqliteStore::open(options).unwrap()), Arc::new(SystemClock));
-    let lifetime = Duration::from_mins(10);
-    let tokens = TokenOptions { issuer: "roster".into(), audience: "roster".into(), lifetime };
-    let authenticator = Authenticator::new(store.clone(), clock.clone(), tokens, 100).await.unwrap();
-    let many = NonZero::new(100).unwrap();
-    let sessions = SessionOptions { idle: lifetime, attempts: AttemptLimits { per_account: many, per_address: many } };
-    Ops::new(store, hasher, clock, Arc::new(authenticator), sessions).await.unwrap()
+    let mailer = Mailer::new(Delivery::Waiting, false, "Roster".into(), None);
+    ops_over(Arc::new(SqliteStore::open(options).unwrap()), Arc::new(SystemClock), Arc::new(mailer)).await
 }
 
 fn ctx(caller: Caller) -> Ctx {

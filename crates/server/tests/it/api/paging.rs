@@ -35,7 +35,10 @@ async fn stored(count: usize) -> TempDir {
                 remote_address: String::new(),
                 validate_only: false,
             };
-            store.create_user(NewUser { user: model_user(number), password_hash: None }, meta).await.unwrap();
+            store
+                .create_user(NewUser { user: model_user(number), password_hash: None, mail: None }, meta)
+                .await
+                .unwrap();
         });
     }
     writes.join_all().await;

@@ -69,7 +69,7 @@ impl Prepared {
                 remote_address: String::new(),
                 validate_only: false,
             };
-            let created = store.create_user(NewUser { user, password_hash: None }, meta).await.unwrap();
+            let created = store.create_user(NewUser { user, password_hash: None, mail: None }, meta).await.unwrap();
             users.push(created.user().unwrap().id);
         }
         store.close().await;

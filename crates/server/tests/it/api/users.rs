@@ -227,7 +227,8 @@ async fn the_health_check_tells_of_the_store() {
     let health = server.users().await.health_check(HealthCheckRequest {}).await.unwrap().into_inner();
     assert_eq!(health.status, HealthStatus::Healthy as i32);
     assert_eq!(health.version, env!("CARGO_PKG_VERSION"));
-    let [store] = health.dependencies.as_slice() else { panic!("{health:?}") };
+    let [store, mail] = health.dependencies.as_slice() else { panic!("{health:?}") };
     assert_eq!((store.name.as_str(), store.status), ("store", HealthStatus::Healthy as i32));
+    assert_eq!((mail.name.as_str(), mail.status), ("mail", HealthStatus::Healthy as i32));
     assert!(store.message.is_empty() && store.latency.is_some());
 }

@@ -32,7 +32,7 @@ async fn story(store: &dyn Store) -> (Actor, Actor) {
     let (ada, mod_) = (user("ada"), user("mod"));
     let (by_ada, by_mod) = (Actor::User(ada.id.clone()), Actor::User(mod_.id.clone()));
     create(store, &mod_).await.unwrap();
-    let new = roster_server::store::NewUser { user: ada.clone(), password_hash: None };
+    let new = roster_server::store::NewUser { user: ada.clone(), password_hash: None, mail: None };
     store.create_user(new, by(Actor::Anonymous, "192.0.2.1")).await.unwrap();
     let rename = UserPatch { name: Some("Ada L".into()), ..UserPatch::default() };
     store.update_user(ada.id.clone(), rename, None, by(by_ada.clone(), "192.0.2.1")).await.unwrap();

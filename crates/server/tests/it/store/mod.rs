@@ -9,6 +9,7 @@ mod audit;
 mod history;
 mod last_admin;
 mod lists;
+mod mail;
 mod migrations;
 mod preferences;
 mod search_index;
@@ -80,6 +81,15 @@ on_every_backend! {
     audit::a_deleted_user_leaves_no_address_in_the_log,
     last_admin::the_last_one_is_neither_demoted_nor_deactivated_nor_deleted,
     last_admin::of_two_who_demote_each_other_one_wins,
+    mail::a_mail_goes_to_who_has_the_address_and_to_nobody_else,
+    mail::a_sign_up_and_its_mail_are_both_there_or_neither,
+    mail::a_token_works_once_and_for_what_it_is,
+    mail::a_token_ends_with_its_time_its_address_and_its_user,
+    mail::a_reset_sets_the_password_and_what_it_changes_is_logged,
+    mail::a_claim_gives_each_mail_to_one_sender_until_it_ends,
+    mail::what_leads_nowhere_is_given_up_instead_of_sent,
+    mail::a_token_is_wiped_with_the_end_of_its_mail,
+    mail::mails_are_listed_newest_first_and_purged_after_their_time,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
     addresses::an_address_is_read_back_as_it_went_in,
@@ -138,7 +148,7 @@ fn user(name: &str) -> User {
 }
 
 async fn create(store: &dyn Store, user: &User) -> Result<User, StoreError> {
-    store.create_user(NewUser { user: user.clone(), password_hash: None }, meta()).await.decoded()
+    store.create_user(NewUser { user: user.clone(), password_hash: None, mail: None }, meta()).await.decoded()
 }
 
 /// What a store answers, decoded, so that cases compare users rather than bytes.

@@ -17,7 +17,10 @@ fn hash(text: &str) -> PasswordHash {
 
 async fn with_password(store: &dyn Store, name: &str) -> User {
     let user = user(name);
-    store.create_user(NewUser { user: user.clone(), password_hash: Some(hash("first")) }, meta()).await.unwrap();
+    store
+        .create_user(NewUser { user: user.clone(), password_hash: Some(hash("first")), mail: None }, meta())
+        .await
+        .unwrap();
     user
 }
 

@@ -31,7 +31,10 @@ pub async fn a_created_user_is_read_back_as_it_went_in(store: &dyn Store) {
 
     let user = user("secret");
     let hash = PasswordHash::from_store("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".into());
-    store.create_user(NewUser { user: user.clone(), password_hash: Some(hash.clone()) }, meta()).await.unwrap();
+    store
+        .create_user(NewUser { user: user.clone(), password_hash: Some(hash.clone()), mail: None }, meta())
+        .await
+        .unwrap();
     let kept = store.find_password_hash(&user.id).await.unwrap().unwrap();
     assert_eq!(kept.as_str(), hash.as_str());
 }
@@ -167,7 +170,7 @@ pub async fn the_status_is_set_once(store: &dyn Store) {
 pub async fn a_deleted_user_leaves_nothing_of_the_person(store: &dyn Store) {
     let secret = user("forgotten");
     let hash = PasswordHash::from_store("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".into());
-    store.create_user(NewUser { user: secret.clone(), password_hash: Some(hash) }, meta()).await.unwrap();
+    store.create_user(NewUser { user: secret.clone(), password_hash: Some(hash), mail: None }, meta()).await.unwrap();
     let rename = UserPatch { name: Some("Forgotten Too".into()), ..UserPatch::default() };
     store.update_user(secret.id.clone(), rename, None, meta()).await.unwrap();
     store.delete_user(secret.id.clone(), None, meta()).await.unwrap();
@@ -203,7 +206,7 @@ pub async fn a_rehearsal_changes_nothing(store: &dyn Store) {
         meta
     };
     let kept = create(store, &user("kept")).await.unwrap();
-    let new = |user| NewUser { user, password_hash: None };
+    let new = |user| NewUser { user, password_hash: None, mail: None };
     // It says what would happen, conflicts included.
     let would_be = user("would-be");
     assert_eq!(store.create_user(new(would_be.clone()), rehearsal()).await.decoded().unwrap(), would_be);

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::log_change;
+use super::{log_change, request_mail::write_mail};
 use crate::{
     model::{Action, ChangeMeta, User, UserId},
     store::{
@@ -35,6 +35,9 @@ impl Command for CreateUser {
             connection
                 .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
                 .execute(params![pk, hash.as_str()])?;
+        }
+        if let Some(mail) = &self.new.mail {
+            write_mail(connection, (pk, &user.email, &self.derived.email_key), mail, self.meta.at)?;
         }
         log_change(connection, Action::Created, (pk, user), Some(&self.derived.stored), &[], &self.meta)?;
         Ok(self.derived.stored.clone())

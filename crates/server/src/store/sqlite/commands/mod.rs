@@ -12,7 +12,9 @@ mod end_sessions;
 mod fail_sign_in;
 mod purge_sessions;
 mod refresh_session;
+mod request_mail;
 mod secret;
+mod send_mail;
 mod set_default_address;
 mod set_password;
 mod set_user_status;
@@ -21,6 +23,7 @@ mod touch_sessions;
 mod update_address;
 mod update_preferences;
 mod update_user;
+mod use_token;
 
 pub(super) use add_address::AddAddress;
 pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
@@ -34,7 +37,9 @@ pub(super) use end_sessions::EndSessions;
 pub(super) use fail_sign_in::FailSignIn;
 pub(super) use purge_sessions::PurgeSessions;
 pub(super) use refresh_session::{RefreshSession, Refreshed};
+pub(super) use request_mail::RequestMail;
 pub(super) use secret::Secret;
+pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
 pub(super) use set_default_address::SetDefaultAddress;
 pub(super) use set_password::SetPassword;
 pub(super) use set_user_status::SetUserStatus;
@@ -43,6 +48,7 @@ pub(super) use touch_sessions::TouchSessions;
 pub(super) use update_address::UpdateAddress;
 pub(super) use update_preferences::UpdatePreferences;
 pub(super) use update_user::UpdateUser;
+pub(super) use use_token::UseToken;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 

@@ -1,0 +1,118 @@
+//! Mails: how they read, where their links lead, and the task that sends them.
+//!
+//! They are written to the outbox with what caused them. The [`Sender`] takes them from there and hands them to the
+//! mail server. If the process dies after the server has taken a mail and before that is noted, the mail is sent once
+//! more when the claim on it ends; its `Message-ID` is the same then, so that mail programs can tell.
+//!
+//! Only this module knows lettre.
+
+mod backoff;
+mod letter;
+mod links;
+mod message;
+mod phrases;
+mod sender;
+mod smtp;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+pub use self::{
+    letter::Letter,
+    links::{Links, RESET_PASSWORD, VERIFY_EMAIL},
+    sender::Sender,
+    smtp::Smtp,
+};
+use crate::{
+    auth::OneTimeToken,
+    model::{Language, Mail, MailId, MailKind, Timestamp},
+    store::NewMail,
+};
+
+/// What becomes of mails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// They go to a mail server.
+    Server,
+    /// They stay in the outbox of a server for development, to be read there.
+    Kept,
+    /// They wait in the outbox, and nobody sends them.
+    Waiting,
+}
+
+/// What the use cases and the sender share.
+#[derive(Debug)]
+pub struct Mailer {
+    delivery: Delivery,
+    /// Whether operators may read the text, which has the link in it.
+    readable: bool,
+    /// What the platform is called.
+    platform: String,
+    /// `None` if nobody has said where links lead.
+    links: Option<Links>,
+    bell: Notify,
+    failing: AtomicBool,
+}
+
+impl Mailer {
+    /// Mails of this platform. `readable` is for development: operators see the text, links included.
+    #[must_use]
+    pub fn new(delivery: Delivery, readable: bool, platform: String, links: Option<Links>) -> Self {
+        Self { delivery, readable, platform, links, bell: Notify::new(), failing: AtomicBool::new(false) }
+    }
+
+    /// What becomes of mails.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// Whether operators may read the text.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// What the platform is called.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        &self.platform
+    }
+
+    /// A mail to write, with a token of its own.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn write(&self, kind: MailKind, language: Language, now: Timestamp) -> Result<NewMail, getrandom::Error> {
+        let expires_at = Timestamp(now.0.saturating_add(kind.lifetime_us()));
+        Ok(NewMail { id: MailId::generate(now), kind, language, token: OneTimeToken::generate()?, expires_at })
+    }
+
+    /// The text of a mail; `None` if nobody has said where links lead.
+    #[must_use]
+    pub fn letter(&self, mail: &Mail, token: &OneTimeToken) -> Option<Letter> {
+        let link = self.links.as_ref()?.link(mail.kind, token);
+        Letter::write(mail.language, mail.kind, &self.platform, &mail.recipient, &link)
+    }
+
+    /// Wakes the sender: there may be a mail.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for [`Mailer::ring`].
+    async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Whether the mail server took the last mail that it was offered, as far as we know.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+}
