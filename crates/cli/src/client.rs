@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use roster_api::{Client, ConnectError};
 
 use crate::{error::CliError, exit::Exit};
@@ -20,13 +21,13 @@ pub struct Connection {
     #[arg(long, global = true, value_name = "URL", env = "ROSTER_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
     /// The CAs that the server's certificate may come from, instead of the system's, as a PEM file
-    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CA_CERT")]
+    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CA_CERT", value_parser = any_path())]
     pub ca_cert: Option<PathBuf>,
     /// The certificate to show to the server, as a PEM file
-    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CLIENT_CERT")]
+    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CLIENT_CERT", value_parser = any_path())]
     pub client_cert: Option<PathBuf>,
     /// Its private key, as a PEM file
-    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CLIENT_KEY")]
+    #[arg(long, global = true, value_name = "FILE", env = "ROSTER_CLIENT_KEY", value_parser = any_path())]
     pub client_key: Option<PathBuf>,
     /// The name in the server's certificate, if it is not the host of --server
     #[arg(long, global = true, value_name = "NAME", env = "ROSTER_SERVER_NAME")]
@@ -77,6 +78,11 @@ impl Connection {
             }
         })
     }
+}
+
+/// A path that may be empty: clap's own parser takes an empty variable for a mistake.
+pub fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// An empty variable counts as not set.

@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use roster_server::config::{Config, ConfigError, DEFAULT_FILE, Setting, settings::SETTINGS};
+
+use crate::client::any_path;
 
 /// The flags of `roster serve` and `roster doctor`.
 #[derive(Debug, Default)]
@@ -79,7 +81,7 @@ impl clap::Args for ConfigFlags {
             .long("config")
             .value_name("FILE")
             .env("ROSTER_CONFIG")
-            .value_parser(value_parser!(PathBuf))
+            .value_parser(any_path())
             .help_heading("Server options")
             .help("The configuration file, instead of roster.toml in the working directory");
         command.arg(config).args(flagged().map(|(setting, flag)| arg(setting, flag)))

@@ -85,6 +85,9 @@ impl From<Status> for Failure {
 
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
+        if let Some(cut) = cut_off(&status) {
+            return cut;
+        }
         let error = roster_api::Error::from(status);
         // Roster gives every error a reason; what has neither that nor a request id did not come from it.
         let strange = matches!(error.code(), Code::Internal | Code::Unknown);
@@ -108,6 +111,29 @@ impl From<Status> for CliError {
             hint: wait.or_else(|| next_step(error.code(), error.reason()).map(str::to_owned)),
         }
     }
+}
+
+/// What a connection died of that the server would not have: gRPC has no status for it.
+fn cut_off(status: &Status) -> Option<CliError> {
+    let first = std::error::Error::source(status);
+    let causes: Vec<String> = std::iter::successors(first, |error| error.source()).map(ToString::to_string).collect();
+    let says = |text: &str| causes.iter().any(|cause| cause.contains(text));
+    let (message, hint) = if says("this port speaks TLS") {
+        (
+            "the server speaks TLS there, and was called in plain text",
+            "call it with https:// in --server; --ca-cert names the CA of its certificate",
+        )
+    } else if says("CertificateRequired") {
+        ("the server wants a certificate of yours", "name one with --client-cert and --client-key")
+    } else if says("operation was canceled") {
+        (
+            "the server closed the connection before it answered",
+            "it may want a certificate of yours (--client-cert, --client-key), or be stopping: ask `roster doctor`",
+        )
+    } else {
+        return None;
+    };
+    Some(CliError::new(Exit::Unavailable, message).hint(hint))
 }
 
 /// What to do about a call that failed with `code` for this reason.

@@ -275,10 +275,11 @@ fn every_command_explains_itself() {
 
 #[test]
 fn a_bash_completion_script_is_bash() {
-    let script = roster(&["completions", "bash"]).out;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("roster.bash"), roster(&["completions", "bash"]).out).unwrap();
     let probe =
-        format!("{script}\nCOMP_WORDS=(roster us); COMP_CWORD=1; _roster roster us roster; echo \"${{COMPREPLY[@]}}\"");
-    let ended = run(command("bash", &std::env::temp_dir()).args(["-c", &probe])).with_code(0);
+        ". ./roster.bash; COMP_WORDS=(roster us); COMP_CWORD=1; _roster roster us roster; echo \"${COMPREPLY[@]}\"";
+    let ended = run(command("bash", folder.path()).args(["-c", probe])).with_code(0);
     assert_eq!(ended.out, "user\n", "{ended:?}");
 }
 

@@ -55,6 +55,8 @@ fn what_is_wrong_in_the_configuration_is_named() {
     with_env(folder.path(), "ROSTER_CACHE_BYTES", "lots")
         .refused(CONFIG, &["cache_bytes", "lots", "ROSTER_CACHE_BYTES"]);
     with_env(folder.path(), "LOG_LEVEL", "LOUD").refused(CONFIG, &["log_level", "LOUD", "LOG_LEVEL", "debug"]);
+    // An empty variable counts as not set, so what is wrong is the next thing.
+    run(serve(folder.path()).env("ROSTER_CONFIG", "").args(["--workers", "0"])).refused(CONFIG, &["--workers"]);
     with_env(folder.path(), "ROSTER_CONFIG", "/nowhere.toml").refused(CONFIG, &["/nowhere.toml", "No such file"]);
     let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@db/users");
     assert!(!postgres.err.contains("secret"), "{postgres:?}");
