@@ -26,7 +26,7 @@ use super::{
     tokenless::Tokenless,
 };
 use crate::{
-    auth::{AuthError, Authenticator, Caller, Credential, Recalled, Shown},
+    auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RequestId, UserAgent},
 };
@@ -42,6 +42,7 @@ const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next
 /// Takes requests from connections to services.
 pub struct Pipeline {
     services: Services,
+    callers: KnownCallers,
     tokenless: Tokenless,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
@@ -50,7 +51,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// `tokenless` says who calls without a token.
     pub fn new(services: Services, tokenless: Tokenless, grpc_web: GrpcWeb, drain: DrainSignal) -> Self {
-        Self { services, tokenless, grpc_web, drain }
+        let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
+        Self { services, callers, tokenless, grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see [`Services::for_worker`].
@@ -58,6 +60,7 @@ impl Pipeline {
     pub fn for_worker(&self) -> Self {
         Self {
             services: self.services.for_worker(),
+            callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
@@ -114,7 +117,7 @@ impl Pipeline {
         if access::rule(request.uri().path()).is_none() {
             return Answer::Call(self.admit(start, tokenless, request));
         }
-        let recalled = self.authenticator().recall(Shown::in_headers(request.headers()), start.remote);
+        let recalled = self.callers.recall(Shown::in_headers(request.headers()), start.remote);
         if !matches!(recalled, Recalled::Nobody) {
             // Nothing behind this needs it, and what is not there cannot leak.
             request.headers_mut().remove(AUTHORIZATION);
@@ -140,7 +143,7 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let call = match self.authenticator().verify(credential, start.remote).await {
+        let call = match self.callers.verify(credential, start.remote).await {
             Ok(caller) => self.admit(start, caller, request),
             Err(error) => Call::without_caller(&request, start, error),
         };
@@ -165,7 +168,7 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                let end = self.authenticator().ended(Arc::clone(live));
+                let end = self.callers.ended(Arc::clone(live));
                 Some(Box::pin(end) as Moment)
             }
             _ => None,
@@ -175,10 +178,6 @@ impl Pipeline {
         let ctx = Ctx { caller, request_id: request_id.clone(), remote, user_agent };
         let response = Ok(self.services.call(ctx, request));
         Call { request_id, record, drain, grant_end, deadline, over_http1, response }
-    }
-
-    fn authenticator(&self) -> &Authenticator {
-        self.services.ops().authenticator()
     }
 }
 
