@@ -3,6 +3,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -11,8 +12,8 @@ use quick_cache::Equivalent;
 
 /// Bytes that a token or key may have. Ours have a few hundred.
 const CREDENTIAL_MAX_BYTES: usize = 4 * 1024;
-/// Bytes of a credential that are hashed to find it in memory: the last, which are a signature or a secret.
-const HASHED_BYTES: usize = 32;
+/// Bytes at the end of a credential that nobody guesses: the half of a signature, or of a secret.
+const SECRET_BYTES: usize = 32;
 
 /// What the `authorization` headers of a call come to.
 #[derive(Clone, Copy)]
@@ -38,14 +39,12 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// `Bearer` in any case, spaces, and the token of [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
+/// `Bearer` in any case, spaces, and the token of [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1). Which
+/// characters a token has is not looked at on every call: one with others is not known, and then none of ours.
 fn bearer(value: &[u8]) -> Option<Bearer<'_>> {
     let (scheme, rest) = value.split_at_checked("Bearer".len())?;
     let token = rest.strip_prefix(b" ")?.trim_ascii_start();
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    let fits = scheme.eq_ignore_ascii_case(b"Bearer")
-        && (1..=CREDENTIAL_MAX_BYTES).contains(&token.len())
-        && token.iter().all(is_token);
+    let fits = scheme.eq_ignore_ascii_case(b"Bearer") && (1..=CREDENTIAL_MAX_BYTES).contains(&token.len());
     fits.then_some(Bearer(token))
 }
 
@@ -81,7 +80,7 @@ impl Equivalent<Credential> for Bearer<'_> {
 
 /// A token or key that is kept. Prints redacted and compares in constant time.
 #[derive(Clone)]
-pub struct Credential(Box<[u8]>);
+pub struct Credential(Arc<[u8]>);
 
 impl Credential {
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -109,12 +108,19 @@ impl PartialEq for Credential {
 
 impl Eq for Credential {}
 
+/// Compares in constant time what is secret. What stands before it says whose credential it is, and only who has the
+/// secret right comes to it.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    verify_slices_are_equal(one, other).is_ok()
+    let ((one, one_secret), (other, other_secret)) = (parts(one), parts(other));
+    verify_slices_are_equal(one_secret, other_secret).is_ok() && one == other
 }
 
 fn hash_end<H: Hasher>(bytes: &[u8], state: &mut H) {
-    state.write(&bytes[bytes.len().saturating_sub(HASHED_BYTES)..]);
+    state.write(parts(bytes).1);
+}
+
+fn parts(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.len().saturating_sub(SECRET_BYTES))
 }
 
 #[cfg(test)]
@@ -142,23 +148,22 @@ mod tests {
             assert_eq!(shown(&[good.as_bytes()]).unwrap(), b"abc.d-e_f~+/=", "{good}");
         }
         let long = format!("Bearer {}", "a".repeat(CREDENTIAL_MAX_BYTES + 1));
-        for bad in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Bearer\tabc",
-            "abc",
-            "Basic YTpi",
-            "Bearer a b",
-            "Bearer a,b",
-            "Bearerabc",
-            &long,
-        ] {
+        for bad in ["", "Bearer", "Bearer ", "Bearer\tabc", "abc", "Basic YTpi", "Bearerabc", &long] {
             assert_eq!(shown(&[bad.as_bytes()]), None, "{bad}");
         }
-        assert_eq!(shown(&[b"Bearer \xff\xfe"]), None);
         assert_eq!(shown(&[b"Bearer a", b"Bearer a"]), None);
         assert_eq!(shown(&[b"Bearer a", b"Basic b"]), None);
+    }
+
+    #[test]
+    fn two_are_equal_if_all_their_bytes_are() {
+        let one = [b'a'; 100];
+        assert!(is_equal(&one, &one) && is_equal(b"", b"") && is_equal(b"ab", b"ab"));
+        for at in 0..one.len() {
+            let mut other = one;
+            other[at] = b'b';
+            assert!(!is_equal(&one, &other) && !is_equal(&one, &one[..at]), "{at}");
+        }
     }
 
     #[test]

@@ -341,8 +341,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         kind: Kind::Count(1..=10_000_000, |c| &mut c.verified_tokens_max),
         default: None,
-        doc: "Access tokens and API keys that are remembered as verified. A call with another one costs a signature \
-              check and a read. Each takes about 700 bytes.",
+        doc: "Access tokens and API keys that each worker remembers as verified. A call with another one costs a \
+              signature check and a read. Each takes about 1 KiB.",
     },
     Setting {
         key: "session_idle_ms",

@@ -1,5 +1,7 @@
 //! The keys that sign access tokens.
 
+use std::sync::Arc;
+
 use super::{Ctx, Error, Ops};
 use crate::{
     auth::{Authenticator, generate_signing_key},
@@ -43,7 +45,7 @@ impl Ops {
 
     /// What tells who calls.
     #[must_use]
-    pub fn authenticator(&self) -> &Authenticator {
+    pub fn authenticator(&self) -> &Arc<Authenticator> {
         &self.authenticator
     }
 }

@@ -28,7 +28,7 @@ use super::{
     tokenless::Tokenless,
 };
 use crate::{
-    auth::{AuthError, Authenticator, Caller, Credential, Recalled, Shown},
+    auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
     net::{DrainSignal, Peer},
     ops::{Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
 };
@@ -44,6 +44,7 @@ const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next
 /// Takes requests from connections to services.
 pub struct Pipeline {
     services: Services,
+    callers: KnownCallers,
     tokenless: Tokenless,
     /// Those of all workers.
     limits: Arc<Limits>,
@@ -60,7 +61,8 @@ impl Pipeline {
         grpc_web: GrpcWeb,
         drain: DrainSignal,
     ) -> Self {
-        Self { services, tokenless, limits: Arc::new(limits), grpc_web, drain }
+        let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
+        Self { services, callers, tokenless, limits: Arc::new(limits), grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see [`Services::for_worker`].
@@ -68,6 +70,7 @@ impl Pipeline {
     pub fn for_worker(&self) -> Self {
         Self {
             services: self.services.for_worker(),
+            callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
             grpc_web: self.grpc_web.clone(),
@@ -126,7 +129,7 @@ impl Pipeline {
         if method.is_none() {
             return Answer::Call(self.admit(start, tokenless, request));
         }
-        let recalled = self.authenticator().recall(Shown::in_headers(request.headers()), start.remote);
+        let recalled = self.callers.recall(Shown::in_headers(request.headers()), start.remote);
         if !matches!(recalled, Recalled::Nobody) {
             // Nothing behind this needs it, and what is not there cannot leak.
             request.headers_mut().remove(AUTHORIZATION);
@@ -160,7 +163,7 @@ impl Pipeline {
         let caller = match self.take_from_address(&start) {
             Err(refusal) => Err(refusal),
             Ok(()) => self
-                .authenticator()
+                .callers
                 .verify(credential, start.remote)
                 .await
                 .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
@@ -191,7 +194,7 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                let end = self.authenticator().ended(Arc::clone(live));
+                let end = self.callers.ended(Arc::clone(live));
                 Some(Box::pin(end) as Moment)
             }
             _ => None,
@@ -241,10 +244,6 @@ impl Pipeline {
             remote_address: start.remote.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
             reason,
         });
-    }
-
-    fn authenticator(&self) -> &Authenticator {
-        self.services.ops().authenticator()
     }
 }
 
