@@ -76,12 +76,12 @@ pub struct Sample {
 
 impl Sample {
     /// Calls a second.
-    pub fn rate(&self) -> f64 {
+    fn rate(&self) -> f64 {
         self.tally.calls as f64 / self.tally.elapsed.as_secs_f64()
     }
 
     /// Calls per second of the server's processor time.
-    fn calls_per_cpu(&self) -> f64 {
+    pub fn calls_per_cpu(&self) -> f64 {
         self.tally.calls as f64 / self.cpu.as_secs_f64()
     }
 

@@ -8,22 +8,22 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use argon2::{Argon2, Block};
 
-use crate::users::PASSWORD;
+use crate::{process::cpu_time, users::PASSWORD};
 
 /// Threads that hash: one for each core, as the server has by default.
 fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Hashes a second, with the parameters that the server has and memory that is used again.
-pub fn hashes_per_second(duration: Duration) -> anyhow::Result<f64> {
-    let start = Instant::now();
+/// Hashes per second of processor time, with the parameters that the server has and memory that is used again.
+pub fn hashes_per_cpu(duration: Duration) -> anyhow::Result<f64> {
+    let (start, before) = (Instant::now(), cpu_time("self")?);
     let all: Vec<_> = (0..threads()).map(|_| thread::spawn(move || hash_until(start + duration))).collect();
     let mut hashes = 0;
     for thread in all {
         hashes += thread.join().map_err(|_| anyhow!("a hash thread panicked"))??;
     }
-    Ok(f64::from(hashes) / start.elapsed().as_secs_f64())
+    Ok(f64::from(hashes) / (cpu_time("self")? - before).as_secs_f64())
 }
 
 fn hash_until(deadline: Instant) -> anyhow::Result<u32> {

@@ -74,16 +74,7 @@ impl Server {
 
     /// Processor time that the process has used, in user and kernel mode.
     pub fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is the name in brackets, which may hold anything; utime and stime are the 14th and 15th.
-        let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat has no name")?;
-        let ticks: u64 = fields
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u64>().context("/proc/PID/stat has no times"))
-            .sum::<anyhow::Result<_>>()?;
-        Ok(Duration::from_secs(1) * u32::try_from(ticks)? / u32::try_from(rustix::param::clock_ticks_per_second())?)
+        cpu_time(&self.child.id().to_string())
     }
 
     /// Memory that the process has resident, in bytes.
@@ -93,6 +84,20 @@ impl Server {
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes * 1024)
     }
+}
+
+/// Processor time that a process has used, in user and kernel mode: its id, or `self`.
+pub fn cpu_time(process: &str) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the name in brackets, which may hold anything; utime and stime are the 14th and 15th.
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat has no name")?;
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().context("/proc/PID/stat has no times"))
+        .sum::<anyhow::Result<_>>()?;
+    Ok(Duration::from_secs(1) * u32::try_from(ticks)? / u32::try_from(rustix::param::clock_ticks_per_second())?)
 }
 
 impl Drop for Server {

@@ -10,13 +10,21 @@ use std::{
 
 use http::HeaderValue;
 use prost::Message as _;
-use roster_api::user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest};
+use roster_api::{
+    auth::v1::RefreshTokenRequest,
+    user::v1::{ChangePasswordRequest, CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest},
+};
 use roster_server::model::Permission;
 use serde_json::Value;
 use tonic::Code;
 use tracing_subscriber::{filter::dynamic_filter_fn, fmt, prelude::*};
 
-use super::{USERS, api_keys::create_key};
+use super::{
+    USERS,
+    api_keys::create_key,
+    sign_in::{request, sign_in},
+    tokens::AUTH,
+};
 use crate::harness::{Answer, Problem, Server, as_bearer, grpc, with_email};
 
 const PASSWORD: &str = "zq-correct-horse-zq";
@@ -69,8 +77,8 @@ impl io::Write for &Capture {
     }
 }
 
-/// Requests with a secret in every place that could have one, and the status that each gets.
-fn requests() -> Vec<(&'static str, Vec<u8>, Code)> {
+/// Paths and requests with a secret in every place that could have one, and the status that each gets.
+fn requests() -> Vec<(String, Vec<u8>, Code)> {
     let create = |request: CreateUserRequest| ("CreateUser", request.encode_to_vec());
     let password = |password: String, email: &str| create(CreateUserRequest { password, ..with_email(email) });
     let hash = |hash: String, email: &str| create(CreateUserRequest { password_hash: hash, ..with_email(email) });
@@ -97,7 +105,31 @@ fn requests() -> Vec<(&'static str, Vec<u8>, Code)> {
         (("WatchUsers", Vec::new()), Code::Unimplemented),
         (("Nothing", Vec::new()), Code::Unimplemented),
     ];
-    rows.into_iter().map(|((method, message), code)| (method, message, code)).collect()
+    let rows = rows.into_iter().map(|((method, message), code)| (format!("{USERS}/{method}"), message, code));
+    rows.chain(sign_ins()).collect()
+}
+
+/// The same of passwords and tokens that are given to be looked at.
+fn sign_ins() -> impl Iterator<Item = (String, Vec<u8>, Code)> {
+    let sign_in = |login: &str, password: &str| (format!("{AUTH}/SignIn"), request(login, password).encode_to_vec());
+    let refresh =
+        |refresh_token: String| (format!("{AUTH}/RefreshToken"), RefreshTokenRequest { refresh_token }.encode_to_vec());
+    let change = |new: &str| {
+        let (user_id, current_password) = ("absent".into(), PASSWORD.into());
+        let request = ChangePasswordRequest { user_id, current_password, new_password: new.into() };
+        (format!("{USERS}/ChangePassword"), request.encode_to_vec())
+    };
+    let rows = [
+        (sign_in("bea@example.com", PASSWORD), Code::Unauthenticated),
+        (sign_in("nobody@example.com", PASSWORD), Code::Unauthenticated),
+        // Typed into the wrong field.
+        (sign_in(PASSWORD, "x"), Code::Unauthenticated),
+        (sign_in(&PASSWORD.repeat(20), &PASSWORD.repeat(60)), Code::InvalidArgument),
+        (refresh(format!("rr_{TOKEN}")), Code::Unauthenticated),
+        (change(PASSWORD), Code::NotFound),
+        (change(&format!("{PASSWORD}\0")), Code::InvalidArgument),
+    ];
+    rows.into_iter().map(|((path, message), code)| (path, message, code))
 }
 
 fn assert_clean(place: &str, text: &str, key: &str) {
@@ -123,7 +155,7 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     let (id, key) = create_key(&server, &Permission::ALL.iter().map(|one| one.name()).collect::<Vec<_>>()).await;
     let requests = requests();
     for (number, (method, message, code)) in requests.iter().enumerate() {
-        let mut request = grpc(&format!("{USERS}/{method}"), message);
+        let mut request = grpc(method, message);
         let headers = request.headers_mut();
         headers.insert("x-request-id", HeaderValue::from_str(&format!("log-{number:02}")).unwrap());
         let answer = wire.send(as_bearer(request, &key)).await;
@@ -133,6 +165,11 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     let answer = wire.call_as(TOKEN, "/grpc.health.v1.Health/Check", b"").await;
     assert_eq!(answer.status().code(), Code::Unauthenticated);
     assert_clean("an answer", &shown(&answer), &key);
+    // Those who sign in get secrets of their own.
+    let mut auth = server.auth().await;
+    let one = sign_in(&mut auth, "ada@example.com", PASSWORD).await.unwrap().tokens.unwrap();
+    let refresh = RefreshTokenRequest { refresh_token: one.refresh_token.clone() };
+    let two = auth.refresh_token(refresh).await.unwrap().into_inner().tokens.unwrap();
     // A client that goes away in the middle has a line, too.
     let mut request = grpc("/grpc.health.v1.Health/Watch", b"");
     request.headers_mut().insert("x-request-id", HeaderValue::from_static("log-gone"));
@@ -151,10 +188,10 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     for (number, (method, _, code)) in requests.iter().enumerate() {
         let call = &calls[number];
         assert_eq!(call["request_id"], format!("log-{number:02}"));
-        assert_eq!(call["method"], format!("{USERS}/{method}"));
+        assert_eq!(call["method"], *method);
         assert_eq!(call["status"], format!("{code:?}"));
         // Whose credentials it has does not matter where there is nothing to call.
-        let caller = if *method == "Nothing" { "developer".into() } else { format!("api_key:{id}") };
+        let caller = if method.ends_with("/Nothing") { "developer".into() } else { format!("api_key:{id}") };
         assert_eq!(call["caller"], caller);
         assert!(call["duration_us"].as_u64().is_some_and(|us| us < 60_000_000), "{call}");
         assert!(call["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{call}");
@@ -165,4 +202,7 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     // The finest lines are there.
     assert!(text.contains("\"level\":\"TRACE\""));
     assert_clean("the log", &text, &key);
+    for token in [one.access_token, one.refresh_token, two.access_token, two.refresh_token] {
+        assert!(!text.contains(&token[token.len() - 40..]), "the log has a token");
+    }
 }
