@@ -75,6 +75,7 @@ on_every_backend! {
     sessions::a_user_ends_one_or_all_or_all_but_one,
     sessions::a_new_password_ends_all_sessions,
     sessions::pages_of_sessions_have_the_last_used_first,
+    sessions::a_session_grants_what_its_user_may_do_until_it_ends,
     audit::acts_and_refusals_are_read_back,
     audit::events_are_paged_in_both_orders,
     audit::filters_of_events_agree_with_their_meaning,

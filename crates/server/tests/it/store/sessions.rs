@@ -2,7 +2,9 @@
 
 use roster_server::{
     auth::PasswordHash,
-    model::{ChangeMeta, Session, SessionId, Timestamp, User, UserId, UserStatus, text::unique_key},
+    model::{
+        ChangeMeta, Grant, Role, Session, SessionId, Timestamp, User, UserId, UserPatch, UserStatus, text::unique_key,
+    },
     store::{LoginKey, NewSession, NewUser, RefreshUse, SessionUse, Store, StoreError},
 };
 
@@ -239,4 +241,30 @@ pub async fn pages_of_sessions_have_the_last_used_first(store: &dyn Store) {
     store.touch_sessions(vec![gone, at(50), at(40)]).await.unwrap();
     let first = store.list_sessions(&ada.id, tick(), None, 1).await.unwrap().remove(0);
     assert_eq!((first.id, first.last_used_at.0, first.remote_address.as_str()), (id, 50, "192.0.2.50"));
+}
+
+pub async fn a_session_grants_what_its_user_may_do_until_it_ends(store: &dyn Store) {
+    let (ada, bea) = (with_password(store, "ada").await, with_password(store, "bea").await);
+    let (one, two) = (begin(store, &ada.id).await, begin(store, &ada.id).await);
+    let find = |user_id: UserId, id, at: i64| async move {
+        store.find_session_grant(&user_id, id, Timestamp(at)).await.unwrap()
+    };
+    let end = one.expires_at.0;
+    let live = find(ada.id.clone(), one.id, end - 1).await.unwrap();
+    let expected = Grant::Session { id: one.id, user_id: ada.id.clone(), role: ada.role, expires_at: one.expires_at };
+    assert!(live.grant == expected && live.stands());
+    assert!(find(ada.id.clone(), one.id, end).await.is_none());
+    assert!(find(bea.id, one.id, end - 1).await.is_none(), "of another user");
+    assert!(find(ada.id.clone(), SessionId::generate(tick()), end - 1).await.is_none());
+
+    store.end_session(&ada.id, two.id, meta()).await.unwrap();
+    assert!(live.stands(), "the end of another");
+    let promoted = UserPatch { role: Some(Role::Moderator), ..UserPatch::default() };
+    store.update_user(ada.id.clone(), promoted, None, meta()).await.unwrap();
+    assert!(!live.stands());
+    let live = find(ada.id.clone(), one.id, end - 1).await.unwrap();
+    assert!(matches!(live.grant, Grant::Session { role: Role::Moderator, .. }));
+    store.end_session(&ada.id, one.id, meta()).await.unwrap();
+    assert!(!live.stands());
+    assert!(find(ada.id, one.id, end - 1).await.is_none());
 }
