@@ -1,7 +1,5 @@
 //! Who may match a search: what the trigram index says, and who has changed since it was brought up to date.
 
-use std::collections::BTreeSet;
-
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{search_index, sql::SqlBuilder};
@@ -12,8 +10,6 @@ const TRIGRAM_CHARS: usize = 3;
 const TRIGRAMS_MAX: usize = 12;
 /// Users with a trigram that are passed over to learn how common it is.
 const PROBE: i64 = 100;
-/// A trigram this many times as common as the rarest narrows little, and walking it costs most.
-const COMMON: i64 = 4;
 /// Changes since the index was brought up to date that are still looked at one by one.
 const LAG_MAX: i64 = 10_000;
 
@@ -71,28 +67,36 @@ impl Candidates {
     }
 }
 
-/// Trigrams of the text, each once, as FTS5 has them in a query.
+/// Trigrams of the text as FTS5 has them in a query, in order; each that comes again is there again.
 fn trigrams_of(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let trigrams: BTreeSet<String> = chars.windows(TRIGRAM_CHARS).map(String::from_iter).collect();
-    trigrams.iter().take(TRIGRAMS_MAX).map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect()
+    let chars: Vec<char> = text.chars().take(TRIGRAMS_MAX + TRIGRAM_CHARS - 1).collect();
+    let quoted = |trigram: &[char]| format!("\"{}\"", String::from_iter(trigram).replace('"', "\"\""));
+    chars.windows(TRIGRAM_CHARS).map(quoted).collect()
 }
 
-/// Leaves out those that are far more common than the rarest.
+/// The rarest of them that together cover the text: a common one that adds no letter narrows little, and walking all
+/// who have it costs most.
 ///
 /// FTS5 knows how common a trigram is only by walking all who have it, so a few are walked: the
 /// sooner the rows of the first hundred end, the more common it is.
 fn rarest(connection: &Connection, trigrams: Vec<String>) -> rusqlite::Result<Vec<String>> {
     const SQL: &str = "SELECT rowid FROM search.users_search WHERE users_search MATCH ?1 LIMIT 1 OFFSET ?2";
     let mut probe = connection.prepare_cached(SQL)?;
+    let mut covered = vec![false; trigrams.len() + TRIGRAM_CHARS - 1];
     let mut probed = Vec::with_capacity(trigrams.len());
-    for trigram in trigrams {
+    for (place, trigram) in trigrams.into_iter().enumerate() {
         match probe.query_row((&trigram, PROBE), |row| row.get::<_, i64>(0)).optional()? {
-            Some(row) => probed.push((row, trigram)),
+            Some(row) => probed.push((row, place, trigram)),
             // So few have it that others need not be asked.
             None => return Ok(vec![trigram]),
         }
     }
-    let rarest = probed.iter().map(|(row, _)| *row).max().unwrap_or_default();
-    Ok(probed.into_iter().filter(|(row, _)| row.saturating_mul(COMMON) >= rarest).map(|(_, trigram)| trigram).collect())
+    probed.sort_unstable_by(|one, other| other.cmp(one));
+    probed.retain(|(_, place, _)| {
+        let letters = &mut covered[*place..*place + TRIGRAM_CHARS];
+        let adds = letters.contains(&false);
+        letters.fill(true);
+        adds
+    });
+    Ok(probed.into_iter().map(|(_, _, trigram)| trigram).collect())
 }
