@@ -8,6 +8,9 @@ use super::{search_index, sql::SqlBuilder};
 const TRIGRAM_CHARS: usize = 3;
 /// Trigrams of a text that are considered. More would narrow little.
 const TRIGRAMS_MAX: usize = 12;
+/// Trigrams that are asked for at least, and letters that each further one adds to them.
+const TRIGRAMS_MIN: usize = 2;
+const ADDED_MIN: usize = 2;
 /// Users with a trigram that are passed over to learn how common it is.
 const PROBE: i64 = 100;
 /// Changes since the index was brought up to date that are still looked at one by one.
@@ -74,8 +77,8 @@ fn trigrams_of(text: &str) -> Vec<String> {
     chars.windows(TRIGRAM_CHARS).map(quoted).collect()
 }
 
-/// The rarest of them that together cover the text: a common one that adds no letter narrows little, and walking all
-/// who have it costs most.
+/// The rarest of them that together cover most of the text: one that adds few letters narrows little, and walking all
+/// who have it costs more than to look at who is left.
 ///
 /// FTS5 knows how common a trigram is only by walking all who have it, so a few are walked: the
 /// sooner the rows of the first hundred end, the more common it is.
@@ -92,11 +95,16 @@ fn rarest(connection: &Connection, trigrams: Vec<String>) -> rusqlite::Result<Ve
         }
     }
     probed.sort_unstable_by(|one, other| other.cmp(one));
+    let mut kept = 0;
     probed.retain(|(_, place, _)| {
         let letters = &mut covered[*place..*place + TRIGRAM_CHARS];
-        let adds = letters.contains(&false);
-        letters.fill(true);
-        adds
+        let added = letters.iter().filter(|covered| !**covered).count();
+        let keep = kept < TRIGRAMS_MIN || added >= ADDED_MIN;
+        if keep {
+            letters.fill(true);
+            kept += 1;
+        }
+        keep
     });
     Ok(probed.into_iter().map(|(_, _, trigram)| trigram).collect())
 }
