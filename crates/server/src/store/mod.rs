@@ -36,7 +36,7 @@ pub use stored_user::StoredUser;
 
 use crate::{
     auth::PasswordHash,
-    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus, filter::Filter},
+    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus},
 };
 
 /// A user to create, with what is kept beside the user.
@@ -80,8 +80,8 @@ pub trait Store:
     /// Up to `query.limit` users after `query.after`, in order.
     async fn list_users(&self, query: UserQuery) -> Result<Vec<StoredUser>, StoreError>;
 
-    /// How many users match, counted no further than `max`.
-    async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError>;
+    /// The same, and how many users match in all, before and after that page; counted no further than `total_max`.
+    async fn search_users(&self, query: UserQuery, total_max: u32) -> Result<(Vec<StoredUser>, u32), StoreError>;
 
     /// Up to `limit` changes of users after `position`, oldest first.
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;

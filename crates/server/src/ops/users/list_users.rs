@@ -50,7 +50,8 @@ impl Ops {
             search: "",
         };
         let page = self.check_page(ctx, page, input.violations.clone()).await?;
-        let (users, next_page_token) = self.read_page(page).await?;
+        let users = self.store.list_users(page.query().clone()).await?;
+        let (users, next_page_token) = self.end_page(&page, users)?;
         Ok(UserPage { users: all_visible(ctx, users)?, next_page_token })
     }
 }

@@ -89,10 +89,13 @@ impl Ops {
         Ok(is_place.then(|| Cursor { values: Vec::new(), id }))
     }
 
-    /// Reads the page and makes the token for the next; `None` at the end.
-    pub(super) async fn read_page(&self, page: PageRequest) -> Result<(Vec<StoredUser>, Option<String>), Error> {
+    /// Ends the users that were read where the page ends, and makes the token for the next; `None` at the end.
+    pub(super) fn end_page(
+        &self,
+        page: &PageRequest,
+        mut users: Vec<StoredUser>,
+    ) -> Result<(Vec<StoredUser>, Option<String>), StoreError> {
         let size = page.size as usize;
-        let mut users = self.store.list_users(page.query.clone()).await?;
         let more = users.len() > size;
         users.truncate(size);
         let last = users.last().filter(|_| more).map(StoredUser::user).transpose()?;
@@ -102,7 +105,7 @@ impl Ops {
 }
 
 impl PageRequest {
-    /// The query without its place, to count what it matches.
+    /// What to read; one user more than the page holds.
     pub(super) fn query(&self) -> &UserQuery {
         &self.query
     }

@@ -58,13 +58,8 @@ impl Ops {
             search: &search,
         };
         let page = self.check_page(ctx, page, violations).await?;
-        let (filter, search) = (page.query().filter.clone(), page.query().search.clone());
-        let (users, next_page_token) = self.read_page(page).await?;
-        let counted = match u32::try_from(users.len()) {
-            // All that match are on this page.
-            Ok(all) if input.page_token.is_empty() && next_page_token.is_none() => all,
-            _ => self.store.count_users(filter, search, TOTAL_EXACT_MAX + 1).await?,
-        };
+        let (found, counted) = self.store.search_users(page.query().clone(), TOTAL_EXACT_MAX + 1).await?;
+        let (users, next_page_token) = self.end_page(&page, found)?;
         Ok(SearchUsersOutput {
             users: all_visible(ctx, users)?,
             next_page_token,

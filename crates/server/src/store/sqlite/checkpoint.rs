@@ -20,8 +20,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
 
-/// Pages in the WAL at which the thread starts copying: 16 MiB at SQLite's 4 KiB a page.
-const BACKGROUND_AT_PAGES: u32 = 4_096;
+/// Pages in the WAL at which the thread starts copying: 64 MiB at SQLite's 4 KiB a page. A page that many commits have
+/// changed meanwhile is copied once.
+const BACKGROUND_AT_PAGES: u32 = 16_384;
 /// Pages in the WAL at which the writer makes its callers wait for the rest: 128 MiB.
 const WRITER_AT_PAGES: u32 = 32_768;
 /// The writer's side: watches the WAL and wakes the thread.

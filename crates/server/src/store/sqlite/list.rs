@@ -1,47 +1,31 @@
 //! Lists, searches and counts.
 //!
-//! A search has two plans. Where the trigram index names few candidates, they are fetched and
-//! sorted. Where it names many, or lags too far behind, users are read in the wanted order until the
-//! page is full: with many matches that is soon, and nothing has to be sorted. Both look at the
-//! users' own text, so what the index says can be stale but never shows.
-
-use std::collections::BTreeSet;
+//! A search has two plans. Where the trigram index names few candidates, each is looked at once, for
+//! the total and for the page. Where it names many, or lags too far behind, users are read in the
+//! wanted order until the page is full: with many matches that is soon, and nothing has to be
+//! sorted. Both look at the users' own text, so what the index says can be stale but never shows.
 
 use bytes::Bytes;
 use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::{
-    search_index,
+    candidates::Candidates,
     sql::{SqlBuilder, after_cursor, order_by, where_filter},
 };
-use crate::{
-    model::filter::Filter,
-    store::{StoreError, StoredUser, UserQuery},
-};
+use crate::store::{StoreError, StoredUser, UserQuery};
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
 /// reading in order visits about as many rows once the candidates are this many.
-const CANDIDATES_MAX: i64 = 10_000;
-/// Characters of a trigram: shorter queries have none and are looked for user by user.
-const TRIGRAM_CHARS: usize = 3;
+const CANDIDATES_MAX: usize = 10_000;
+/// Joins users to candidates. Unlike JOIN, CROSS JOIN keeps SQLite from walking the users first.
+const CROSS_JOIN_USERS: &str = " c CROSS JOIN users u ON u.pk = c.pk";
 /// Bytes of an ordinary user's message.
 const MESSAGE_BYTES: usize = 192;
-/// Trigrams asked of the index. More would narrow little.
-const TRIGRAMS_MAX: usize = 24;
 
 /// See [`crate::store::Store::list_users`].
-pub(super) fn list_users(
-    connection: &Connection,
-    query: &UserQuery,
-    indexed: bool,
-) -> Result<Vec<StoredUser>, StoreError> {
-    let search = query.search.as_deref();
-    let candidates = match Candidates::of(connection, search.filter(|_| indexed))? {
-        Some(candidates) if candidates.count(connection)? <= CANDIDATES_MAX => Some(candidates),
-        _ => None,
-    };
-    let mut sql = SqlBuilder::new("SELECT u.message ");
-    push_condition(candidates.as_ref(), search, query.filter.as_ref(), &mut sql);
+pub(super) fn list_users(connection: &Connection, query: &UserQuery) -> Result<Vec<StoredUser>, StoreError> {
+    let mut sql = SqlBuilder::new("SELECT u.message FROM users u WHERE ");
+    push_condition(query, &mut sql);
     if let Some(cursor) = &query.after {
         sql.push(" AND ");
         after_cursor(&query.order, cursor, &mut sql);
@@ -68,98 +52,95 @@ fn read_messages(mut rows: Rows<'_>, expected: usize) -> rusqlite::Result<Vec<St
     Ok(ends.iter().zip(starts).map(|(end, start)| StoredUser::from_bytes(rest.split_to(end - start))).collect())
 }
 
-/// See [`crate::store::Store::count_users`].
-pub(super) fn count_users(
+/// See [`crate::store::Store::search_users`].
+pub(super) fn search_users(
     connection: &Connection,
-    filter: Option<&Filter>,
-    search: Option<&str>,
-    max: u32,
+    query: &UserQuery,
+    total_max: u32,
     indexed: bool,
-) -> Result<u32, StoreError> {
-    let candidates = Candidates::of(connection, search.filter(|_| indexed))?;
-    let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 ");
-    push_condition(candidates.as_ref(), search, filter, &mut sql);
-    sql.push(" LIMIT ").bind(i64::from(max)).push(")");
-    Ok(count(connection, &sql)?)
+) -> Result<(Vec<StoredUser>, u32), StoreError> {
+    // Index, page and total are to be of one moment. In memory the writer has begun a transaction already.
+    let _snapshot = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
+    let candidates = match query.search.as_deref().filter(|_| indexed) {
+        Some(text) => Candidates::of(connection, text)?,
+        None => None,
+    };
+    if let Some(candidates) = &candidates
+        && let Some(few) = candidates.few(connection, CANDIDATES_MAX)?
+    {
+        return among(connection, &few, query, total_max);
+    }
+    let users = list_users(connection, query)?;
+    let total = if query.after.is_none() && users.len() < query.limit as usize {
+        // All that match are on this page.
+        u32::try_from(users.len()).unwrap_or(total_max).min(total_max)
+    } else {
+        count(connection, candidates.as_ref(), query, total_max)?
+    };
+    Ok((users, total))
 }
 
-fn count<T: rusqlite::types::FromSql>(connection: &Connection, sql: &SqlBuilder) -> rusqlite::Result<T> {
+/// Looks at each candidate once, for the total and for the page; only the page's users are read whole.
+fn among(
+    connection: &Connection,
+    candidates: &[i64],
+    query: &UserQuery,
+    total_max: u32,
+) -> Result<(Vec<StoredUser>, u32), StoreError> {
+    let mut sql = SqlBuilder::new("SELECT u.pk, ");
+    match &query.after {
+        Some(cursor) => after_cursor(&query.order, cursor, &mut sql),
+        None => drop(sql.push("TRUE")),
+    }
+    let candidates = serde_json::to_string(candidates).map_err(|error| StoreError::Internal(error.to_string()))?;
+    sql.push(" FROM (SELECT value AS pk FROM json_each(").bind(candidates).push("))").push(CROSS_JOIN_USERS);
+    sql.push(" WHERE ");
+    push_condition(query, &mut sql);
+    sql.push(" ORDER BY ");
+    order_by(&query.order, &mut sql);
+
+    let mut message = connection.prepare_cached("SELECT message FROM users WHERE pk = ?1")?;
+    let mut statement = connection.prepare_cached(sql.text())?;
+    let mut rows = statement.query(params_from_iter(sql.params()))?;
+    let (mut users, mut total) = (Vec::with_capacity(query.limit as usize), 0);
+    while let Some(row) = rows.next()? {
+        total += 1;
+        if users.len() < query.limit as usize && row.get(1)? {
+            users.push(message.query_row([row.get::<_, i64>(0)?], |row| row.get(0))?);
+        }
+    }
+    Ok((users, total.min(total_max)))
+}
+
+/// How many users match, counted no further than `max`.
+fn count(
+    connection: &Connection,
+    candidates: Option<&Candidates>,
+    query: &UserQuery,
+    max: u32,
+) -> rusqlite::Result<u32> {
+    let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 FROM ");
+    match candidates {
+        Some(candidates) => {
+            candidates.push(&mut sql);
+            sql.push(CROSS_JOIN_USERS);
+        }
+        None => drop(sql.push("users u")),
+    }
+    sql.push(" WHERE ");
+    push_condition(query, &mut sql);
+    sql.push(" LIMIT ").bind(i64::from(max)).push(")");
     connection.prepare_cached(sql.text())?.query_row(params_from_iter(sql.params()), |row| row.get(0))
 }
 
-/// Users that may match: those that the index names, and those that changed since it was brought up to date.
-struct Candidates {
-    /// An FTS5 query for all trigrams of the text.
-    trigrams: String,
-    /// The last change that the index has taken in.
-    position: i64,
-}
-
-impl Candidates {
-    /// `None` if the text is too short for the index, or the index is absent or too far behind.
-    fn of(connection: &Connection, text: Option<&str>) -> rusqlite::Result<Option<Self>> {
-        let Some(trigrams) = text.and_then(trigrams) else { return Ok(None) };
-        // Before all else: what the index takes in from now on is looked at twice, never missed.
-        let Some(position) = search_index::position(connection)? else { return Ok(None) };
-        let newest = "SELECT coalesce(max(position), 0) FROM changes";
-        let newest: i64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
-        let in_reach = (0..=CANDIDATES_MAX).contains(&(newest - position));
-        Ok(in_reach.then_some(Self { trigrams, position }))
+/// Appends the search and the filter as conditions; `AND` may follow.
+fn push_condition(query: &UserQuery, sql: &mut SqlBuilder) {
+    sql.push("TRUE");
+    if let Some(text) = &query.search {
+        sql.push(" AND instr(u.search_text, ").bind(text.clone()).push(") > 0");
     }
-
-    /// How many there are, counted a little beyond what matters.
-    fn count(&self, connection: &Connection) -> rusqlite::Result<i64> {
-        let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 FROM ");
-        self.push(&mut sql);
-        sql.push(" LIMIT ").bind(CANDIDATES_MAX + 1).push(")");
-        count(connection, &sql)
-    }
-
-    /// Appends them as a table with the column `pk`, each once.
-    fn push(&self, sql: &mut SqlBuilder) {
-        sql.push("(SELECT rowid AS pk FROM search.users_search WHERE users_search MATCH ")
-            .bind(self.trigrams.clone())
-            .push(" AND rowid NOT IN (SELECT user_pk FROM changes WHERE position > ")
-            .bind(self.position)
-            .push(") UNION ALL SELECT DISTINCT user_pk FROM changes WHERE position > ")
-            .bind(self.position)
-            .push(")");
-    }
-}
-
-/// Appends the tables, candidates first, and the search and filter as conditions; `AND` may follow.
-fn push_condition(
-    candidates: Option<&Candidates>,
-    search: Option<&str>,
-    filter: Option<&Filter>,
-    sql: &mut SqlBuilder,
-) {
-    sql.push("FROM ");
-    if let Some(candidates) = candidates {
-        candidates.push(sql);
-        // Unlike JOIN, CROSS JOIN keeps SQLite from walking the users first.
-        sql.push(" c CROSS JOIN users u ON u.pk = c.pk");
-    } else {
-        sql.push("users u");
-    }
-    sql.push(" WHERE TRUE");
-    if let Some(text) = search {
-        sql.push(" AND instr(u.search_text, ").bind(text.to_owned()).push(") > 0");
-    }
-    if let Some(filter) = filter {
+    if let Some(filter) = &query.filter {
         sql.push(" AND ");
         where_filter(filter, sql);
     }
-}
-
-/// The trigrams of `text` as an FTS5 query that asks for all of them; `None` if it is too short.
-fn trigrams(text: &str) -> Option<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let trigrams: BTreeSet<String> = chars.windows(TRIGRAM_CHARS).map(String::from_iter).collect();
-    if trigrams.is_empty() {
-        return None;
-    }
-    let quoted: Vec<String> =
-        trigrams.iter().take(TRIGRAMS_MAX).map(|trigram| format!("\"{}\"", trigram.replace('"', "\"\""))).collect();
-    Some(quoted.join(" AND "))
 }

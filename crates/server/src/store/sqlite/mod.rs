@@ -3,6 +3,7 @@
 mod addresses;
 mod api_keys;
 mod audit;
+mod candidates;
 mod checkpoint;
 mod commands;
 mod error;
@@ -50,7 +51,7 @@ pub use self::{
 use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
-    model::{Change, ChangeMeta, UserId, UserPatch, UserStatus, filter::Filter},
+    model::{Change, ChangeMeta, UserId, UserPatch, UserStatus},
 };
 
 /// How a database is served.
@@ -212,14 +213,12 @@ impl Store for SqliteStore {
     }
 
     async fn list_users(&self, query: UserQuery) -> Result<Vec<StoredUser>, StoreError> {
-        let indexed = self.readers.is_some();
-        self.scan(move |connection| list::list_users(connection, &query, indexed)).await
+        self.scan(move |connection| list::list_users(connection, &query)).await
     }
 
-    async fn count_users(&self, filter: Option<Filter>, search: Option<String>, max: u32) -> Result<u32, StoreError> {
+    async fn search_users(&self, query: UserQuery, total_max: u32) -> Result<(Vec<StoredUser>, u32), StoreError> {
         let indexed = self.readers.is_some();
-        self.scan(move |connection| list::count_users(connection, filter.as_ref(), search.as_deref(), max, indexed))
-            .await
+        self.scan(move |connection| list::search_users(connection, &query, total_max, indexed)).await
     }
 
     async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {

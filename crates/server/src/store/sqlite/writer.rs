@@ -29,6 +29,8 @@ const BATCH_MAX: usize = 512;
 const BATCH_MIN: usize = 16;
 /// How long the commands of a batch may run even if a sync takes less.
 const RUN_MIN: Duration = Duration::from_millis(1);
+/// How long the writer stays awake for a caller whose last command came as soon as this.
+const AWAKE_MAX: Duration = Duration::from_micros(200);
 
 /// What the writer runs. Many commands share a transaction, so it must not begin or end one.
 pub(super) trait Command: Send + 'static {
@@ -246,6 +248,34 @@ impl Pace {
     }
 }
 
+/// How to wait for a caller that writes one thing after the other.
+///
+/// To put a thread to sleep and to wake it costs such a caller as much as the sync, so the writer
+/// stays awake a little where the next command came soon the last time, and gives its core to
+/// whoever else can use it. Where many write at once there is always more to do, and nothing to wait for.
+#[derive(Default)]
+struct Lone {
+    soon: bool,
+}
+
+impl Lone {
+    /// Waits for jobs and takes up to `max` of them; none only at the end of the queue.
+    fn await_jobs(
+        &mut self,
+        queue: &mut mpsc::Receiver<Box<dyn Job>>,
+        jobs: &mut Vec<Box<dyn Job>>,
+        max: usize,
+    ) -> usize {
+        let begun = Instant::now();
+        while self.soon && queue.is_empty() && begun.elapsed() < AWAKE_MAX {
+            thread::yield_now();
+        }
+        let count = queue.blocking_recv_many(jobs, max);
+        self.soon = count == 1 && begun.elapsed() < AWAKE_MAX;
+        count
+    }
+}
+
 struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
@@ -259,7 +289,8 @@ struct WriterThread {
 impl WriterThread {
     fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
-        while queue.blocking_recv_many(&mut jobs, self.pace.batch) > 0 {
+        let mut lone = Lone::default();
+        while lone.await_jobs(&mut queue, &mut jobs, self.pace.batch) > 0 {
             let close = jobs.iter().any(|job| job.is_close());
             jobs.retain(|job| !job.is_abandoned());
             let started = Instant::now();

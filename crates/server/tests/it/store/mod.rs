@@ -24,9 +24,9 @@ use std::{
 };
 
 use roster_server::{
-    model::{Actor, ChangeMeta, Role, Timestamp, User, UserId, UserStatus},
+    model::{Actor, ChangeMeta, Role, Timestamp, User, UserId, UserStatus, order::Order},
     store::{
-        NewUser, Store, StoreError, StoredUser,
+        NewUser, Store, StoreError, StoredUser, UserQuery,
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
@@ -66,7 +66,7 @@ on_every_backend! {
     lists::pages_cover_every_order_exactly_once,
     lists::filters_agree_with_their_meaning,
     lists::searches_find_every_substring,
-    lists::counts_stop_at_their_limit,
+    lists::totals_stop_at_their_limit,
     sessions::logins_are_found_by_email_and_by_username,
     sessions::a_session_begins_for_the_verified_password_alone,
     sessions::a_refresh_token_is_good_once_and_used_again_ends_the_session,
@@ -184,6 +184,13 @@ impl<T: Decoded, E> Decoded for Result<T, E> {
     fn decoded(self) -> Self::User {
         self.map(T::decoded)
     }
+}
+
+/// How many users there are, or those among them that a search for `text` finds.
+async fn count(store: &dyn Store, text: &str) -> usize {
+    let search = (!text.is_empty()).then(|| text.to_owned());
+    let query = UserQuery { filter: None, search, order: Order::parse("").unwrap(), after: None, limit: 1 };
+    store.search_users(query, u32::MAX).await.unwrap().1 as usize
 }
 
 /// What a write carries; each at a later time than the one before.

@@ -46,9 +46,9 @@ fn await_index(database: &Path) {
 async fn search(store: &dyn Store, text: &str) -> Vec<String> {
     let order = Order::parse("email").unwrap();
     let query = UserQuery { filter: None, search: Some(text.into()), order, after: None, limit: 1_000 };
-    let users = store.list_users(query).await.decoded().unwrap();
-    assert_eq!(store.count_users(None, Some(text.into()), 1_000).await.unwrap() as usize, users.len());
-    users.into_iter().map(|user| user.email).collect()
+    let (users, total) = store.search_users(query, 1_000).await.unwrap();
+    assert_eq!(total as usize, users.len());
+    users.decoded().into_iter().map(|user| user.email).collect()
 }
 
 /// `count` users whose emails start with `name`, in order.
