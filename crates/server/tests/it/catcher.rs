@@ -193,7 +193,7 @@ impl Catcher {
 
     /// The next mail that comes, taken or not.
     pub async fn next(&mut self) -> Caught {
-        timeout(PATIENCE, self.mails.recv()).await.expect("no mail came").unwrap()
+        timeout(PATIENCE, self.mails.recv()).await.unwrap_or_else(|_| panic!("no mail came")).unwrap()
     }
 
     /// The next mail that we take.

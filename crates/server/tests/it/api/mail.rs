@@ -87,7 +87,7 @@ async fn newest_when(server: &Server, wanted: impl Fn(&Mail) -> bool) -> Mail {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), look).await.expect("the mail is never so")
+    tokio::time::timeout(Duration::from_secs(20), look).await.unwrap_or_else(|_| panic!("the mail is never so"))
 }
 
 #[tokio::test]
