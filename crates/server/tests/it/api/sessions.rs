@@ -326,7 +326,7 @@ fn events(folder: &tempfile::TempDir, user: Option<&User>) -> Vec<[String; 5]> {
     let mut statement = connection
         .prepare(
             "SELECT action, actor, target, reason, remote_address FROM changes
-             WHERE user_id = ifnull(?1, '') AND action NOT IN ('created', 'call.refused') ORDER BY position",
+             WHERE user_id = ifnull(?1, '') AND action <> 'created' ORDER BY position",
         )
         .unwrap();
     let read = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]);
