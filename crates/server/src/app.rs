@@ -1,7 +1,7 @@
 //! Wiring: from a configuration to a running server, and from a running server to a clean end.
 
 use std::{
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     os::unix::net::UnixListener,
@@ -15,9 +15,9 @@ use tokio::{runtime, sync::watch};
 
 use crate::{
     auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
-    config::{Config, DatabaseUrl, MailFrom, OperatorSocket, PublicUrl, SignUp},
+    config::{Config, DatabaseUrl, OperatorSocket, SignUp},
     http,
-    mail::{Delivery, Links, Mailer, Sender, Smtp},
+    mail::{self, Mailer, Sender},
     model::{Clock, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
@@ -210,8 +210,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let grpc = listen(config.grpc_addr, "grpc_addr (or --port)")?;
     let http = config.http_addr.map(|addr| listen(addr, "http_addr")).transpose()?;
     let at_http = http.as_ref().and_then(|listener| listener.local_addr().ok());
-    let server = mail_server(&config)?;
-    let mailer = Arc::new(mailer(&config, at_http));
+    let mail_server = mail::server(&config).map_err(|(key, detail)| StartError::Mail { key, detail })?;
+    let mailer = Arc::new(Mailer::of(&config, at_http));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
@@ -222,7 +222,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let known_max = config.verified_tokens_max;
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
-    let sender = Sender::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer), server, config.mail_retry);
+    let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
+    let sender = Sender::new(shared, mail_server, config.mail_retry);
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = Arc::new(ops);
@@ -411,31 +412,4 @@ fn net_options(config: &Config, workers: usize) -> NetOptions {
         keep_alive_timeout: config.keepalive_timeout,
         ..NetOptions::default()
     }
-}
-
-/// The mail server and who mails are from, if mails are to be sent.
-fn mail_server(config: &Config) -> Result<Option<(Smtp, MailFrom)>, StartError> {
-    let (Some(url), Some(from)) = (&config.smtp_url, &config.mail_from) else { return Ok(None) };
-    let authorities = config.smtp_ca_file.as_ref().map(fs::read).transpose();
-    let authorities =
-        authorities.map_err(|error| StartError::Mail { key: "smtp_ca_file", detail: error.to_string() })?;
-    let greeting = config.public_url.as_ref().and_then(PublicUrl::domain);
-    let smtp = Smtp::new(url, authorities.as_deref(), greeting.as_deref());
-    let smtp = smtp.map_err(|detail| StartError::Mail { key: "smtp_url or smtp_ca_file", detail })?;
-    Ok(Some((smtp, from.clone())))
-}
-
-/// What mails say and where they lead. For development, links lead to this very server if nothing else is set.
-fn mailer(config: &Config, http: Option<SocketAddr>) -> Mailer {
-    let here = http.filter(|_| config.dev).and_then(|addr| format!("http://{addr}").parse().ok());
-    let public_url = config.public_url.clone().or(here);
-    let links = Links::of(public_url.as_ref(), config.verify_email_url.clone(), config.reset_password_url.clone());
-    let delivery = match (&config.smtp_url, config.dev) {
-        (Some(_), _) => Delivery::Server,
-        (None, true) => Delivery::Kept,
-        (None, false) => Delivery::Waiting,
-    };
-    let name = config.mail_from.as_ref().map(|from| from.name.clone()).filter(|name| !name.is_empty());
-    let platform = name.or_else(|| public_url.as_ref().and_then(PublicUrl::domain));
-    Mailer::new(delivery, config.dev, platform.unwrap_or_else(|| "Roster".to_owned()), links)
 }

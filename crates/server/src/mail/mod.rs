@@ -12,6 +12,7 @@ mod links;
 mod message;
 mod phrases;
 mod sender;
+mod setup;
 mod smtp;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ pub use self::{
     letter::Letter,
     links::{Links, RESET_PASSWORD, VERIFY_EMAIL},
     sender::Sender,
+    setup::server,
     smtp::Smtp,
 };
 use crate::{

@@ -59,9 +59,7 @@ impl Sender {
     /// A sender over this store. Without a server it only tidies up. `retry` is the wait after a first failure.
     #[must_use]
     pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        mailer: Arc<Mailer>,
+        (store, clock, mailer): (Arc<dyn Store>, Arc<dyn Clock>, Arc<Mailer>),
         server: Option<(Smtp, MailFrom)>,
         retry: Duration,
     ) -> Self {

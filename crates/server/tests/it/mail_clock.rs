@@ -61,7 +61,7 @@ impl Bench {
         let from: MailFrom = "accounts@example.com".parse().unwrap();
         let retry = Duration::from_secs(240);
         let sender =
-            Sender::new(Arc::clone(&store), Arc::clone(&shared), Arc::clone(&mailer), Some((smtp, from)), retry);
+            Sender::new((Arc::clone(&store), Arc::clone(&shared), Arc::clone(&mailer)), Some((smtp, from)), retry);
         let ops = ops_over(Arc::clone(&store), shared, mailer).await;
         let input = CreateUserInput { email: "ada@example.com".into(), ..Default::default() };
         ops.create_user(&ctx(Caller::Operator), input).await.unwrap();
