@@ -156,7 +156,7 @@ fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
         Code::DeadlineExceeded | Code::Cancelled => "try again, or allow more time with --timeout SECONDS",
         Code::ResourceExhausted => "the server is busy or the request is too large: wait a little, then try again",
         Code::Unauthenticated => {
-            "for trying things out, `roster serve --dev` lets every caller of this machine do everything"
+            "sign in with `roster login`, or set ROSTER_TOKEN to an API key; `roster serve --dev` needs neither"
         }
         Code::PermissionDenied => "ask an administrator for the permission",
         Code::Unavailable => "the server is stopping or overloaded: try again, or ask `roster doctor`",

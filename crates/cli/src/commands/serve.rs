@@ -34,9 +34,6 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        if !config.dev {
-            tracing::warn!("sign-in is not built yet: without --dev all but sign-up and health is refused");
-        }
         raise_file_limit();
         keep_memory_small();
         // Before the start, so that no signal is missed.

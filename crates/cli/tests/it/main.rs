@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the line it failed in")]
 
+mod accounts;
 mod addresses;
 mod cli;
 mod crash;

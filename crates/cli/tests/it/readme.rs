@@ -37,6 +37,20 @@ fn the_tour_runs_when_pasted() {
 }
 
 #[test]
+fn the_accounts_run_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = command(ROSTER, folder.path());
+    let server = Server::start(serve.args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "off"]));
+    let block = format!("export HOME='{}'\n{}", folder.path().display(), block("<!-- accounts -->"));
+    let ended = paste(&block, folder.path(), &server).with_code(0);
+    for seen in
+        ["root@example.com", "signed in to", "eve@example.com", "rk_", "this one", "api_key.created", "exit code 77"]
+    {
+        assert!(ended.out.contains(seen), "{seen}: {ended:?}");
+    }
+}
+
+#[test]
 fn the_python_client_runs_when_pasted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::in_memory();
