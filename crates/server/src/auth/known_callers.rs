@@ -39,7 +39,7 @@ pub enum Recalled {
     Unknown(Credential),
 }
 
-/// See the [module](self).
+/// The callers whom one worker has seen, before the cache that all workers share.
 pub struct KnownCallers {
     authenticator: Arc<Authenticator>,
     known: Cache<Credential, Arc<Known>>,

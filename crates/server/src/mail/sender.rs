@@ -37,7 +37,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Mails that are named in the log of a server for development at a time.
 const ANNOUNCE_MAX: u32 = 20;
 
-/// See the [module](self).
+/// Takes mails from the outbox to the mail server.
 pub struct Sender {
     shared: Arc<Shared>,
     /// `None` before the first time.

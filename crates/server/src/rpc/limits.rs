@@ -37,7 +37,7 @@ const WINDOW: u64 = MINUTE;
 /// who wants to fill the disk, shows in it all the same.
 const NOTES: Rate = Rate { per_minute: 60, burst: 10_000 };
 
-/// See the [module](self).
+/// The buckets of all classes, addresses and callers.
 pub struct Limits {
     rates: [Option<Cells>; 5],
     notes: Option<Cells>,

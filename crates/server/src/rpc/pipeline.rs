@@ -65,7 +65,7 @@ impl Pipeline {
         Self { services, callers, tokenless, limits: Arc::new(limits), grpc_web, drain }
     }
 
-    /// The same pipeline for one more worker; see [`Services::for_worker`].
+    /// The same pipeline for one more worker; see `Services::for_worker`.
     #[must_use]
     pub fn for_worker(&self) -> Self {
         Self {
