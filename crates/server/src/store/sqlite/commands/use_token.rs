@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Event, current_user, log_change, log_event};
+use super::{current_user, log_change, set_password::write_password};
 use crate::{
     auth::PasswordHash,
     model::{Action, ChangeMeta, MailKind, User, UserId, UserStatus, text},
@@ -23,17 +23,15 @@ impl Command for UseToken {
 
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
         let kind = if self.password.is_some() { MailKind::PasswordReset } else { MailKind::Verification };
-        let (pk, mut user, stored) = current_user(connection, &self.id, None)?;
+        let (pk, user, stored) = current_user(connection, &self.id, None)?;
         if user.status != UserStatus::Active || !take(connection, (pk, &user), kind, &self.hash, &self.meta)? {
             return Err(StoreError::NotFound);
         }
         if let Some(password) = &self.password {
-            set_password(connection, pk, password)?;
-            let event = Event { user: Some((pk, &user.id)), ..Event::default() };
-            log_event(connection, Action::PasswordChanged, &event, &self.meta)?;
+            write_password(connection, (pk, &user.id), password, &self.meta)?;
         }
         // A reset shows that the address is the user's as well as a verification does.
-        Ok(mark_verified(connection, pk, &mut user, &self.meta)?.unwrap_or(stored))
+        if user.email_verified { Ok(stored) } else { mark_verified(connection, pk, user, &self.meta) }
     }
 
     fn touches(&self) -> Option<&UserId> {
@@ -67,36 +65,15 @@ fn take(
     Ok(taken == 1)
 }
 
-fn set_password(connection: &Connection, pk: i64, password: &PasswordHash) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)
-             ON CONFLICT (user_pk) DO UPDATE SET password_hash = excluded.password_hash",
-        )?
-        .execute(params![pk, password.as_str()])?;
-    connection.prepare_cached("DELETE FROM sessions WHERE user_pk = ?1")?.execute([pk])?;
-    Ok(())
-}
-
-/// The user after it; `None` if the address was verified already.
-fn mark_verified(
-    connection: &Connection,
-    pk: i64,
-    user: &mut User,
-    meta: &ChangeMeta,
-) -> Result<Option<StoredUser>, StoreError> {
-    if user.email_verified {
-        return Ok(None);
-    }
-    user.email_verified = true;
-    user.revision += 1;
-    user.updated_at = meta.at.max(user.updated_at);
-    let stored = StoredUser::of(user);
+fn mark_verified(connection: &Connection, pk: i64, user: User, meta: &ChangeMeta) -> Result<StoredUser, StoreError> {
+    let user =
+        User { email_verified: true, revision: user.revision + 1, updated_at: meta.at.max(user.updated_at), ..user };
+    let stored = StoredUser::of(&user);
     connection
         .prepare_cached(
             "UPDATE users SET email_verified = TRUE, updated_at = ?2, revision = ?3, message = ?4 WHERE pk = ?1",
         )?
         .execute(params![pk, user.updated_at, user.revision, stored])?;
-    log_change(connection, Action::EmailVerified, (pk, user), Some(&stored), &["email_verified"], meta)?;
-    Ok(Some(stored))
+    log_change(connection, Action::EmailVerified, (pk, &user), Some(&stored), &["email_verified"], meta)?;
+    Ok(stored)
 }
