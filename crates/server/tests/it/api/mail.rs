@@ -10,9 +10,11 @@ use roster_api::{
     admin::v1::{
         GetMailRequest, ListMailsRequest, Mail, MailKind, MailState, admin_service_client::AdminServiceClient,
     },
+    auth::v1::RefreshTokenRequest,
     user::v1::{
-        CreateUserRequest, DeactivateUserRequest, HealthCheckRequest, HealthStatus, RequestPasswordResetRequest,
-        ResetPasswordRequest, SendVerificationEmailRequest, UpdateUserRequest, VerifyEmailRequest,
+        CreateUserRequest, DeactivateUserRequest, GetUserRequest, HealthCheckRequest, HealthStatus,
+        RequestPasswordResetRequest, ResetPasswordRequest, SendVerificationEmailRequest, UpdateUserRequest,
+        VerifyEmailRequest,
     },
 };
 use roster_server::{
@@ -24,15 +26,17 @@ use roster_server::{
 use tempfile::TempDir;
 use tonic::{Code, transport::Channel};
 
-use super::pages;
+use super::{
+    pages,
+    sign_in::{PASSWORD, guess, looked_at, sign_in, sign_up},
+};
 use crate::{
     catcher::{Catcher, Security, certificate},
-    harness::{Problem, Server, create_all, problem, store_in, with_email},
+    harness::{Problem, Server, create_all, problem, signed_in, store_in, with_email},
 };
 
 /// Where links lead: not where the server listens.
 pub(super) const PUBLIC_URL: &str = "https://accounts.example.com/base";
-const PASSWORD: &str = "correct horse battery";
 
 /// Settings of a server that sends to `smtp`, soon again if it fails.
 fn sending_to(smtp: SocketAddr) -> impl FnOnce(&mut Config) {
@@ -130,8 +134,8 @@ async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
     let (_, folder) = server.stop().await;
     assert!(catcher.is_empty());
     let store = store_in(&folder);
-    let stored = store.find_user(&UserId::parse(&user.id).unwrap()).await.unwrap().unwrap().user().unwrap();
-    assert!(stored.email_verified);
+    let stored = store.find_user(&UserId::parse(&user.id).unwrap()).await.unwrap().unwrap();
+    assert!(stored.user().unwrap().email_verified);
     store.close().await;
 }
 
@@ -214,6 +218,31 @@ async fn a_forgotten_password_is_reset_once_by_call_or_page() {
 }
 
 #[tokio::test]
+async fn a_reset_ends_every_session_and_the_lockout() {
+    let (server, mut catcher) = public_server().await;
+    let ada = sign_up(&server, "ada").await;
+    catcher.next().await;
+    let mut auth = server.auth().await;
+    let tokens = sign_in(&mut auth, "ada", PASSWORD).await.unwrap().tokens.unwrap();
+    let read = async || {
+        let get = GetUserRequest { user_id: ada.id.clone() };
+        server.users().await.get_user(signed_in(get, &tokens.access_token)).await
+    };
+    read().await.unwrap();
+    // Somebody guesses until nobody is let in, not even with the right password.
+    looked_at(5, (0..8).map(|_| guess(&auth, "ada"))).await;
+    assert_eq!(problem(sign_in(&mut auth, "ada", PASSWORD).await).reason, "ACCOUNT_LOCKED");
+
+    ask_to_reset(&server, "ada@example.com").await;
+    let token = catcher.next().await.token();
+    server.users().await.reset_password(reset(token, "a new one of mine")).await.unwrap();
+    assert_eq!(problem(read().await).reason, "CREDENTIALS_INVALID");
+    let refresh = RefreshTokenRequest { refresh_token: tokens.refresh_token };
+    assert_eq!(problem(auth.refresh_token(refresh).await).reason, "REFRESH_TOKEN_INVALID");
+    sign_in(&mut auth, "ada", "a new one of mine").await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_changed_voids_its_tokens() {
     let mut catcher = Catcher::start().await;
     let server = Server::start(sending_to(catcher.addr()));
@@ -264,10 +293,7 @@ async fn whoever_asks_for_a_mail_learns_nothing() {
 async fn asking_for_a_mail_takes_as_long_whoever_has_the_address() {
     const PAIRS: usize = 100;
     const KNOWN_SLOWER: RangeInclusive<usize> = 25..=75;
-    let server = Server::start(|config| {
-        config.dev = false;
-        config.rates = Config::defaults(true).rates;
-    });
+    let server = Server::start(|config| config.dev = false);
     let mut users = server.users().await;
     users.create_user(with_email("known@example.com")).await.unwrap();
     let mut known_slower = 0;

@@ -11,7 +11,11 @@ use roster_server::{
     store::{ClaimedMail, MailClaim, MailOutcome, NewMail, NewUser, Store, StoreError},
 };
 
-use super::{Decoded as _, create, join_all, meta, tick, user};
+use super::{
+    Decoded as _, create, join_all, meta,
+    sessions::{begin, with_password},
+    tick, user,
+};
 
 const HOUR_US: i64 = 3_600_000_000;
 
@@ -166,11 +170,13 @@ pub async fn a_token_ends_with_its_time_its_address_and_its_user(store: &dyn Sto
     assert_eq!(reset(store, &ada, &token).await, Err(StoreError::NotFound));
 }
 
-pub async fn a_reset_sets_the_password_and_what_it_changes_is_logged(store: &dyn Store) {
-    let ada = create(store, &user("ada")).await.unwrap();
+pub async fn a_reset_sets_the_password_and_ends_every_session(store: &dyn Store) {
+    let ada = with_password(store, "ada").await;
+    begin(store, &ada.id).await;
     let token = request(store, &ada.email, MailKind::PasswordReset).await;
     let by = ChangeMeta { request_id: "reset".into(), ..meta() };
     let after = store.reset_password(ada.id.clone(), token.hash(), hash(), by).await.unwrap().decoded();
+    assert_eq!(store.list_sessions(&ada.id, tick(), None, 10).await.unwrap(), []);
     assert_eq!(store.find_password_hash(&ada.id).await.unwrap().unwrap().as_str(), hash().as_str());
     assert_eq!(after, User { email_verified: true, revision: 2, updated_at: after.updated_at, ..ada.clone() });
     assert_eq!(store.find_user(&ada.id).await.unwrap().unwrap().decoded(), after);

@@ -86,7 +86,7 @@ on_every_backend! {
     mail::a_sign_up_and_its_mail_are_both_there_or_neither,
     mail::a_token_works_once_and_for_what_it_is,
     mail::a_token_ends_with_its_time_its_address_and_its_user,
-    mail::a_reset_sets_the_password_and_what_it_changes_is_logged,
+    mail::a_reset_sets_the_password_and_ends_every_session,
     mail::a_claim_gives_each_mail_to_one_sender_until_it_ends,
     mail::what_leads_nowhere_is_given_up_instead_of_sent,
     mail::a_token_is_wiped_with_the_end_of_its_mail,

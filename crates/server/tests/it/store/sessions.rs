@@ -17,7 +17,7 @@ fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_store(text.to_owned())
 }
 
-async fn with_password(store: &dyn Store, name: &str) -> User {
+pub(super) async fn with_password(store: &dyn Store, name: &str) -> User {
     let user = user(name);
     store
         .create_user(NewUser { user: user.clone(), password_hash: Some(hash("first")), mail: None }, meta())
@@ -40,7 +40,7 @@ fn new_session(user_id: &UserId) -> NewSession {
     NewSession { session, refresh_hash: [0; 32], verified: hash("first"), rehashed: None }
 }
 
-async fn begin(store: &dyn Store, user_id: &UserId) -> Session {
+pub(super) async fn begin(store: &dyn Store, user_id: &UserId) -> Session {
     let new = new_session(user_id);
     let session = new.session.clone();
     store.create_session(new, meta()).await.unwrap();
