@@ -12,7 +12,7 @@ use roster_server::config::{Config, ConfigError, DEFAULT_FILE, Setting, settings
 use crate::client::any_path;
 
 /// The flags of `roster serve` and `roster doctor`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConfigFlags {
     /// The file that `--config` names.
     pub file: Option<PathBuf>,

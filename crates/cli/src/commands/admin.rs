@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufReader, stdin},
-    net::SocketAddr,
     os::unix::net::UnixStream,
     path::Path,
     time::Duration,
@@ -58,7 +57,7 @@ impl Admin {
     /// Does it.
     pub fn run(&self, global: &Global) -> Result<(), Failure> {
         let Self::Create(create) = self;
-        let config = create.flags.load()?;
+        let config = create.config()?;
         let path = config.operator_socket_path().ok_or_else(no_socket)?;
         let password = password::read(&mut BufReader::new(stdin()), "Password")?;
         // What listens there is a server of ours: nobody else may write in the folder of the database.
@@ -73,6 +72,13 @@ impl Admin {
 }
 
 impl Create {
+    /// The server's settings, but for where it listens: whether it may do so is no matter of this command.
+    fn config(&self) -> Result<Config, Failure> {
+        let mut flags = self.flags.clone();
+        flags.given.extend([("grpc_addr", "127.0.0.1:0".to_owned()), ("http_addr", "off".to_owned())]);
+        Ok(flags.load()?)
+    }
+
     async fn through(&self, socket: &Path, password: String, global: &Global) -> Result<(), Failure> {
         let server = format!("unix:{}", socket.display());
         let client = Connection::to(&server).connect().await?;
@@ -97,8 +103,6 @@ impl Create {
 /// without credentials, and nobody knows the port.
 fn start(mut config: Config) -> Result<Running, Failure> {
     config.dev = false;
-    config.grpc_addr = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.http_addr = None;
     config.tls_certificate = None;
     config.tls_key = None;
     config.tls_client_ca = None;

@@ -136,7 +136,9 @@ fn people_look_after_their_own_account_and_services_have_keys() {
 
 #[test]
 fn a_forgotten_password_is_reset_by_the_token_of_the_mail() {
-    let server = Server::in_memory();
+    let mut serve = command(ROSTER, &std::env::temp_dir());
+    serve.args(["serve", "--dev", "--port", "0", "--http-addr", "127.0.0.1:0", "--database-url", "sqlite::memory:"]);
+    let server = Server::start(&mut serve);
     let eve = Person::new(&server);
     let sign_up = ["user", "create", "--email", "eve@example.com", "--password-stdin"];
     eve.types(&sign_up, PASSWORD).with_code(0);
