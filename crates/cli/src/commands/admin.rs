@@ -13,6 +13,7 @@ use roster_server::{
     app::{self, Running},
     config::Config,
 };
+use rustix::{net::sockopt::socket_peercred, process::geteuid};
 
 use crate::{
     args::Global,
@@ -60,8 +61,10 @@ impl Admin {
         let config = create.config()?;
         let path = config.operator_socket_path().ok_or_else(no_socket)?;
         let password = password::read(&mut BufReader::new(stdin()), "Password")?;
-        // What listens there is a server of ours: nobody else may write in the folder of the database.
-        let own = if UnixStream::connect(&path).is_ok() { None } else { Some(start(config)?) };
+        let own = match UnixStream::connect(&path) {
+            Ok(stream) => check_peer(&stream, &path).map(|()| None)?,
+            Err(_) => Some(start(config)?),
+        };
         let result = super::block_on(create.through(&path, password, global));
         if let Some(running) = own {
             running.shutdown();
@@ -108,6 +111,16 @@ fn start(mut config: Config) -> Result<Running, Failure> {
     config.tls_client_ca = None;
     config.drain_grace = Duration::from_secs(1);
     Ok(app::start(config)?)
+}
+
+/// Whoever may write in the folder of the database could listen there, and would be told a password.
+fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), CliError> {
+    let peer = socket_peercred(stream).map(|peer| peer.uid);
+    if peer.is_ok_and(|uid| uid == geteuid() || uid.is_root()) {
+        return Ok(());
+    }
+    let message = format!("what listens at {} is neither this user's nor root's", path.display());
+    Err(CliError::new(Exit::Refused, message).hint("run this as the user that runs the server"))
 }
 
 fn no_socket() -> CliError {

@@ -11,7 +11,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use roster_api::access::Method as Rpc;
+use roster_api::access::{AccessRule, Method as Rpc};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
@@ -220,6 +220,10 @@ impl Pipeline {
             return self.take_from_address(start);
         }
         let Some(method) = start.method else { return Ok(()) };
+        // Or every further account would sign in, sign up and send mails from a bucket of its own.
+        if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
+            self.take_from_address(start)?;
+        }
         let taken = self.limits.take_from_caller(method.rate_class, caller);
         taken.map_err(|exceeded| self.limited(start, caller, exceeded))
     }

@@ -1,7 +1,7 @@
 //! Creates an API key.
 
 use crate::{
-    auth::{ApiKeySecret, Caller},
+    auth::{ApiKeySecret, Caller, Refusal},
     model::{ApiKey, Grant, Permission, UserId, Violations, inputs},
     ops::{Ctx, Error, Ops, Reason},
     store::{NewApiKey, StoreError},
@@ -46,6 +46,10 @@ impl Ops {
     /// [`Error::Refused`], [`Error::Invalid`], [`Reason::ApiKeyLimitReached`], and those of the store.
     pub async fn create_api_key(&self, ctx: &Ctx, input: CreateApiKeyInput) -> Result<CreatedApiKey, Error> {
         ctx.caller.check(PERMISSION)?;
+        // Nobody's role would bound the key, and it would outlive what the configuration lets the service do.
+        if matches!(ctx.caller, Caller::Service(_)) {
+            return Err(Refusal::Lacks(PERMISSION).into());
+        }
         let CreateApiKeyInput { api_key, validate_only } = input;
         if let Some(wanted) = &api_key {
             inputs::known_scopes(&wanted.scopes).iter().try_for_each(|scope| ctx.caller.check(scope))?;

@@ -37,6 +37,7 @@ impl Ops {
         };
         let new = violations.check("new_password", Password::parse(input.new_password));
         let (true, Some(new)) = (violations.is_empty(), new) else { return Err(violations.into()) };
+        self.check_may_rule(ctx, &id).await?;
         // Whatever happens meanwhile, a password is only replaced by who knows it.
         let verified = match current {
             Some(current) => Some(self.check_current_password(ctx, &id, current).await?),

@@ -43,6 +43,7 @@ impl Ops {
         let (Some(user_id), Some(id)) = (user_id, violations.check("session_id", id)) else {
             return Err(violations.into());
         };
+        self.check_may_rule(ctx, &user_id).await?;
         match self.store.end_session(&user_id, id, ctx.change(self.clock.now(), false)).await {
             Err(StoreError::NotFound) => Err(self.missing_session(&user_id, id.to_string()).await),
             outcome => Ok(outcome?),
@@ -57,6 +58,7 @@ impl Ops {
         let mut violations = Violations::new();
         let Some(user_id) = check_owner(ctx, user_id, &mut violations) else { return Err(violations.into()) };
         ctx.caller.check_self_or(&user_id, PERMISSION)?;
+        self.check_may_rule(ctx, &user_id).await?;
         let except = ctx.caller.session_id().filter(|_| keep_current);
         let meta = ctx.change(self.clock.now(), false);
         self.store.end_sessions(&user_id, except, meta).await.map_err(Error::for_user(&user_id))

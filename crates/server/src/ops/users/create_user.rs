@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{check_role, check_user_id};
+use super::{check_role, check_user_id, rank::check_covers};
 use crate::{
     auth::{Password, PasswordHash},
     model::{MailKind, Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
@@ -60,6 +60,7 @@ impl Ops {
         let validate_only = input.validate_only;
         let id_is_ours = input.user_id.is_empty();
         let (mut user, secret) = self.parse(input)?;
+        check_covers(&ctx.caller, user.role)?;
         let password_hash = match secret {
             Secret::None => None,
             Secret::Hash(hash) => Some(hash),

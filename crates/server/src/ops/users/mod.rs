@@ -5,6 +5,7 @@ mod delete_user;
 mod get_user;
 mod list_users;
 mod paging;
+mod rank;
 mod search_users;
 mod set_status;
 mod update_user;

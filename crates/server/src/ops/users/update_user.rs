@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{check_role, check_user_id, etag_of, visible::visible};
+use super::{check_role, check_user_id, etag_of, rank::check_covers, visible::visible};
 use crate::{
     model::{Permission, UserId, UserPatch, Violations, inputs},
     ops::{
@@ -77,6 +77,10 @@ impl Ops {
         let (etag, validate_only) = (input.etag.clone(), input.validate_only);
         let patch = parse_patch(input, &mask, &mut violations);
         let id = valid(id, violations)?;
+        if let Some(role) = patch.role {
+            check_covers(&ctx.caller, role)?;
+        }
+        self.check_may_rule(ctx, &id).await?;
         let meta = ctx.change(self.clock.now(), validate_only);
         let user = self.store.update_user(id.clone(), patch, etag_of(etag), meta).await;
         Ok(visible(ctx, &id, user.map_err(Error::for_user(&id))?)?)

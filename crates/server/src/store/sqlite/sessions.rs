@@ -46,7 +46,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn create_session(&self, new: NewSession, meta: ChangeMeta) -> Result<(), StoreError> {
-        self.writer.execute(CreateSession { new, meta }).await
+        self.writer.execute(CreateSession { new, meta }).await.map(|_| ())
     }
 
     async fn fail_sign_in(

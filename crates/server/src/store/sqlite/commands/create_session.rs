@@ -1,12 +1,16 @@
 //! Begins a session, with the hash of the password that was made anew on the way.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use uuid::Uuid;
 
 use super::{Event, log_event, session_target};
 use crate::{
-    model::{Action, ChangeMeta, UserStatus},
-    store::{NewSession, StoreError, sqlite::writer::Command},
+    model::{Action, ChangeMeta, SessionId, UserStatus},
+    store::{Ended, NewSession, StoreError, sqlite::writer::Command},
 };
+
+/// Sessions that a user may have.
+const SESSIONS_MAX: i64 = 100;
 
 /// See [`crate::store::SessionStore::create_session`].
 pub(in crate::store::sqlite) struct CreateSession {
@@ -15,14 +19,16 @@ pub(in crate::store::sqlite) struct CreateSession {
 }
 
 impl Command for CreateSession {
-    type Output = ();
+    /// The sessions that had to make room.
+    type Output = Vec<SessionId>;
 
-    fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+    fn run(&self, connection: &Connection) -> Result<Vec<SessionId>, StoreError> {
         let NewSession { session, refresh_hash, verified, rehashed } = &self.new;
         let (pk, hash) = active_user(connection, self)?;
         if hash.as_deref() != Some(verified.as_str()) {
             return Err(StoreError::Stale);
         }
+        let ended = make_room(connection, pk)?;
         connection
             .prepare_cached(
                 "INSERT INTO sessions (id, user_pk, device, remote_address, created_at, last_used_at, expires_at,
@@ -46,12 +52,29 @@ impl Command for CreateSession {
         }
         let event =
             Event { user: Some((pk, &session.user_id)), target: &session_target(session.id), ..Event::default() };
-        log_event(connection, Action::SignedIn, &event, &self.meta)
+        log_event(connection, Action::SignedIn, &event, &self.meta)?;
+        Ok(ended)
+    }
+
+    fn ends(&self, ended: &Vec<SessionId>) -> Vec<Ended> {
+        let user_id = &self.new.session.user_id;
+        ended.iter().map(|id| Ended::Session { user_id: user_id.clone(), id: *id }).collect()
     }
 
     fn keep(&self) -> bool {
         !self.meta.validate_only
     }
+}
+
+/// Ends the sessions that were not used for longest, if there is no room for one more.
+fn make_room(connection: &Connection, pk: i64) -> Result<Vec<SessionId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE user_pk = ?1 ORDER BY last_used_at DESC, id DESC LIMIT -1 OFFSET ?2)
+         RETURNING id",
+    )?;
+    let ended = statement.query_map(params![pk, SESSIONS_MAX - 1], |row| row.get::<_, [u8; 16]>(0))?;
+    Ok(ended.map(|id| id.map(|id| SessionId(Uuid::from_bytes(id)))).collect::<Result<_, _>>()?)
 }
 
 /// The row of the user, and what the user signs in with.

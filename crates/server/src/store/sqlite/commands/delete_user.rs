@@ -21,6 +21,8 @@ impl Command for DeleteUser {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let (pk, mut user, _) = current_user(connection, &self.id, self.etag.as_deref())?;
         keep_an_admin(connection, &user, None, &self.meta)?;
+        // Whoever gets this id later did not make these.
+        connection.prepare_cached("DELETE FROM api_keys WHERE created_by = ?1")?.execute([&self.id])?;
         // Credentials go with the row; the search index follows the change log.
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&self.id])?;
         // That something happened, and when, stays; what the person was called does not.

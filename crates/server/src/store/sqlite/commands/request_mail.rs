@@ -8,6 +8,10 @@ use crate::{
     store::{NewMail, StoreError, StoredUser, sqlite::writer::Command},
 };
 
+/// Mails of one kind to one user in an hour, whoever asks and from wherever.
+const MAILS_PER_HOUR: i64 = 10;
+const HOUR_US: i64 = 3_600_000_000;
+
 /// See [`crate::store::MailStore::request_mail`].
 pub(in crate::store::sqlite) struct RequestMail {
     pub(in crate::store::sqlite) email_key: String,
@@ -28,12 +32,24 @@ impl Command for RequestMail {
             // Whoever asked for an address that nobody has is on record, but not the address.
             return log_event(connection, Action::MailRequested, &Event::default(), &self.meta);
         };
+        if is_flooded(connection, pk, self.mail.kind, self.meta.at)? {
+            return log_event(connection, Action::MailRequested, &Event::default(), &self.meta);
+        }
         give_up_older(connection, pk, self.mail.kind, self.meta.at)?;
         write_mail(connection, (pk, &user.email, &self.email_key), &self.mail, self.meta.at)?;
         let target = format!("mails/{}", self.mail.id);
         let event = Event { user: Some((pk, &user.id)), target: &target, ..Event::default() };
         log_event(connection, Action::MailRequested, &event, &self.meta)
     }
+}
+
+/// Whether the user was mailed so often of late that somebody else must be asking. The last link stays good then.
+fn is_flooded(connection: &Connection, pk: i64, kind: MailKind, now: Timestamp) -> Result<bool, StoreError> {
+    let lately = now.0.saturating_sub(HOUR_US);
+    let mails: i64 = connection
+        .prepare_cached("SELECT count(*) FROM mails WHERE user_pk = ?1 AND kind = ?2 AND created_at > ?3")?
+        .query_row(params![pk, kind as i64, lately], |row| row.get(0))?;
+    Ok(mails >= MAILS_PER_HOUR)
 }
 
 fn wants(user: &User, kind: MailKind) -> bool {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Event, delete_sessions, log_event, user_pk};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, UserId},
+    model::{Action, ChangeMeta, MailKind, UserId},
     store::{Ended, StoreError, sqlite::writer::Command},
 };
 
@@ -56,6 +56,10 @@ pub(super) fn write_password(
              ON CONFLICT (user_pk) DO UPDATE SET password_hash = excluded.password_hash",
         )?
         .execute(params![pk, hash.as_str()])?;
+    // A link that is on its way would set yet another one.
+    connection
+        .prepare_cached("DELETE FROM one_time_tokens WHERE user_pk = ?1 AND kind = ?2")?
+        .execute(params![pk, MailKind::PasswordReset as i64])?;
     delete_sessions(connection, pk)?;
     log_event(connection, Action::PasswordChanged, &Event { user: Some((pk, user_id)), ..Event::default() }, meta)
 }

@@ -218,3 +218,23 @@ async fn what_was_taken_away_a_second_ago_is_gone() {
     cast.set_role("demoted", roster_api::user::v1::Role::User, &admin).await;
     assert_eq!(letter(&call(&wire, path, &cast.ada, Some(&demoted)).await.status()), 'P');
 }
+
+#[tokio::test]
+async fn one_permission_does_not_become_all_of_them_by_way_of_another_user() {
+    let cast = Cast::gather().await;
+    let wire = cast.server.wire().await;
+    let as_key = async |permission: &str, path: &str, message: Vec<u8>| {
+        let mut request = grpc(path, &message);
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", cast.keys_for(permission).0)).unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        letter(&wire.send(request).await.status())
+    };
+    for (permission, path, message) in requests::climbing("root", &cast.idle) {
+        assert_eq!(as_key(permission, path, message).await, 'P', "{path} with {permission} alone");
+    }
+    let moderator = cast.token("a moderator");
+    for path in ["/user.v1.UserService/DeactivateUser", "/auth.v1.AuthService/RevokeAllSessions"] {
+        let answer = call(&wire, path, "root", Some(moderator)).await;
+        assert_eq!(letter(&answer.status()), 'P', "{path} by a moderator, of an administrator");
+    }
+}

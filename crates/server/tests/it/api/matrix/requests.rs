@@ -94,3 +94,25 @@ pub fn about(path: &str, id: &str) -> Vec<u8> {
         _ => Vec::new(),
     }
 }
+
+/// What the holder of one permission could do to hold them all: to make an administrator, or to become one.
+pub fn climbing(administrator: &str, plain: &str) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let admin = pb::Role::Admin.into();
+    let create = pb::CreateUserRequest { email: "climber@example.com".into(), role: admin, ..Default::default() };
+    let promote = pb::UpdateUserRequest { user_id: plain.into(), role: Some(admin), ..Default::default() };
+    let take_over = pb::UpdateUserRequest {
+        user_id: administrator.into(),
+        email: Some("climber@example.com".into()),
+        ..Default::default()
+    };
+    let new_password = "a password of the climber".to_owned();
+    let reset = pb::ChangePasswordRequest { user_id: administrator.into(), new_password, ..Default::default() };
+    let delete = pb::DeleteUserRequest { user_id: administrator.into(), ..Default::default() };
+    vec![
+        ("users.create", "/user.v1.UserService/CreateUser", create.encode_to_vec()),
+        ("users.update", "/user.v1.UserService/UpdateUser", promote.encode_to_vec()),
+        ("users.update", "/user.v1.UserService/UpdateUser", take_over.encode_to_vec()),
+        ("passwords.write", "/user.v1.UserService/ChangePassword", reset.encode_to_vec()),
+        ("users.delete", "/user.v1.UserService/DeleteUser", delete.encode_to_vec()),
+    ]
+}
