@@ -20,7 +20,7 @@ pub struct Login {
     /// Your email or username
     login: String,
     /// A name for the session, as `roster session list` shows it
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "NAME", default_value = "roster on the command line")]
     device: String,
 }
 
