@@ -11,7 +11,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use roster_api::access::{AccessRule, Method as Rpc};
+use roster_api::access::{AccessRule, Method as Rpc, RateClass};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
@@ -200,7 +200,9 @@ impl Pipeline {
             _ => None,
         };
         let over_http1 = request.version() < Version::HTTP_2;
-        let user_agent = UserAgent(request.headers().get(USER_AGENT).cloned());
+        // Only a sign-in wants to know, and even a shared value costs every other call two atomic operations.
+        let signs_in = start.method.is_some_and(|method| method.rate_class == RateClass::SignIn);
+        let user_agent = UserAgent(signs_in.then(|| request.headers().get(USER_AGENT).cloned()).flatten());
         let ctx =
             Ctx { caller: caller.clone(), request_id: start.request_id.clone(), remote: start.remote, user_agent };
         let response = Ok(self.services.call(ctx, request));
