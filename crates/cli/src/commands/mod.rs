@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod keys;
 pub mod login;
 pub mod mail;
+mod mask;
 pub mod preferences;
 pub mod serve;
 pub mod session;

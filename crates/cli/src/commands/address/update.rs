@@ -1,14 +1,13 @@
 //! `roster address update`.
 
 use clap::ValueEnum;
-use prost_types::FieldMask;
 use roster_api::user::v1::{self as pb, UpdateAddressRequest};
 
 use super::fields::Lines;
 use crate::{
+    commands::mask::Mask,
     context::Context,
     error::{CliError, Failure},
-    exit::Exit,
 };
 
 /// Change an address
@@ -82,16 +81,8 @@ impl Update {
 
     /// A request whose mask names exactly what was given: a path without a value is emptied.
     fn request(&self) -> Result<UpdateAddressRequest, CliError> {
-        let mut paths = self.set_paths();
-        for clear in &self.clear {
-            if paths.contains(&clear.path()) {
-                return Err(usage(format!("{} is both set and cleared", clear.path())));
-            }
-        }
-        paths.extend(self.clear.iter().map(|clear| clear.path()));
-        if paths.is_empty() {
-            return Err(usage("there is nothing to change".into()));
-        }
+        let mut mask = Mask::of("address update", self.given());
+        mask.clear(self.clear.iter().map(|clear| clear.path()))?;
         let address = pb::Address {
             line1: self.line1.clone().unwrap_or_default(),
             city: self.city.clone().unwrap_or_default(),
@@ -102,15 +93,15 @@ impl Update {
             user_id: self.user.clone(),
             address_id: self.id.clone(),
             address: Some(address),
-            update_mask: Some(FieldMask { paths: paths.into_iter().map(str::to_owned).collect() }),
+            update_mask: Some(mask.finish()?),
             etag: self.etag.clone(),
             validate_only: self.validate_only,
         })
     }
 
-    fn set_paths(&self) -> Vec<&'static str> {
+    fn given(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let lines = &self.lines;
-        let fields = [
+        [
             ("label", &lines.label),
             ("recipient", &lines.recipient),
             ("organization", &lines.organization),
@@ -121,13 +112,10 @@ impl Update {
             ("postal_code", &lines.postal_code),
             ("country", &self.country),
             ("phone", &lines.phone),
-        ];
-        fields.into_iter().filter(|(_, given)| given.is_some()).map(|(path, _)| path).collect()
+        ]
+        .into_iter()
+        .map(|(path, given)| (path, given.is_some()))
     }
-}
-
-fn usage(message: String) -> CliError {
-    CliError::new(Exit::Usage, message).hint("`roster address update --help` lists what can be changed")
 }
 
 #[cfg(test)]
@@ -136,6 +124,7 @@ mod tests {
         super::{Address, parse},
         *,
     };
+    use crate::exit::Exit;
 
     fn request(line: &str) -> Result<UpdateAddressRequest, CliError> {
         match parse(&line.split_whitespace().collect::<Vec<_>>()) {

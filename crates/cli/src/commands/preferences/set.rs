@@ -1,14 +1,13 @@
 //! `roster preferences set`.
 
 use clap::ValueEnum;
-use prost_types::FieldMask;
 use roster_api::user::v1::{self as pb, UpdatePreferencesRequest};
 
 use crate::{
+    commands::mask::Mask,
     commands::user::attribute,
     context::Context,
     error::{CliError, Failure},
-    exit::Exit,
 };
 
 /// Change a user's preferences
@@ -95,17 +94,9 @@ impl Set {
 
     /// A request whose mask names exactly what was given: a path without a value goes back to its default.
     fn request(&self) -> Result<UpdatePreferencesRequest, CliError> {
-        let mut paths: Vec<String> = self.set_paths().map(str::to_owned).collect();
-        for clear in [Clear::Language, Clear::TimeZone].iter().filter(|clear| self.clear.contains(clear)) {
-            if paths.iter().any(|path| path == clear.path()) {
-                return Err(usage(format!("{} is both set and cleared", clear.path())));
-            }
-        }
-        paths.extend(self.clear.iter().map(|clear| clear.path().to_owned()));
-        paths.extend(self.custom_paths()?);
-        if paths.is_empty() {
-            return Err(usage("there is nothing to change".into()));
-        }
+        let mut mask = Mask::of("preferences set", self.given());
+        mask.clear(self.clear.iter().map(|clear| clear.path()))?;
+        mask.keys(("custom", "the key"), &self.custom, &self.remove_custom)?;
         let on = |switch: Option<Switch>| switch.map(|switch| switch == Switch::On);
         let preferences = pb::Preferences {
             language: self.language.clone().unwrap_or_default(),
@@ -122,13 +113,13 @@ impl Set {
         Ok(UpdatePreferencesRequest {
             user_id: self.user.clone(),
             preferences: Some(preferences),
-            update_mask: Some(FieldMask { paths }),
+            update_mask: Some(mask.finish()?),
             etag: self.etag.clone(),
             validate_only: self.validate_only,
         })
     }
 
-    fn set_paths(&self) -> impl Iterator<Item = &'static str> {
+    fn given(&self) -> impl Iterator<Item = (&'static str, bool)> {
         [
             ("language", self.language.is_some()),
             ("time_zone", self.time_zone.is_some()),
@@ -138,27 +129,7 @@ impl Set {
             ("notifications.marketing", self.marketing.is_some()),
         ]
         .into_iter()
-        .filter(|(_, given)| *given)
-        .map(|(path, _)| path)
     }
-
-    /// `custom.KEY` for each key, or none where all are replaced.
-    fn custom_paths(&self) -> Result<Vec<String>, CliError> {
-        let set = |key: &String| self.custom.iter().any(|(other, _)| other == key);
-        if let Some(key) = self.remove_custom.iter().find(|key| set(key)) {
-            return Err(usage(format!("the key {key:?} is both set and removed")));
-        }
-        if self.clear.contains(&Clear::Custom) {
-            // The path `custom` replaces the whole map by what is given.
-            return Ok(Vec::new());
-        }
-        let keys = self.custom.iter().map(|(key, _)| key).chain(&self.remove_custom);
-        Ok(keys.map(|key| format!("custom.{key}")).collect())
-    }
-}
-
-fn usage(message: String) -> CliError {
-    CliError::new(Exit::Usage, message).hint("`roster preferences set --help` lists what can be changed")
 }
 
 #[cfg(test)]
@@ -167,6 +138,7 @@ mod tests {
         super::{Preferences, parse},
         *,
     };
+    use crate::exit::Exit;
 
     fn request(line: &str) -> Result<UpdatePreferencesRequest, CliError> {
         match parse(&line.split_whitespace().collect::<Vec<_>>()) {

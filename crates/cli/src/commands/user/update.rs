@@ -1,14 +1,13 @@
 //! `roster user update`.
 
 use clap::ValueEnum;
-use prost_types::FieldMask;
 use roster_api::user::v1::{self as pb, UpdateUserRequest};
 
 use super::fields::{Role, attribute};
 use crate::{
+    commands::mask::Mask,
     context::Context,
     error::{CliError, Failure},
-    exit::Exit,
 };
 
 /// Change a user
@@ -96,17 +95,9 @@ impl Update {
 
     /// A request whose mask names exactly what was given: a path without a value is emptied.
     fn request(&self) -> Result<UpdateUserRequest, CliError> {
-        let mut paths = self.set_paths();
-        for clear in &self.clear {
-            if paths.iter().any(|path| path == clear.path()) {
-                return Err(usage(format!("{} is both set and cleared", clear.path())));
-            }
-        }
-        paths.extend(self.clear.iter().map(|clear| clear.path().to_owned()));
-        paths.extend(self.attribute_paths()?);
-        if paths.is_empty() {
-            return Err(usage("there is nothing to change".into()));
-        }
+        let mut mask = Mask::of("user update", self.given());
+        mask.clear(self.clear.iter().map(|clear| clear.path()))?;
+        mask.keys(("attributes", "attribute"), &self.attributes, &self.removed_attributes)?;
         Ok(UpdateUserRequest {
             user_id: self.id.clone(),
             name: self.name.clone(),
@@ -118,14 +109,14 @@ impl Update {
             locale: self.locale.clone(),
             attributes: self.attributes.iter().cloned().collect(),
             email_verified: self.email_verified,
-            update_mask: Some(FieldMask { paths }),
+            update_mask: Some(mask.finish()?),
             etag: self.etag.clone(),
             validate_only: self.validate_only,
         })
     }
 
-    fn set_paths(&self) -> Vec<String> {
-        let fields = [
+    fn given(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        [
             ("name", self.name.is_some()),
             ("email", self.email.is_some()),
             ("username", self.username.is_some()),
@@ -134,32 +125,15 @@ impl Update {
             ("phone", self.phone.is_some()),
             ("locale", self.locale.is_some()),
             ("email_verified", self.email_verified.is_some()),
-        ];
-        fields.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect()
+        ]
+        .into_iter()
     }
-
-    /// `attributes.KEY` for each key, or none where all are replaced.
-    fn attribute_paths(&self) -> Result<Vec<String>, CliError> {
-        let set = |key: &String| self.attributes.iter().any(|(other, _)| other == key);
-        if let Some(key) = self.removed_attributes.iter().find(|key| set(key)) {
-            return Err(usage(format!("attribute {key:?} is both set and removed")));
-        }
-        if self.clear.contains(&Clear::Attributes) {
-            // The path `attributes` replaces the whole map by what is given.
-            return Ok(Vec::new());
-        }
-        let keys = self.attributes.iter().map(|(key, _)| key).chain(&self.removed_attributes);
-        Ok(keys.map(|key| format!("attributes.{key}")).collect())
-    }
-}
-
-fn usage(message: String) -> CliError {
-    CliError::new(Exit::Usage, message).hint("`roster user update --help` lists what can be changed")
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::User, super::parse, *};
+    use crate::exit::Exit;
 
     fn request(line: &str) -> Result<UpdateUserRequest, CliError> {
         match parse(&line.split_whitespace().collect::<Vec<_>>()) {
