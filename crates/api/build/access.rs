@@ -22,7 +22,11 @@ pub fn table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             format!("{path} has no rate class: add option (roster.options.v1.rate_class) to it in its proto")
         })?;
         writeln!(arms, "        {path:?} => &METHODS[{}],", rows.lines().count())?;
-        writeln!(rows, "    Method {{ path: {path:?}, access: {rule}, rate_class: RateClass::{class} }},")?;
+        let index = rows.lines().count();
+        writeln!(
+            rows,
+            "    Method {{ index: {index}, path: {path:?}, access: {rule}, rate_class: RateClass::{class} }},"
+        )?;
     }
     Ok(format!(
         "/// The method at an exact gRPC path, such as `/user.v1.UserService/GetUser`.\n\

@@ -10,11 +10,12 @@ pub fn table(pool: &DescriptorPool) -> Result<String, std::fmt::Error> {
     let mut rows = String::new();
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         if method.is_client_streaming() || method.is_server_streaming() {
-            writeln!(rows, "    ({:?}, {:?}),", method.parent_service().full_name(), method.name())?;
+            let (service, requests) = (method.parent_service(), method.is_client_streaming());
+            writeln!(rows, "    ({:?}, {:?}, {requests}),", service.full_name(), method.name())?;
         }
     }
     Ok(format!(
-        "/// Service and method of every call that streams in either direction.\n\
-         pub(crate) const STREAMS: &[(&str, &str)] = &[\n{rows}];\n"
+        "/// Service and method of every call that streams in either direction, and whether its requests do.\n\
+         pub(crate) const STREAMS: &[(&str, &str, bool)] = &[\n{rows}];\n"
     ))
 }

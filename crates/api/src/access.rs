@@ -17,7 +17,13 @@ pub enum AccessRule {
 /// Whether the method streams in either direction.
 #[must_use]
 pub fn streams(service: &str, method: &str) -> bool {
-    STREAMS.contains(&(service, method))
+    STREAMS.iter().any(|(of, name, _)| (*of, *name) == (service, method))
+}
+
+/// Whether the method takes one request and answers with a stream.
+#[must_use]
+pub fn streams_responses_alone(service: &str, method: &str) -> bool {
+    STREAMS.contains(&(service, method, false))
 }
 
 /// What calls of a method are counted with; see `proto/roster/options/v1/rate_class.proto`.
@@ -38,6 +44,8 @@ pub enum RateClass {
 /// One RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
+    /// Its place in [`METHODS`].
+    pub index: usize,
     /// Its gRPC path.
     pub path: &'static str,
     /// Who may call it.

@@ -1,24 +1,42 @@
-//! The Rust client: one connection, with a deadline on every call and limits on every message.
+//! The Rust client: a deadline on every call, limits on every message, and another try where that is safe.
+//!
+//! What a caller gets without doing anything:
+//!
+//! - calls that change nothing are tried again when a server cannot be reached or says so, by the rules of
+//!   [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md); calls that change something get an
+//!   [`IDEMPOTENCY_KEY`] and are then tried again too, without being done twice. Calls that stream requests are not;
+//! - over several endpoints calls are spread by what each has to do; one that fails again and again is left alone for a
+//!   while; one that says that it is about to stop gets no more;
+//! - a [`Client::sign_in`] keeps its access token fresh.
+//!
+//! Dropping the future of a call ends the call; whatever it shares with others stays whole.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use tonic::{
-    GrpcMethod, Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
-};
+use http::HeaderValue;
+use tonic::{IntoRequest, Request, metadata::MetadataMap};
 
-pub use crate::connect::{ClientBuilder, ConnectError};
 use crate::{
-    access, admin::v1::admin_service_client::AdminServiceClient, auth::v1::auth_service_client::AuthServiceClient,
-    user::v1::user_service_client::UserServiceClient,
+    Error,
+    admin::v1::admin_service_client::AdminServiceClient,
+    auth::v1::{SignInRequest, Tokens, auth_service_client::AuthServiceClient},
+    notification::v1::notification_service_client::NotificationServiceClient,
+    on_call::{Credential, OnCall},
+    session::Session,
+    user::v1::{WatchUsersRequest, user_service_client::UserServiceClient},
+    watch::Watch,
+};
+pub use crate::{
+    connect::{ClientBuilder, ConnectError},
+    transport::{RetryPolicy, Transport},
 };
 
 /// The metadata that carries a deadline ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+pub(crate) const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// The metadata that carries a token.
-const AUTHORIZATION: &str = "authorization";
+pub(crate) const AUTHORIZATION: &str = "authorization";
+/// The metadata that makes a call that changes something safe to make again.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long to try to connect, the TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The deadline of a call that has none of its own. Calls that stream have none by default.
@@ -32,13 +50,40 @@ pub const NEXT_PAGE_TOKEN: &str = "next-page-token";
 /// A connection to a server. Cheap to clone; clones share the connection, which mends itself when it breaks.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
-    on_call: OnCall,
-    keeps_secrets: bool,
+    transport: Transport,
+    secrecy: Secrecy,
 }
 
-/// The connection with [`OnCall`] on it.
-pub type Transport = InterceptedService<Channel, OnCall>;
+/// Whether secrets may be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrecy {
+    /// Nobody on the way can read what is sent.
+    pub(crate) keeps_secrets: bool,
+    /// They are sent all the same.
+    pub(crate) allow_plaintext: bool,
+    /// The first endpoint that would not keep them.
+    pub(crate) endpoint: String,
+}
+
+impl Secrecy {
+    pub(crate) fn check(&self) -> Result<(), ConnectError> {
+        if self.keeps_secrets || self.allow_plaintext {
+            return Ok(());
+        }
+        Err(ConnectError::PlaintextToken { endpoint: self.endpoint.clone() })
+    }
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The server refused, or could not be asked.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// The password would cross a network in plain text.
+    #[error(transparent)]
+    Plaintext(#[from] ConnectError),
+}
 
 impl Client {
     /// Connects to `https://HOST[:PORT]`, to `http://HOST:PORT` or `HOST:PORT` in plain text, or to `unix:PATH`.
@@ -83,26 +128,90 @@ impl Client {
         ClientBuilder::default()
     }
 
-    pub(crate) fn new(channel: Channel, authorization: Option<MetadataValue<Ascii>>, keeps_secrets: bool) -> Self {
-        Self { channel, on_call: OnCall { authorization }, keeps_secrets }
+    pub(crate) fn new(transport: Transport, secrecy: Secrecy) -> Self {
+        Self { transport, secrecy }
+    }
+
+    /// Signs in, and gives a client that calls as this user: its access token is renewed by itself, by one call at a
+    /// time, until the session ends.
+    ///
+    /// ```no_run
+    /// # async fn example(client: roster_api::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let ada = client.sign_in("ada@example.com", "correct horse battery staple").await?;
+    /// let sessions = ada.auth().list_sessions(roster_api::auth::v1::ListSessionsRequest::default()).await?;
+    /// println!("{} sessions", sessions.into_inner().sessions.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`SignInError`]: the server refused, or the password would cross a network in plain text.
+    pub async fn sign_in(&self, login: &str, password: &str) -> Result<Self, SignInError> {
+        self.secrecy.check()?;
+        let request = SignInRequest { login: login.to_owned(), password: password.to_owned(), ..Default::default() };
+        let answer = self.auth().sign_in(request).await.map_err(Error::from)?.into_inner();
+        Ok(self.with_session(answer.tokens.unwrap_or_default(), |_| ())?)
+    }
+
+    /// The same connections, calling with these tokens. `renewed` gets each new pair, to keep it where it outlives the
+    /// process; the older refresh token is of no use any more then, and using it would end the session.
+    ///
+    /// # Errors
+    /// [`ConnectError::PlaintextToken`]: the tokens would cross a network in plain text.
+    pub fn with_session(
+        &self,
+        tokens: Tokens,
+        renewed: impl Fn(&Tokens) + Send + Sync + 'static,
+    ) -> Result<Self, ConnectError> {
+        self.secrecy.check()?;
+        let bare = self.transport.with(self.transport.on_call().with_credential(Credential::None));
+        let session = Session::new(AuthServiceClient::new(bare), tokens, Box::new(renewed));
+        Ok(self.with(self.transport.on_call().with_credential(Credential::Session(session))))
+    }
+
+    /// The same connections, calling with this `authorization`.
+    ///
+    /// # Errors
+    /// [`ConnectError::PlaintextToken`]: it would cross a network in plain text.
+    pub fn with_authorization(&self, mut authorization: HeaderValue) -> Result<Self, ConnectError> {
+        self.secrecy.check()?;
+        authorization.set_sensitive(true);
+        Ok(self.with(self.transport.on_call().with_credential(Credential::Token(authorization))))
+    }
+
+    /// The same client, whose calls carry on the `x-request-id`, `traceparent` and `tracestate` of a call that they are
+    /// made for, so that logs and traces of both services join up.
+    #[must_use]
+    pub fn passing_on(&self, incoming: &MetadataMap) -> Self {
+        self.with(self.transport.on_call().passing_on(incoming))
+    }
+
+    fn with(&self, on_call: OnCall) -> Self {
+        Self { transport: self.transport.with(on_call), secrecy: self.secrecy.clone() }
     }
 
     /// Whether nobody between here and the server can read what is sent: it is on this machine, or speaks TLS.
     #[must_use]
     pub fn keeps_secrets(&self) -> bool {
-        self.keeps_secrets
+        self.secrecy.keeps_secrets
     }
 
     /// What the stub of any service is made with.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        InterceptedService::new(self.channel.clone(), self.on_call.clone())
+        self.transport.clone()
     }
 
     /// Sign-in, sessions and API keys.
     #[must_use]
     pub fn auth(&self) -> AuthServiceClient<Transport> {
         AuthServiceClient::new(self.transport())
+    }
+
+    /// Who is online; [`NotificationClient`](crate::NotificationClient) is easier to use.
+    #[must_use]
+    pub fn notifications(&self) -> NotificationServiceClient<Transport> {
+        NotificationServiceClient::new(self.transport()).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
     /// What operators do to a server.
@@ -135,31 +244,56 @@ impl Client {
     }
 }
 
-/// What is put on every call: [`DEFAULT_DEADLINE`], if it has no deadline and does not stream, as `grpc-timeout`, so
-/// that the server stops working on it too; and the client's token, if the call has none of its own.
-#[derive(Clone, Debug)]
-pub struct OnCall {
-    /// Prints redacted, as sensitive metadata does.
-    authorization: Option<MetadataValue<Ascii>>,
-}
-
-impl Interceptor for OnCall {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let streams = request
-            .extensions()
-            .get::<GrpcMethod<'static>>()
-            .is_some_and(|method| access::streams(method.service(), method.method()));
-        if !streams && !request.metadata().contains_key(GRPC_TIMEOUT) {
-            request.set_timeout(DEFAULT_DEADLINE);
-        }
-        if let Some(authorization) = &self.authorization
-            && !request.metadata().contains_key(AUTHORIZATION)
-        {
-            request.metadata_mut().insert(AUTHORIZATION, authorization.clone());
-        }
-        Ok(request)
+impl Client {
+    /// Follows users; see [`Watch`].
+    #[must_use]
+    pub fn watch(&self, request: WatchUsersRequest) -> Watch {
+        Watch::new(self.users(), request)
     }
 }
+
+/// The request with a key of the caller's own. Each call that changes something has a random one anyway, which makes it safe
+/// for this client to try it again; one that is kept beside the work makes it safe to do the work again, such as after a
+/// restart: within 24 hours the call gets its first answer, and nothing is done twice.
+///
+/// A key has 1 to 128 visible ASCII characters, and each request needs its own; where nobody is signed in, one that
+/// nobody guesses.
+///
+/// ```no_run
+/// # async fn example(client: roster_api::Client, job: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// use roster_api::{client::with_idempotency_key, user::v1::CreateUserRequest};
+///
+/// let ada = CreateUserRequest { email: "ada@example.com".into(), ..Default::default() };
+/// let user = client.users().create_user(with_idempotency_key(ada, job)?).await?.into_inner();
+/// println!("created {}, however often the job has run", user.id);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`InvalidKey`], without a call to the server.
+pub fn with_idempotency_key<T>(request: impl IntoRequest<T>, key: &str) -> Result<Request<T>, InvalidKey> {
+    let fits = (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = key.parse().ok().filter(|_| fits).ok_or(InvalidKey)?;
+    let mut request = request.into_request();
+    request.metadata_mut().insert(IDEMPOTENCY_KEY, value);
+    Ok(request)
+}
+
+/// Characters of a key.
+const IDEMPOTENCY_KEY_MAX: usize = 128;
+
+/// A text that is no idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidKey;
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an idempotency key has 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters")
+    }
+}
+
+impl std::error::Error for InvalidKey {}
 
 #[cfg(test)]
 mod tests {
@@ -176,30 +310,11 @@ mod tests {
     }
 
     #[test]
-    fn calls_get_a_deadline_unless_they_have_one_or_stream() {
-        let deadline = |method: &'static str, own: Option<Duration>| {
-            let mut request = Request::new(());
-            request.extensions_mut().insert(GrpcMethod::new("user.v1.UserService", method));
-            if let Some(own) = own {
-                request.set_timeout(own);
-            }
-            let sent = OnCall { authorization: None }.call(request).unwrap();
-            sent.metadata().get(GRPC_TIMEOUT).map(|value| value.to_str().unwrap().to_owned())
-        };
-        assert_eq!(deadline("GetUser", None).as_deref(), Some("10000000u"));
-        assert_eq!(deadline("GetUser", Some(Duration::from_millis(5))).as_deref(), Some("5000000n"));
-        assert_eq!(deadline("WatchUsers", None), None);
-    }
-    #[test]
-    fn a_token_is_on_every_call_but_those_with_their_own_and_never_printed() {
-        let mut authorization: MetadataValue<Ascii> = "Bearer s3cret".parse().unwrap();
-        authorization.set_sensitive(true);
-        let mut on_call = OnCall { authorization: Some(authorization) };
-        let sent = on_call.call(Request::new(())).unwrap();
-        assert_eq!(sent.metadata().get(AUTHORIZATION).unwrap(), "Bearer s3cret");
-        let mut own = Request::new(());
-        own.metadata_mut().insert(AUTHORIZATION, "Bearer other".parse().unwrap());
-        assert_eq!(on_call.call(own).unwrap().metadata().get(AUTHORIZATION).unwrap(), "Bearer other");
-        assert!(!format!("{on_call:?} {sent:?}").contains("s3cret"));
+    fn keys_are_checked_before_they_are_sent() {
+        let sent = with_idempotency_key((), "a-key").unwrap();
+        assert_eq!(sent.metadata().get(IDEMPOTENCY_KEY).unwrap(), "a-key");
+        for bad in ["", "a b", "a\n", "ü", &"k".repeat(129)] {
+            assert_eq!(with_idempotency_key((), bad).unwrap_err(), InvalidKey, "{bad:?}");
+        }
     }
 }

@@ -1,13 +1,19 @@
 //! The way to a server: endpoints, TLS, tokens, and why a connection did not come about.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use tonic::{
-    metadata::{Ascii, MetadataValue},
-    transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri},
+use http::HeaderValue;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
+
+use crate::{
+    client::{CONNECT_TIMEOUT, Client, DEFAULT_DEADLINE, Secrecy},
+    on_call::{Credential, OnCall},
+    transport::{Endpoints, RetryPolicy, Transport, watch_health},
 };
 
-use crate::client::{CONNECT_TIMEOUT, Client};
+/// Silence after which a server is pinged, and how long it may take to answer.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every certificate in PEM form begins with.
 const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -15,19 +21,36 @@ const PEM_MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// Collects what a [`Client`] connects with. Prints without its secrets.
 #[derive(Clone, Default)]
 pub struct ClientBuilder {
-    endpoint: String,
+    endpoints: Vec<String>,
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     server_name: Option<String>,
     token: Option<String>,
     plaintext_token: bool,
+    deadline: Option<Duration>,
+    retry: RetryPolicy,
 }
 
 impl ClientBuilder {
-    /// Where: `https://HOST[:PORT]`, `http://HOST[:PORT]`, `HOST:PORT` in plain text, or `unix:PATH`.
+    /// Where: `https://HOST[:PORT]`, `http://HOST[:PORT]`, `HOST:PORT` in plain text, or `unix:PATH`. Each further one is
+    /// one more server that can serve every call; see [`client`](crate::client).
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = endpoint.into();
+        self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// The deadline of calls that have none of their own and do not stream, instead of [`DEFAULT_DEADLINE`].
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How calls are tried again.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
         self
     }
 
@@ -66,28 +89,58 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects.
+    /// Connects: to all endpoints, of which one at least must answer; the others are tried again by the calls.
     ///
     /// # Errors
     /// [`ConnectError`]: something given is of no use, or nobody good answers within [`CONNECT_TIMEOUT`].
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let target = Target::parse(&self.endpoint)
-            .map_err(|problem| ConnectError::Endpoint { endpoint: self.endpoint.clone(), problem })?;
-        let authorization = self.authorization(&target)?;
+        let targets = self.targets()?;
+        let secrecy = self.secrecy(&targets);
+        let credential = self.credential(&secrecy)?;
         let certificate = self.identity.as_ref().map(|(certificate, _)| certificate);
         for (what, pem) in [("the CA", self.ca.as_ref()), ("the client's certificate", certificate)] {
             if pem.is_some_and(|pem| !pem.windows(PEM_MARK.len()).any(|window| window == PEM_MARK)) {
                 return Err(ConnectError::NoCertificate(what));
             }
         }
-        let unreachable = |source| ConnectError::Unreachable { endpoint: self.endpoint.clone(), source };
-        let endpoint = match &target {
-            Target::Unix(path) => Endpoint::from_shared(format!("unix:{path}")).map_err(unreachable)?,
+        let endpoints = self.endpoints.iter().zip(&targets);
+        let endpoints =
+            endpoints.map(|(name, target)| self.endpoint_at(name, target)).collect::<Result<Vec<_>, _>>()?;
+        let endpoints = Arc::new(Endpoints::new(connect_all(endpoints).await?));
+        watch_health(&endpoints);
+        let deadline = self.deadline.unwrap_or(DEFAULT_DEADLINE);
+        let on_call = OnCall { deadline, credential, passed_on: Arc::default() };
+        Ok(Client::new(Transport::new(endpoints, self.retry, on_call), secrecy))
+    }
+
+    fn targets(&self) -> Result<Vec<Target>, ConnectError> {
+        // Without an endpoint, say what is missing as if it were empty.
+        let names = if self.endpoints.is_empty() { &[String::new()][..] } else { &self.endpoints };
+        let parse = |name: &String| {
+            Target::parse(name).map_err(|problem| ConnectError::Endpoint { endpoint: name.clone(), problem })
+        };
+        names.iter().map(parse).collect()
+    }
+
+    fn secrecy(&self, targets: &[Target]) -> Secrecy {
+        let open = targets.iter().position(|target| !target.keeps_secrets());
+        let endpoint = open.and_then(|index| self.endpoints.get(index)).cloned().unwrap_or_default();
+        Secrecy { keeps_secrets: open.is_none(), allow_plaintext: self.plaintext_token, endpoint }
+    }
+
+    fn endpoint_at(&self, name: &str, target: &Target) -> Result<(String, Endpoint), ConnectError> {
+        let endpoint = match target {
+            Target::Unix(path) => Endpoint::from_shared(format!("unix:{path}"))
+                .map_err(|source| ConnectError::Unreachable { endpoint: name.to_owned(), source })?,
             Target::Plain(uri) => Endpoint::from(uri.clone()),
             Target::Tls(uri) => Endpoint::from(uri.clone()).tls_config(self.tls()).map_err(ConnectError::Tls)?,
         };
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await.map_err(unreachable)?;
-        Ok(Client::new(channel, authorization, target.keeps_secrets()))
+        // A server that is gone without a word is noticed.
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+        Ok((name.to_owned(), endpoint))
     }
 
     fn tls(&self) -> ClientTlsConfig {
@@ -105,21 +158,47 @@ impl ClientBuilder {
         }
     }
 
-    fn authorization(&self, target: &Target) -> Result<Option<MetadataValue<Ascii>>, ConnectError> {
-        let Some(token) = &self.token else { return Ok(None) };
-        if !self.plaintext_token && !target.keeps_secrets() {
-            return Err(ConnectError::PlaintextToken { endpoint: self.endpoint.clone() });
-        }
-        let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| ConnectError::Token)?;
+    fn credential(&self, secrecy: &Secrecy) -> Result<Credential, ConnectError> {
+        let Some(token) = &self.token else { return Ok(Credential::None) };
+        secrecy.check()?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ConnectError::Token)?;
         value.set_sensitive(true);
-        Ok(Some(value))
+        Ok(Credential::Token(value))
     }
+}
+
+/// Connects to all at once. What does not answer is left for later, if anything else does.
+async fn connect_all(endpoints: Vec<(String, Endpoint)>) -> Result<Vec<Channel>, ConnectError> {
+    let tries: Vec<_> = endpoints.iter().map(|(_, endpoint)| tokio::spawn(connect_one(endpoint.clone()))).collect();
+    let (mut channels, mut first_error, mut any) = (Vec::with_capacity(endpoints.len()), None, false);
+    for ((name, endpoint), tried) in endpoints.into_iter().zip(tries) {
+        match tried.await {
+            Ok(Ok(channel)) => {
+                any = true;
+                channels.push(channel);
+            }
+            Ok(Err(source)) => {
+                first_error.get_or_insert(ConnectError::Unreachable { endpoint: name, source });
+                channels.push(endpoint.connect_lazy());
+            }
+            // The runtime is going down, and so is everything that is connected.
+            Err(_) => channels.push(endpoint.connect_lazy()),
+        }
+    }
+    match first_error {
+        Some(error) if !any => Err(error),
+        _ => Ok(channels),
+    }
+}
+
+async fn connect_one(endpoint: Endpoint) -> Result<Channel, tonic::transport::Error> {
+    endpoint.connect().await
 }
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("endpoint", &self.endpoint)
+            .field("endpoints", &self.endpoints)
             .field("server_name", &self.server_name)
             .field("has_token", &self.token.is_some())
             .finish_non_exhaustive()
@@ -263,7 +342,8 @@ mod tests {
         let sent = |endpoint: &str, allow| {
             let builder = Client::builder().endpoint(endpoint).token("s3cret").allow_plaintext_token(allow);
             assert!(!format!("{builder:?}").contains("s3cret"));
-            builder.authorization(&Target::parse(endpoint).unwrap()).map(|value| value.is_some())
+            let secrecy = builder.secrecy(&builder.targets().unwrap());
+            builder.credential(&secrecy).map(|credential| matches!(credential, Credential::Token(_)))
         };
         for endpoint in
             ["https://a.example", "unix:/a", "localhost:1", "http://127.0.0.2:1", "[::1]:1", "[::ffff:127.0.0.1]:1"]
@@ -276,7 +356,7 @@ mod tests {
             assert!(sent(endpoint, true).unwrap(), "{endpoint}");
         }
         let bad = Client::builder().endpoint("localhost:1").token("s3cret\n");
-        let error = bad.authorization(&Target::parse("localhost:1").unwrap()).unwrap_err();
+        let error = bad.credential(&bad.secrecy(&bad.targets().unwrap())).unwrap_err();
         assert!(matches!(error, ConnectError::Token) && !format!("{error} {error:?}").contains("s3cret"));
     }
 }

@@ -16,8 +16,11 @@
 //! | --- | --- |
 //! | [`user::v1`], [`auth::v1`], [`notification::v1`], [`admin::v1`] | the API: messages and client stubs |
 //! | [`compat`] | the same users and clients, by the two protos that older clients hold |
-//! | [`client`] | [`Client`]: a connection, plain or by TLS, with a deadline, a token and limits |
+//! | [`client`] | [`Client`]: connections, plain or by TLS, with deadlines, tokens, limits, retries and breakers |
+//! | [`presence`] | [`NotificationClient`]: who is online; [`Presence`] keeps a client so |
+//! | [`transfer`] | many users at a time: [`Import`] and [`Export`] |
 //! | [`error`] | [`Error`]: what a failed call says, taken apart |
+//! | [`watch`] | [`Watch`]: every change of users, across connections and servers that end |
 //! | [`access`] | who may call which method, and what a call counts as |
 //! | `server`, `codec`, `encoded` | with the feature `server`: stubs to implement the API |
 //!
@@ -32,9 +35,18 @@ mod connect;
 #[cfg(feature = "server")]
 pub mod encoded;
 pub mod error;
+mod on_call;
+pub mod presence;
+mod session;
+pub mod transfer;
+mod transport;
+pub mod watch;
 
-pub use client::{Client, ClientBuilder, ConnectError};
+pub use client::{Client, ClientBuilder, ConnectError, RetryPolicy};
 pub use error::Error;
+pub use presence::{NotificationClient, Presence};
+pub use transfer::{Export, Import};
+pub use watch::Watch;
 
 /// Users, and everything that hangs on them.
 #[expect(clippy::large_enum_variant, reason = "generated; an event that carries a user is the common one")]

@@ -67,12 +67,18 @@ pub enum Command {
     /// Create, read, change and find users
     #[command(subcommand)]
     User(Box<commands::user::User>),
+    /// Import users from a CSV file or JSON lines
+    Import(Box<commands::transfer::Import>),
+    /// Export users into a CSV file or JSON lines
+    Export(commands::transfer::Export),
     /// Keep the postal addresses of users
     #[command(subcommand)]
     Address(Box<commands::address::Address>),
     /// See and set what users like: language, time zone, messages
     #[command(subcommand)]
     Preferences(Box<commands::preferences::Preferences>),
+    /// Follow the changes of users as they happen
+    Watch(commands::watch::Watch),
     /// Verify an email address, change or reset a password
     #[command(subcommand)]
     Account(commands::account::Account),
@@ -101,6 +107,9 @@ pub enum Command {
     /// Read what was done and what was refused
     #[command(subcommand)]
     Audit(commands::audit::Audit),
+    /// See who is online, and be so
+    #[command(subcommand)]
+    Presence(commands::presence::Presence),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Print a completion script for your shell

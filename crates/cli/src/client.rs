@@ -50,7 +50,7 @@ impl Connection {
 
     /// Connects, as nobody.
     pub async fn connect(&self) -> Result<Client, CliError> {
-        let mut builder = Client::builder().endpoint(&self.server);
+        let mut builder = Client::builder().endpoint(&self.server).allow_plaintext_token(self.allow_plaintext);
         if let Some(path) = given(&self.ca_cert) {
             builder = builder.ca(read(path, "--ca-cert")?);
         }

@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use roster_api::{
-    Client,
+    Client, NotificationClient,
     admin::v1::admin_service_client::AdminServiceClient,
     auth::v1::{RefreshTokenRequest, auth_service_client::AuthServiceClient},
     client::Transport,
+    notification::v1::notification_service_client::NotificationServiceClient,
     user::v1::user_service_client::UserServiceClient,
 };
 use tonic::{
@@ -40,6 +42,10 @@ pub struct Context {
     pub users: UserServiceClient<Transport>,
     /// Its sign-in, sessions and API keys.
     pub auth: AuthServiceClient<Transport>,
+    /// Who is online there.
+    pub notifications: NotificationServiceClient<Transport>,
+    /// The connection to it.
+    client: Client,
     /// Its operators' service.
     pub admin: AdminServiceClient<Transport>,
     /// `authorization` of each call.
@@ -80,6 +86,8 @@ impl Context {
             server: server.to_owned(),
             users: client.users(),
             auth: client.auth(),
+            notifications: client.notifications(),
+            client: client.clone(),
             admin: client.admin(),
             authorization: None,
             keeps_secrets: client.keeps_secrets(),
@@ -142,15 +150,36 @@ impl Context {
         Ok(token)
     }
 
+    /// What each call by the caller that was [identified](Self::identify) has as its `authorization`.
+    pub fn authorization(&self) -> Option<MetadataValue<Ascii>> {
+        self.authorization.clone()
+    }
+
     /// `message` as a request with its deadline, by the caller that was [identified](Self::identify).
     pub fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+        let mut request = self.endless_request(message);
         request.set_timeout(self.timeout);
+        request
+    }
+
+    /// The same for a stream, which has no deadline.
+    pub fn endless_request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
         if let Some(authorization) = &self.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());
         }
         request
     }
+
+    /// What keeps clients online, by the same caller.
+    pub fn presence(&self) -> Result<NotificationClient, CliError> {
+        let Some(authorization) = &self.authorization else { return Ok(NotificationClient::over(&self.client)) };
+        let unusable = |error: &dyn std::fmt::Display| CliError::new(Exit::Usage, error.to_string());
+        let authorization = HeaderValue::from_bytes(authorization.as_encoded_bytes()).map_err(|e| unusable(&e))?;
+        let client = self.client.with_authorization(authorization).map_err(|e| unusable(&e))?;
+        Ok(NotificationClient::over(&client))
+    }
+
     /// Whether a person says that `what` is to be deleted; refused with `hint` where there is none to ask.
     pub fn confirm_deletion(&mut self, what: &str, hint: &str) -> Result<bool, Failure> {
         if !self.interactive {

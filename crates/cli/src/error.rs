@@ -139,6 +139,9 @@ fn cut_off(status: &Status) -> Option<CliError> {
 /// What to do about a call that failed with `code` for this reason.
 fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
     Some(match code {
+        Code::OutOfRange if reason == Some("RESUME_TOKEN_EXPIRED") => {
+            "start again with --snapshot and without the token"
+        }
         Code::InvalidArgument | Code::OutOfRange => {
             "mend what is named and try again; --help says what each flag takes"
         }

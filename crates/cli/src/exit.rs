@@ -33,7 +33,10 @@ impl Exit {
     /// Every code with its meaning, in order.
     pub const ALL: &[(Self, &str)] = &[
         (Self::Usage, "the command line is wrong"),
-        (Self::Data, "the request was invalid, or the database is damaged, newer than this binary, or not ours"),
+        (
+            Self::Data,
+            "the request was invalid, rows of an import failed, or the database is damaged, newer than this binary, or not ours",
+        ),
         (Self::NotFound, "there is no such user, or no such thing of the user"),
         (Self::Unavailable, "the server cannot be reached, or its port is in use"),
         (Self::Internal, "something failed inside; the server's log has it under the request id"),

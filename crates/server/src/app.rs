@@ -6,7 +6,7 @@ use std::{
     num::NonZero,
     os::unix::net::UnixListener,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -17,14 +17,20 @@ use crate::{
     auth::{AttemptLimits, Authenticator, Hasher, HasherOptions, TokenOptions},
     config::{Config, DatabaseUrl, OperatorSocket, SignUp},
     http,
+    limits::Limits,
     mail::{self, Mailer, Sender},
+    metrics::{
+        self,
+        names::{CONNECTIONS, CONNECTIONS_ACCEPTED},
+    },
     model::{Clock, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
         operator_socket::{self, SocketError, SocketFile},
     },
-    ops::{HOUSEKEEPING_EVERY, HealthState, Ops, SessionOptions},
-    rpc::{GrpcWeb, Limits, Pipeline, Services, Tokenless},
+    ops::{FeedOptions, HOUSEKEEPING_EVERY, HealthState, LogRetention, Ops, SessionOptions},
+    presence::PresenceOptions,
+    rpc::{CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
@@ -204,6 +210,7 @@ impl Running {
 /// What is in the way, and how to mend it.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Failed(error.to_string());
+    metrics::process::note_start();
     tls::install_provider();
     let certificates = config.tls_files().map(Certificates::open).transpose()?;
     // Listening comes before the store: it is the cheapest thing that can fail, and changes nothing.
@@ -225,16 +232,18 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
     let sender = Sender::new(shared, mail_server, config.mail_retry);
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
+    let drain = DrainSwitch::new();
+    let draining = drain.signal();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
-    let ops = Arc::new(ops);
+    let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
+    let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
 
-    let drain = DrainSwitch::new();
-    let draining = drain.signal();
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, Limits::new(&config.rates), web, drain.signal()));
+    let limits = Arc::new(Limits::new(&config.rates));
+    let pipeline = Arc::new(Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal()));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
@@ -245,15 +254,41 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         net::serve(grpc, net_options(&config, config.workers), drain, handler).map_err(|error| failed(&error))?;
     let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
     let http = http.map(|network| Listeners { network, tls, operator: None });
-    let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), Arc::clone(&ops), draining));
+    let connections = Arc::new(OnceLock::new());
+    let report = report(Arc::clone(&ops), pipeline.stats(), Arc::clone(&connections));
+    let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
+    let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
 
+    // Nobody but us sets it.
+    let _ = connections.set((grpc.stats(), http.as_ref().map(Net::stats)));
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
     let end = End { pipeline, grpc, http, certificates, operator_socket, config };
     let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
+}
+
+/// Connections of the gRPC port and, if there is one, the HTTP port.
+type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
+
+/// What `/metrics` has.
+fn report(ops: Arc<Ops>, calls: Arc<CallStats>, connections: Arc<Connections>) -> http::Report {
+    Arc::new(move |page| {
+        metrics::process::report(page);
+        calls.report(page);
+        if let Some((grpc, http)) = connections.get() {
+            let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
+            for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
+                page.value(&CONNECTIONS, &[port], stats.connections());
+            }
+            for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
+                page.value(&CONNECTIONS_ACCEPTED, &[port], stats.accepted());
+            }
+        }
+        ops.report(page);
+    })
 }
 
 /// What has to be brought to an end, in order.
@@ -268,6 +303,8 @@ struct End {
 
 impl End {
     async fn supervise(mut self, sender: Sender, mut stopping: watch::Receiver<Stop>) -> DrainReport {
+        let ops = Arc::clone(self.pipeline.services().ops());
+        let presence = tokio::spawn(async move { ops.keep_presence().await });
         let (stop_mail, mail_stopping) = watch::channel(false);
         let mut mail = tokio::spawn(sender.run(mail_stopping));
         let certificates = self.certificates.take();
@@ -301,6 +338,7 @@ impl End {
             _ = &mut mail => {}
             () = cut_short(stopping) => mail.abort(),
         }
+        presence.abort();
         self.pipeline.services().ops().close().await;
         tracing::info!(
             took = ?report.took,
@@ -400,6 +438,23 @@ fn session_options(config: &Config) -> SessionOptions {
         per_address: at_least_one(config.sign_in_free_failures_per_address),
     };
     SessionOptions { idle: config.session_idle, attempts }
+}
+
+fn presence_options(config: &Config) -> PresenceOptions {
+    PresenceOptions {
+        timeout: config.presence_timeout,
+        forget_after: config.presence_forget_after,
+        clients_max: config.presence_clients_max,
+        ..PresenceOptions::default()
+    }
+}
+
+fn feed_options(config: &Config) -> FeedOptions {
+    FeedOptions { watchers_max: config.watchers_max, ..FeedOptions::default() }
+}
+
+fn log_retention(config: &Config) -> LogRetention {
+    LogRetention { max_age: config.change_log_max_age, max_rows: config.change_log_max_rows as u64 }
 }
 
 fn net_options(config: &Config, workers: usize) -> NetOptions {

@@ -1,6 +1,7 @@
 //! The Roster server as a library.
 //!
-//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`rpc`], [`http`] ← [`app`].
+//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`limits`] ← [`rpc`], [`http`] ←
+//! [`app`]; [`presence`] stands on [`model`], below [`ops`].
 //! [`net`] carries requests and knows nothing of users. Only `rpc` knows tonic and prost; only
 //! `store::sqlite` knows rusqlite; only `mail` knows lettre.
 
@@ -8,10 +9,13 @@ pub mod app;
 pub mod auth;
 pub mod config;
 pub mod http;
+pub mod limits;
 pub mod mail;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod ops;
+pub mod presence;
 mod priority;
 pub mod rpc;
 pub mod store;

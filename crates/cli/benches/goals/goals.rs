@@ -17,7 +17,9 @@ use roster_api::{
 use tempfile::TempDir;
 
 use crate::{
+    import,
     load::{Load, Requests, Tally, any_of},
+    presence,
     process::{CallLog, Server},
     raw_tonic::Mode,
     report::{Floor, Row, median, rate, time},
@@ -29,6 +31,7 @@ use crate::{
 pub const GET: &str = "/user.v1.UserService/GetUser";
 const CREATE: &str = "/user.v1.UserService/CreateUser";
 const LIST: &str = "/user.v1.UserService/ListUsers";
+const EXPORT: &str = "/user.v1.UserService/ExportUsers";
 const SEARCH: &str = "/user.v1.UserService/SearchUsers";
 
 /// Each load runs this long before it counts, to fill caches and grow buffers.
@@ -47,6 +50,7 @@ pub struct Setting {
     pub duration: Duration,
     pub users: usize,
     pub search_users: usize,
+    pub import_users: usize,
     pub folder: TempDir,
 }
 
@@ -62,9 +66,12 @@ pub const ALL: &[(u32, Goal)] = &[
     (7, lone_create),
     (8, create_latency),
     (9, list),
+    (9, export),
+    (10, import::throughput),
     (11, sign_in::throughput),
     (12, sign_in::storm),
     (13, search),
+    (14, presence::online),
     (15, rest),
 ];
 
@@ -88,6 +95,11 @@ impl Sample {
     /// Messages per second of the server's processor time.
     fn messages_per_cpu(&self) -> f64 {
         self.tally.messages as f64 / self.cpu.as_secs_f64()
+    }
+
+    /// Seconds that a call took in the mean.
+    pub fn mean_latency(&self) -> f64 {
+        self.tally.latency.mean() / 1e9
     }
 
     /// Seconds within which this share of the calls ended.
@@ -362,6 +374,25 @@ fn list(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     Ok(vec![Row {
         goal: 9,
         what: "ListUsers, pages of 1,000, against raw tonic streaming".into(),
+        measured: rate(measured, "users/CPU-s"),
+        limit: rate(limit, "users/CPU-s"),
+        figure: ratio,
+        floor: Floor::AtLeast(0.4),
+    }])
+}
+
+fn export(setting: &Setting) -> anyhow::Result<Vec<Row>> {
+    let roster = Server::roster(&setting.database("export.db"), CallLog::Off, &[])?;
+    seed(&roster, setting.users)?;
+    let tonic = Server::raw_tonic(Mode::Routes)?;
+    let (all, as_many) = (any_of(vec![users::export()]), any_of(vec![users::list(setting.users)]));
+    let (measured, limit, ratio) = setting.compare(
+        || Ok(setting.sample(&roster, EXPORT, &all, (2, 1))?.messages_per_cpu()),
+        || Ok(setting.sample(&tonic, LIST, &as_many, (2, 1))?.messages_per_cpu()),
+    )?;
+    Ok(vec![Row {
+        goal: 9,
+        what: format!("ExportUsers, {} users, against raw tonic streaming", setting.users),
         measured: rate(measured, "users/CPU-s"),
         limit: rate(limit, "users/CPU-s"),
         figure: ratio,

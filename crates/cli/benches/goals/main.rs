@@ -6,7 +6,9 @@
 
 mod goals;
 mod hash_limit;
+mod import;
 mod load;
+mod presence;
 mod process;
 mod raw_tonic;
 mod report;
@@ -41,9 +43,12 @@ struct Args {
     /// Users in the store, but for goal 13. [default: 100000, or 10000 with --quick]
     #[arg(long)]
     users: Option<usize>,
-    /// Users in the store of goal 13. [default: 1000000, or 50000 with --quick]
+    /// Users in the store of goal 13, clients online in goal 14. [default: 1000000, or 50000 with --quick]
     #[arg(long)]
     search_users: Option<usize>,
+    /// Users that goal 10 imports. [default: 200000 for each second that a load lasts, 1000000 at most]
+    #[arg(long)]
+    import_users: Option<usize>,
     /// What cargo passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -69,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         duration: Duration::try_from_secs_f64(seconds).context("--seconds")?,
         users: args.users.unwrap_or(if args.quick { 10_000 } else { 100_000 }),
         search_users: args.search_users.unwrap_or(if args.quick { 50_000 } else { 1_000_000 }),
+        import_users: args.import_users.unwrap_or(((seconds * 200_000.0) as usize).clamp(10_000, 1_000_000)),
         // On the disk that holds the build, because a file system in memory would make every commit free.
         folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
     };

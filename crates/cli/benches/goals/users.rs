@@ -4,7 +4,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use roster_api::{
     auth::v1::SignInRequest,
-    user::v1::{CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest},
+    user::v1::{CreateUserRequest, ExportUsersRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest},
 };
 
 /// The password of those who have one.
@@ -82,6 +82,16 @@ pub fn get(id: &str) -> Bytes {
 /// `ListUsers`: a page of a thousand, the most there is, after this user.
 pub fn list_after(id: &str) -> Bytes {
     frame(&ListUsersRequest { page_size: 1_000, page_token: id.into(), ..Default::default() })
+}
+
+/// `ListUsers`: this many at once, which only the limit gives.
+pub fn list(count: usize) -> Bytes {
+    frame(&ListUsersRequest { page_size: count as i32, ..Default::default() })
+}
+
+/// `ExportUsers`: all.
+pub fn export() -> Bytes {
+    frame(&ExportUsersRequest::default())
 }
 
 /// `SearchUsers`: the first twenty.

@@ -25,6 +25,7 @@ pub enum Account {
     /// Verify an address, with the token of the mailed link
     VerifyEmail {
         /// The token: what stands after token= in the link
+        #[arg(allow_hyphen_values = true)]
         token: String,
     },
     /// Change a password: the current one and the new one are asked for, or read from two lines of stdin
@@ -41,6 +42,7 @@ pub enum Account {
     /// Set a new password, with the token of the mailed link; it is asked for, or read from stdin
     ResetPassword {
         /// The token: what stands after token= in the link
+        #[arg(allow_hyphen_values = true)]
         token: String,
     },
 }

@@ -13,10 +13,14 @@ pub mod keys;
 pub mod login;
 pub mod mail;
 mod mask;
+mod pages;
 pub mod preferences;
+pub mod presence;
 pub mod serve;
 pub mod session;
+pub mod transfer;
 pub mod user;
+pub mod watch;
 
 use tokio::runtime;
 
@@ -58,7 +62,10 @@ async fn as_caller(command: &Command, context: &mut Context) -> Result<(), Failu
 pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::User(user) => user.run(context).await,
+        Command::Import(import) => import.run(context).await,
+        Command::Export(export) => export.run(context).await,
         Command::Audit(audit) => audit.run(context).await,
+        Command::Watch(watch) => watch.run(context).await,
         Command::Address(address) => address.run(context).await,
         Command::Preferences(preferences) => preferences.run(context).await,
         Command::Account(account) => account.run(context).await,
@@ -68,6 +75,7 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         Command::ApiKey(api_key) => api_key.run(context).await,
         Command::Keys(keys) => keys.run(context).await,
         Command::Mail(mail) => mail.run(context).await,
+        Command::Presence(presence) => presence.run(context).await,
         Command::Serve(_)
         | Command::Demo
         | Command::Doctor(_)

@@ -7,10 +7,11 @@ mod preferences;
 mod shell;
 mod style;
 mod table;
+mod watch;
 
 use std::io::{self, Write};
 
-use roster_api::user::v1::{Address, AuditEvent, Preferences, User};
+use roster_api::user::v1::{Address, AuditEvent, Preferences, User, WatchUsersResponse};
 use roster_server::telemetry::escape;
 
 use crate::{
@@ -19,9 +20,19 @@ use crate::{
     exit::Exit,
 };
 
+pub use json::canonical;
 pub use shell::quoted as shell_quoted;
 pub use style::Style;
 pub use table::{Cell, grid, short, terminal_width, time};
+
+/// Which part of a list is shown: only the first has a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// With what the columns are called.
+    First,
+    /// What comes after another part.
+    Further,
+}
 
 /// Where results go, and how they look there.
 pub struct Output {
@@ -60,10 +71,10 @@ impl Output {
     }
 
     /// Many users, one a line.
-    pub fn users(&mut self, users: &[User]) -> Result<(), Failure> {
+    pub fn users(&mut self, users: &[User], part: Part) -> Result<(), Failure> {
         match self.format {
             Format::Table if users.is_empty() => Ok(()),
-            Format::Table => self.text(&table::users(users, self.style, self.width)),
+            Format::Table => self.part(&table::users(users, self.style, self.width), part),
             Format::Json => users.iter().try_for_each(|user| self.json(user, "user.v1.User")),
         }
     }
@@ -99,11 +110,31 @@ impl Output {
     }
 
     /// Events of the audit log, one a line.
-    pub fn events(&mut self, events: &[AuditEvent]) -> Result<(), Failure> {
+    pub fn events(&mut self, events: &[AuditEvent], part: Part) -> Result<(), Failure> {
         match self.format {
             Format::Table if events.is_empty() => Ok(()),
-            Format::Table => self.text(&audit::events(events, self.style, self.width)),
+            Format::Table => self.part(&audit::events(events, self.style, self.width), part),
             Format::Json => events.iter().try_for_each(|event| self.json(event, "user.v1.AuditEvent")),
+        }
+    }
+
+    /// A table, without its header if one of the same list has been shown. It is arranged with it all the same, so that
+    /// its columns are as wide.
+    fn part(&mut self, table: &str, part: Part) -> Result<(), Failure> {
+        match (part, table.split_once(table::HEADER_END)) {
+            (Part::Further, Some((_, below))) => self.text(below.split_once('\n').map_or("", |(_, rows)| rows)),
+            _ => self.text(table),
+        }
+    }
+
+    /// What a watch tells: for people a line for each change and each user of a snapshot, in JSON every event.
+    pub fn watched(&mut self, told: &WatchUsersResponse) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => match watch::line(told, self.style) {
+                Some(line) => self.text(&line),
+                None => Ok(()),
+            },
+            Format::Json => self.json(told, "user.v1.WatchUsersResponse"),
         }
     }
 

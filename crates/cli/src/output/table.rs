@@ -9,6 +9,9 @@ use super::Style;
 /// A line under the header and nothing else, in comfy-table's notation.
 const UNDERLINED_HEADER: &str = "     ──            ";
 
+/// What only the line under a header has, in all that stands above the first row.
+pub(super) const HEADER_END: char = '─';
+
 /// A cell, and what it wants to say with its colour.
 pub enum Cell {
     /// Nothing.

@@ -76,6 +76,13 @@ fn the_first_administrator_is_made_with_and_without_a_server() {
     root.types(&["login", "root@example.com"], PASSWORD).with_code(0);
     let listed = root.runs(&["user", "list", "--output", "json"]).with_code(0);
     assert_eq!(listed.json().len(), 2);
+    // However many pages a list takes, it is one table.
+    for list in ["list", "search"] {
+        let words: &[&str] = if list == "list" { &["--all", "--page-size", "1"] } else { &["example"] };
+        let table = root.runs(&[&["user", list], words].concat()).with_code(0).out;
+        let (headers, ids) = (table.matches("EMAIL").count(), table.matches("@example.com").count());
+        assert_eq!((headers, ids, table.matches("\n\n").count()), (1, 2, 0), "{table}");
+    }
     let credentials = root.home.path().join(".config/roster/credentials.json");
     assert_eq!(fs::metadata(&credentials).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -110,11 +117,14 @@ fn people_look_after_their_own_account_and_services_have_keys() {
     second.runs(&["user", "get", &id]).refused(REFUSED, &["CREDENTIALS_INVALID"]);
     eve.runs(&["user", "get", &id]).with_code(0);
 
+    let email = ["user", "update", &id, "--email", "eva@example.com"];
+    eve.runs(&email).refused(65, &["current_password"]);
+    eve.types(&[&email[..], &["--current-password-stdin"]].concat(), PASSWORD).with_code(0);
     let new = "another horse battery staple\n";
     eve.types(&["account", "change-password"], &format!("{PASSWORD}{new}")).with_code(0);
     eve.runs(&["user", "get", &id]).refused(REFUSED, &["CREDENTIALS_INVALID"]);
-    eve.types(&["login", "eve@example.com"], PASSWORD).refused(REFUSED, &["SIGN_IN_FAILED"]);
-    eve.types(&["login", "eve@example.com"], new).with_code(0);
+    eve.types(&["login", "eva@example.com"], PASSWORD).refused(REFUSED, &["SIGN_IN_FAILED"]);
+    eve.types(&["login", "eva@example.com"], new).with_code(0);
 
     with_input(command(ROSTER, folder.path()).args(["admin", "create", "--email", "root@example.com"]), PASSWORD)
         .with_code(0);

@@ -1,16 +1,6 @@
 //! kill -9 under parallel writers, again and again: what was acknowledged is there, and nothing is there by halves.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, process::Stdio, sync::Arc, thread, time::Duration};
 
 use roster_api::{
     client::Transport,
@@ -19,11 +9,12 @@ use roster_api::{
         user_service_client::UserServiceClient,
     },
 };
-use rustix::process::{Pid, Signal, kill_process};
 use tonic::Status;
 
 use crate::{
     database::{Row, assert_consistent, open_copy, users},
+    killer::Killer,
+    random::Random,
     server::{Server, new_user, serve},
 };
 
@@ -88,7 +79,7 @@ fn kill_while_starting(folder: &Path, after: Duration) {
 
 /// Lets all writers write; whoever gets the acknowledgement with this number kills the server.
 async fn write_until_killed(server: Server, writers: Vec<Writer>, kill_at: u64) -> Vec<Writer> {
-    let killer = Arc::new(Killer { pid: server.pid(), left: AtomicU64::new(kill_at), killed: AtomicBool::new(false) });
+    let killer = Arc::new(Killer::after(kill_at, server.pid()));
     let mut clients = Vec::new();
     for _ in &writers {
         clients.push(server.client().await);
@@ -107,21 +98,6 @@ async fn write_until_killed(server: Server, writers: Vec<Writer>, kill_at: u64) 
     }
     assert_eq!(server.wait().code, None, "the server ended by a signal");
     writers
-}
-
-struct Killer {
-    pid: Pid,
-    left: AtomicU64,
-    killed: AtomicBool,
-}
-
-impl Killer {
-    fn acknowledged(&self) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.killed.store(true, Ordering::Relaxed);
-            kill_process(self.pid, Signal::KILL).unwrap();
-        }
-    }
 }
 
 /// One client, the users that it made, and what it knows of them.
@@ -155,7 +131,7 @@ impl Writer {
                     killer.acknowledged();
                 }
                 Err(status) => {
-                    assert!(killer.killed.load(Ordering::Relaxed), "{}: {status:?}", self.users[at].id);
+                    assert!(killer.has_killed(), "{}: {status:?}", self.users[at].id);
                     return;
                 }
             }
@@ -228,18 +204,5 @@ impl Writer {
             user.attempted = None;
         }
         unheard
-    }
-}
-
-/// [SplitMix64](https://prng.di.unimi.it/splitmix64.c): the same numbers every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
     }
 }

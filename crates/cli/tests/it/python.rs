@@ -74,9 +74,9 @@ fn server_for_the_example(folder: &Path) -> Server {
     })
 }
 
-/// The seed's example, byte for byte but for the address if that must be another.
-fn example_for(server: &Server) -> String {
-    let example = fs::read_to_string(repository("crates/cli/tests/python/client_example.py")).unwrap();
+/// A seed's example, byte for byte but for the address if that must be another.
+fn example_for(server: &Server, example: &str) -> String {
+    let example = fs::read_to_string(repository("crates/cli/tests/python").join(example)).unwrap();
     if server.grpc == "127.0.0.1:50051" {
         return example;
     }
@@ -90,7 +90,7 @@ fn the_seeds_example_runs_unchanged_and_its_errors_are_as_it_says() {
     let project = seed_project();
     let folder = tempfile::tempdir().unwrap();
     let server = server_for_the_example(folder.path());
-    fs::write(project.path().join("client_example.py"), example_for(&server)).unwrap();
+    fs::write(project.path().join("client_example.py"), example_for(&server, "client_example.py")).unwrap();
 
     let example = || run(command(&python(), project.path()).arg("client_example.py"));
     let Ended { out, .. } = example().with_code(0);
@@ -104,6 +104,41 @@ fn the_seeds_example_runs_unchanged_and_its_errors_are_as_it_says() {
 
     check(project.path(), "seed_errors.py", &server);
     server.stop();
+}
+
+#[test]
+fn the_older_notification_client_runs_unchanged() {
+    // As its page lays it out: the proto, and the stubs beside the client.
+    let project = tempfile::tempdir().unwrap();
+    let folder = project.path();
+    fs::create_dir(folder.join("proto")).unwrap();
+    let proto = repository("crates/api/tests/seeds/004_notification.proto");
+    fs::copy(proto, folder.join("proto/notification_service.proto")).unwrap();
+    protoc(folder, &["-I./proto", "./proto/notification_service.proto"]);
+    let client = repository("crates/cli/tests/python/notification/client.py");
+    fs::copy(client, folder.join("client.py")).unwrap();
+
+    let data = tempfile::tempdir().unwrap();
+    let server = server_for_the_example(data.path());
+    fs::write(folder.join("example.py"), example_for(&server, "notification/example.py")).unwrap();
+    let Ended { out, .. } = run(command(&python(), folder).arg("example.py")).with_code(0);
+    let expected = [
+        "Hello sent: True",
+        "Status: {'user_123': 'connected'}",
+        "Goodbye sent: True",
+        "Final status: {'user_123': 'disconnected'}",
+    ];
+    assert_eq!(out.lines().collect::<Vec<_>>(), expected);
+    check(folder, "notification/scenarios.py", &server);
+    server.stop();
+}
+
+#[test]
+fn a_client_of_the_older_proto_makes_all_four_kinds_of_call() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(repository("crates/api/tests/seeds/002_user.proto"), folder.path().join("user.proto")).unwrap();
+    protoc(folder.path(), &["-I.", "user.proto"]);
+    check(folder.path(), "seed_streams.py", &Server::in_memory());
 }
 
 /// Stubs of all our protos, in `folder`.

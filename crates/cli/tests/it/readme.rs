@@ -37,6 +37,16 @@ fn the_tour_runs_when_pasted() {
 }
 
 #[test]
+fn the_presence_runs_when_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    let ended = paste(&block("<!-- presence -->"), folder.path(), &server).with_code(0);
+    for seen in ["ada/laptop  connected", "ada/laptop  disconnected"] {
+        assert!(ended.out.contains(seen), "{seen}: {ended:?}");
+    }
+}
+
+#[test]
 fn the_accounts_run_when_pasted() {
     let folder = tempfile::tempdir().unwrap();
     let mut serve = command(ROSTER, folder.path());

@@ -1,5 +1,6 @@
 """Stubs generated from the protos of this repository: every method that is served, details of errors, metadata."""
 
+import queue
 import sys
 
 import grpc
@@ -7,6 +8,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from notification.v1 import notification_pb2 as presence
+from notification.v1 import notification_pb2_grpc as presence_grpc
 from user.v1 import user_pb2 as pb2
 from user.v1 import user_service_pb2_grpc as pb2_grpc
 
@@ -132,10 +135,33 @@ def check_health(channel):
         assert error.code() == grpc.StatusCode.NOT_FOUND, error
 
 
+def check_presence(stub):
+    watch = stub.WatchClientStatus(presence.WatchClientStatusRequest(client_ids=["ada"]), timeout=TIMEOUT_S)
+    assert next(watch).present_state_complete.client_count == 0
+    to_say = queue.SimpleQueue()
+    to_say.put(presence.ConnectRequest(client_id="ada", message_type=presence.MESSAGE_TYPE_HELLO))
+    line = stub.Connect(iter(to_say.get, None), timeout=TIMEOUT_S)
+    assert next(line).welcome.heartbeat_interval.seconds == 10
+    assert next(watch).client.status == presence.CLIENT_STATUS_CONNECTED
+    to_say.put(presence.ConnectRequest(message_type=presence.MESSAGE_TYPE_HEARTBEAT))
+    assert next(line).acknowledgement.message_type == presence.MESSAGE_TYPE_HEARTBEAT
+    found = stub.GetClientStatus(presence.GetClientStatusRequest(client_id="ada"), timeout=TIMEOUT_S)
+    assert found.client_statuses == {"ada": "connected"} and found.clients[0].connection_count == 1, found
+    to_say.put(None)
+    assert list(line) == [] and line.code() == grpc.StatusCode.OK
+    assert next(watch).client.status == presence.CLIENT_STATUS_DISCONNECTED
+    watch.cancel()
+    request = presence.SendMessageRequest(client_id="ada", message_type=presence.MESSAGE_TYPE_HELLO)
+    assert stub.SendMessage(request, timeout=TIMEOUT_S).status == presence.CLIENT_STATUS_CONNECTED
+    error, details = refused(stub.SendMessage, presence.SendMessageRequest(client_id="ada"))
+    assert details["BadRequest"].field_violations[0].field == "message_type"
+
+
 with grpc.insecure_channel(sys.argv[1]) as channel:
     stub = pb2_grpc.UserServiceStub(channel)
     check_users(stub)
     check_lists(stub)
     check_errors(stub)
     check_health(channel)
+    check_presence(presence_grpc.NotificationServiceStub(channel))
 print("ok")

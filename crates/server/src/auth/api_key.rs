@@ -35,6 +35,12 @@ impl ApiKeySecret {
         Ok((ApiKeyId(id), Self(format!("{MARK}{}_{}", encode(id.as_bytes()), encode(&secret)))))
     }
 
+    /// A key that was kept for its owner, if it is one.
+    #[must_use]
+    pub fn from_kept(text: String) -> Option<Self> {
+        parse(text.as_bytes()).map(|_| Self(text))
+    }
+
     /// How the key starts: enough to recognise it by, nothing of the secret.
     #[must_use]
     pub fn prefix(&self) -> &str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roster_api::access::AccessRule;
 
 use crate::{
-    model::{Actor, Grant, Permission, PermissionSet, SessionId, UserId},
+    model::{Actor, Grant, Permission, PermissionSet, SessionId, Timestamp, UserId},
     store::Live,
 };
 
@@ -78,6 +78,15 @@ impl Caller {
                 Grant::ApiKey { .. } => None,
             },
             _ => None,
+        }
+    }
+
+    /// Whether the session or key that the call was made with has ended since.
+    #[must_use]
+    pub fn has_lost_its_grant(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Granted(live) => !live.stands() || live.grant.expires_at().is_some_and(|end| end <= now),
+            _ => false,
         }
     }
 

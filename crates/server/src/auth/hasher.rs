@@ -104,6 +104,11 @@ pub struct Hasher {
 }
 
 impl Hasher {
+    /// Puts the queue and what came of it on the page.
+    pub fn report(&self, page: &mut crate::metrics::Page) {
+        self.pool.report(page);
+    }
+
     /// Starts the threads.
     ///
     /// # Errors

@@ -27,6 +27,6 @@ pub use keys::{KeyError, generate_signing_key};
 pub use known_callers::{KnownCallers, Recalled};
 pub use one_time_token::OneTimeToken;
 pub use password::{Password, PasswordHash};
-pub use refresh_token::{RefreshToken, RefreshTokens};
+pub use refresh_token::{Opened as OpenedRefreshToken, RefreshToken, RefreshTokens};
 pub use token::{AccessToken, AccessTokens, IssuedToken, TokenOptions};
 pub use uses::Uses;

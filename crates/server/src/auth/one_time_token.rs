@@ -20,14 +20,19 @@ impl OneTimeToken {
         Self(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(random)))
     }
 
-    /// A new token from the system's randomness.
+    /// A new token from the system's randomness. None begins with `-`: on a command line it would be taken for a flag.
     ///
     /// # Errors
     /// The system gives none.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut random = Zeroizing::new([0; TOKEN_BYTES]);
-        getrandom::fill(random.as_mut_slice())?;
-        Ok(Self::of(&random))
+        loop {
+            getrandom::fill(random.as_mut_slice())?;
+            let token = Self::of(&random);
+            if !token.as_str().starts_with('-') {
+                return Ok(token);
+            }
+        }
     }
 
     /// Whatever a caller shows as one: if it is none, its hash is nobody's.
@@ -73,5 +78,11 @@ mod tests {
         assert_eq!(format!("{token:?}"), "OneTimeToken(redacted)");
         assert_ne!(OneTimeToken::generate().unwrap(), OneTimeToken::generate().unwrap());
         assert_ne!(token.hash(), OneTimeToken::shown(token.as_str()[..42].into()).hash());
+    }
+
+    #[test]
+    fn no_token_can_be_taken_for_a_flag() {
+        // One in 64 would be.
+        assert!((0..2_000).all(|_| !OneTimeToken::generate().unwrap().as_str().starts_with('-')));
     }
 }

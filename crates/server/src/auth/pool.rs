@@ -19,7 +19,13 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::HashError;
-use crate::priority;
+use crate::{
+    metrics::{
+        Counter, Histogram, LATENCIES, Page,
+        names::{HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
+    },
+    priority,
+};
 
 /// The lowest scheduling priority. A thread that wants the core for anything else gets it.
 const NICE: i32 = 19;
@@ -51,11 +57,15 @@ struct Shared {
     keep_blocks: usize,
     /// Nanoseconds that a job has lately lasted, as a moving average.
     average: AtomicU64,
+    waits: Histogram,
+    durations: Histogram,
+    refused: Counter,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    /// Since when it waits, and what is to be done.
+    queue: VecDeque<(Instant, Job)>,
     stopping: bool,
 }
 
@@ -71,6 +81,9 @@ impl Pool {
             capacity: capacity.get(),
             keep_blocks,
             average: AtomicU64::new(nanos(FIRST_GUESS)),
+            waits: Histogram::new(&LATENCIES),
+            durations: Histogram::new(&LATENCIES),
+            refused: Counter::default(),
         });
         // Dropped on an error, the pool stops those that did start.
         let mut pool = Self { shared, threads: Vec::with_capacity(threads.get()) };
@@ -104,12 +117,21 @@ impl Pool {
         answer.await.unwrap_or_else(|_| Err(HashError::Failed("the hash thread panicked".to_owned())))
     }
 
+    /// Puts the queue and what came of it on the page.
+    pub(super) fn report(&self, page: &mut Page) {
+        page.value(&HASH_QUEUE, &[], self.shared.lock().queue.len());
+        page.histogram(&HASH_WAIT, &[], &self.shared.waits);
+        page.histogram(&HASH_DURATION, &[], &self.shared.durations);
+        page.value(&HASH_REFUSED, &[], self.shared.refused.get());
+    }
+
     fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.shared.lock();
         if state.queue.len() >= self.shared.capacity {
+            self.shared.refused.increment();
             return Err(HashError::Busy { retry_after: self.time_to_empty(state.queue.len()) });
         }
-        state.queue.push_back(job);
+        state.queue.push_back((Instant::now(), job));
         // Unlocked first: a thread of low priority that woke up holding on to us would make us wait.
         drop(state);
         self.shared.wake.notify_one();
@@ -140,8 +162,9 @@ impl Shared {
     fn work(&self) {
         priority::lower(NICE);
         let mut memory = Memory::default();
-        while let Some(job) = self.next(&mut memory) {
+        while let Some((since, job)) = self.next(&mut memory) {
             let started = Instant::now();
+            self.waits.observe(started.duration_since(since));
             // A job that panics must not take the thread with it: with the last one, nobody could sign in.
             // What it leaves in the memory is overwritten by the next.
             let worked = catch_unwind(AssertUnwindSafe(|| job(&mut memory))).unwrap_or(false);
@@ -155,7 +178,7 @@ impl Shared {
     }
 
     /// Waits for a job; `None` when the pool stops. Frees the memory if none comes for a while.
-    fn next(&self, memory: &mut Memory) -> Option<Job> {
+    fn next(&self, memory: &mut Memory) -> Option<(Instant, Job)> {
         let mut state = self.lock();
         loop {
             if state.stopping {
@@ -180,6 +203,7 @@ impl Shared {
     }
 
     fn measured(&self, lasted: Duration) {
+        self.durations.observe(lasted);
         // Two threads may overwrite each other's measurement: it is an estimate.
         let average = self.average.load(Ordering::Relaxed);
         let next = average - average / AVERAGE_OVER + nanos(lasted) / AVERAGE_OVER;

@@ -32,6 +32,14 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
+    /// A token that was kept for its owner.
+    #[must_use]
+    pub fn from_kept(text: String) -> Option<Self> {
+        let text = Zeroizing::new(text);
+        let bytes = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?);
+        Some(Self { text, hash: Sha256::digest(&*bytes).into() })
+    }
+
     /// The token.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -42,6 +42,12 @@ pub struct TokenOptions {
 pub struct AccessToken(String);
 
 impl AccessToken {
+    /// A token that was kept for its owner.
+    #[must_use]
+    pub fn from_kept(text: String) -> Self {
+        Self(text)
+    }
+
     /// The token itself, for the response to its owner.
     #[must_use]
     pub fn into_string(self) -> String {

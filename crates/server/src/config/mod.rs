@@ -57,8 +57,14 @@ const DEFAULT_TOKEN_NAME: &str = "roster";
 const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_VERIFIED_TOKENS_MAX: usize = 65_536;
 const DEFAULT_SESSION_IDLE: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEFAULT_PRESENCE_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_PRESENCE_FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_PRESENCE_CLIENTS_MAX: usize = 1_000_000;
 const DEFAULT_SIGN_IN_FREE_FAILURES: usize = 5;
 const DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS: usize = 500;
+const DEFAULT_WATCHERS_MAX: usize = 20_000;
+const DEFAULT_CHANGE_LOG_AGE: Duration = Duration::from_secs(90 * 24 * 3_600);
+const DEFAULT_CHANGE_LOG_ROWS: usize = 10_000_000;
 /// A link that resets a password is good for ten minutes: the first retries come soon.
 const DEFAULT_MAIL_RETRY: Duration = Duration::from_secs(5);
 
@@ -131,6 +137,18 @@ pub struct Config {
     pub sign_in_free_failures: usize,
     /// Wrong passwords from an address without delay.
     pub sign_in_free_failures_per_address: usize,
+    /// Silence after which a client counts as gone.
+    pub presence_timeout: Duration,
+    /// How long a client that is gone is known.
+    pub presence_forget_after: Duration,
+    /// Clients that may be known.
+    pub presence_clients_max: usize,
+    /// Clients that may watch users at once.
+    pub watchers_max: usize,
+    /// How long the change log keeps what was done.
+    pub change_log_max_age: Duration,
+    /// How many rows the change log keeps.
+    pub change_log_max_rows: usize,
     /// Who may make an account.
     pub sign_up: SignUp,
     /// How often one caller or one address may call.
@@ -199,6 +217,12 @@ impl Config {
             session_idle: DEFAULT_SESSION_IDLE,
             sign_in_free_failures: DEFAULT_SIGN_IN_FREE_FAILURES,
             sign_in_free_failures_per_address: DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS,
+            presence_timeout: DEFAULT_PRESENCE_TIMEOUT,
+            presence_forget_after: DEFAULT_PRESENCE_FORGET_AFTER,
+            presence_clients_max: DEFAULT_PRESENCE_CLIENTS_MAX,
+            watchers_max: DEFAULT_WATCHERS_MAX,
+            change_log_max_age: DEFAULT_CHANGE_LOG_AGE,
+            change_log_max_rows: DEFAULT_CHANGE_LOG_ROWS,
             sign_up: SignUp::Open,
             rates: default_rates(dev),
             public_url: None,
@@ -323,14 +347,15 @@ impl Config {
     }
 }
 
-/// What no honest caller meets, not even one that reaches for all that a server gives, or an office behind one address.
-/// Hashing passwords is what takes longest: these rates are about what it gives.
+/// What people do by hand, an office behind one address included, is far below these rates, and what guesses, signs up
+/// robots or floods mailboxes is not. Reads and writes are many where a service has one API key, so they are stopped only
+/// where one caller would take all that a server gives. None for development: its clients are tests and benchmarks.
 fn default_rates(dev: bool) -> Rates {
     let rate = |per_minute, burst| Rate { per_minute: if dev { 0 } else { per_minute }, burst };
     Rates {
-        sign_in: rate(6_000, 2_000),
-        sign_up: rate(1_200, 1_000),
-        mail: rate(120, 100),
+        sign_in: rate(60, 100),
+        sign_up: rate(60, 100),
+        mail: rate(20, 20),
         read: rate(12_000_000, 2_000_000),
         write: rate(3_000_000, 500_000),
     }

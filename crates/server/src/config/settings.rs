@@ -372,6 +372,59 @@ pub const SETTINGS: &[Setting] = &[
               forgotten every minute. Behind a proxy, all clients have its address.",
     },
     Setting {
+        key: "presence_timeout_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(200..=HOUR_MS, |c| &mut c.presence_timeout),
+        default: None,
+        doc: "Silence after which a client counts as disconnected, in steps of 100 ms. Clients are told to send a heartbeat \
+              every third of it.",
+    },
+    Setting {
+        key: "presence_forget_after_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(0..=24 * HOUR_MS, |c| &mut c.presence_forget_after),
+        default: None,
+        doc: "How long a client that is disconnected is known as such. After that, nobody knows of it. Where nearly as many \
+              clients are known as may be, those that are disconnected are forgotten sooner.",
+    },
+    Setting {
+        key: "presence_clients_max",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=100_000_000, |c| &mut c.presence_clients_max),
+        default: None,
+        doc: "Clients that may be known, connected or not. Further ones are refused with CLIENT_LIMIT_REACHED. A client takes \
+              about 128 bytes.",
+    },
+    Setting {
+        key: "watchers_max",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000, |c| &mut c.watchers_max),
+        default: None,
+        doc: "Clients that may follow the changes of users (WatchUsers) at once. Further ones are refused with \
+              RESOURCE_EXHAUSTED.",
+    },
+    Setting {
+        key: "change_log_max_age_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(HOUR_MS..=36_500 * 24 * HOUR_MS, |c| &mut c.change_log_max_age),
+        default: None,
+        doc: "How long the change log keeps what was done. It is the audit log too. A client of WatchUsers that was away \
+              for longer starts again with a snapshot.",
+    },
+    Setting {
+        key: "change_log_max_rows",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1_000_000_000_000, |c| &mut c.change_log_max_rows),
+        default: None,
+        doc: "How many rows the change log keeps, if they are not too old. Each takes about 1 KiB on the disk.",
+    },
+    Setting {
         key: "sign_up",
         also_env: &[],
         flag: None,
@@ -384,11 +437,17 @@ pub const SETTINGS: &[Setting] = &[
         "rate_sign_in_per_minute",
         |c| &mut c.rates.sign_in.per_minute,
         "Calls a minute that take a password or a token from a mail (SignIn, ChangePassword, ResetPassword, \
-         VerifyEmail), in the long run and of one caller, or of one address where nobody is signed in; 0 for any number. \
-         An IPv6 address counts by its /64. Further calls are refused with RATE_LIMITED.",
+         VerifyEmail, and the pages behind mailed links), in the long run and of one caller, or of one address where \
+         nobody is signed in; 0 for any number. An IPv6 address counts by its /64. Further calls are refused with \
+         RATE_LIMITED. Behind a proxy, or a gateway that signs people in for them, all of them have its address: set this \
+         and the next ones to what all of them do together.",
     ),
     burst("rate_sign_in_burst", |c| &mut c.rates.sign_in.burst),
-    per_minute("rate_sign_up_per_minute", |c| &mut c.rates.sign_up.per_minute, "The same for CreateUser."),
+    per_minute(
+        "rate_sign_up_per_minute",
+        |c| &mut c.rates.sign_up.per_minute,
+        "The same for CreateUser by callers without the permission `users.create`; those with it count as writing.",
+    ),
     burst("rate_sign_up_burst", |c| &mut c.rates.sign_up.burst),
     per_minute(
         "rate_mail_per_minute",
@@ -399,7 +458,8 @@ pub const SETTINGS: &[Setting] = &[
     per_minute(
         "rate_read_per_minute",
         |c| &mut c.rates.read.per_minute,
-        "The same for all other calls that change nothing.",
+        "The same for all other calls that change nothing. A service with one API key, or a gateway with one address, \
+         makes the calls of many people, so this and the next are high.",
     ),
     burst("rate_read_burst", |c| &mut c.rates.read.burst),
     per_minute(

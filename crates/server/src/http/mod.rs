@@ -3,6 +3,7 @@
 
 mod form;
 mod jwks;
+mod metrics;
 mod page;
 mod probes;
 mod reset_password;
@@ -15,42 +16,91 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::USER_AGENT};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use roster_api::access::RateClass;
 
 use crate::{
     auth::Caller,
+    limits::Limits,
     mail::{RESET_PASSWORD, VERIFY_EMAIL},
+    metrics::Page,
     net::{self, DrainSignal, DrainSwitch, Listeners, Net, NetOptions, Peer},
-    ops::{Ctx, Ops, RequestId, UserAgent},
+    ops::{Called, Ctx, Error, Ops, RefusedCall, RequestId, UserAgent},
 };
 
 /// What every handler answers.
 type Answer = Response<Full<Bytes>>;
 
-/// Serves the port. `grpc` tells when the gRPC port has begun to drain.
+/// Puts the numbers of all parts on a page.
+pub type Report = Arc<dyn Fn(&mut Page) + Send + Sync>;
+
+/// What the handlers work with.
+pub struct Port {
+    /// The use cases.
+    pub ops: Arc<Ops>,
+    /// Those of the gRPC port.
+    pub limits: Arc<Limits>,
+    /// Tells when the gRPC port has begun to drain.
+    pub grpc: DrainSignal,
+    /// What `/metrics` has.
+    pub report: Report,
+}
+
+/// Serves the port.
 ///
 /// # Errors
 /// When a thread cannot be started.
-pub fn serve(listeners: Listeners, options: NetOptions, ops: Arc<Ops>, grpc: DrainSignal) -> io::Result<Net> {
+pub fn serve(listeners: Listeners, options: NetOptions, port: Port) -> io::Result<Net> {
+    let port = Arc::new(port);
     let handler = move |peer: Arc<Peer>, request| {
-        let (ops, grpc) = (Arc::clone(&ops), grpc.clone());
-        async move { answer(&ops, &grpc, &peer, request).await }
+        let port = Arc::clone(&port);
+        async move { port.answer(&peer, request).await }
     };
     net::serve(listeners, options, DrainSwitch::new(), || handler.clone())
 }
 
-async fn answer(ops: &Ops, grpc: &DrainSignal, peer: &Peer, request: Request<Incoming>) -> Answer {
-    let reads = [Method::GET, Method::HEAD].contains(request.method());
-    let posts = request.method() == Method::POST;
-    match request.uri().path() {
-        VERIFY_EMAIL if reads => verify_email::ask(ops, &request),
-        VERIFY_EMAIL if posts => verify_email::act(ops, &ctx(peer, &request), request).await,
-        RESET_PASSWORD if reads => reset_password::ask(ops, &request),
-        RESET_PASSWORD if posts => reset_password::act(ops, &ctx(peer, &request), request).await,
-        _ if !reads => probes::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
-        "/livez" => probes::live(),
-        "/readyz" => probes::ready(ops, grpc).await,
-        jwks::PATH => jwks::keys(ops),
-        _ => probes::text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /.well-known/jwks.json\n"),
+impl Port {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Answer {
+        let ops = &self.ops;
+        let reads = [Method::GET, Method::HEAD].contains(request.method());
+        let posts = request.method() == Method::POST;
+        match request.uri().path() {
+            VERIFY_EMAIL if reads => verify_email::ask(ops, &request),
+            RESET_PASSWORD if reads => reset_password::ask(ops, &request),
+            VERIFY_EMAIL if posts => match self.admit(VERIFY_EMAIL, peer, &request) {
+                Ok(ctx) => verify_email::act(ops, &ctx, request).await,
+                Err(refusal) => refusal,
+            },
+            RESET_PASSWORD if posts => match self.admit(RESET_PASSWORD, peer, &request) {
+                Ok(ctx) => reset_password::act(ops, &ctx, request).await,
+                Err(refusal) => refusal,
+            },
+            _ if !reads => probes::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
+            "/livez" => probes::live(),
+            "/readyz" => probes::ready(ops, &self.grpc).await,
+            jwks::PATH => jwks::keys(ops),
+            metrics::PATH => metrics::page(&*self.report),
+            _ => probes::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /.well-known/jwks.json\n"),
+        }
+    }
+
+    /// Takes what a page does from the bucket that the methods which do the same take from, before the form is read.
+    #[expect(clippy::result_large_err, reason = "the error is the answer, and goes straight to the client")]
+    fn admit(&self, page: &'static str, peer: &Peer, request: &Request<Incoming>) -> Result<Ctx, Answer> {
+        let ctx = ctx(peer, request);
+        let Some(address) = ctx.remote else { return Ok(ctx) };
+        let Err(exceeded) = self.limits.take_from_address(RateClass::SignIn, address) else { return Ok(ctx) };
+        let error = Error::RateLimited { retry_after: exceeded.retry_after };
+        if exceeded.is_news {
+            let refused = RefusedCall {
+                called: Called::Page(page),
+                actor: ctx.caller.actor(),
+                request_id: ctx.request_id,
+                remote: ctx.remote,
+                reason: error.reason(),
+            };
+            self.limits.note_refusal(&self.ops, refused);
+        }
+        Err(page::error(&error, page::words(request), self.ops.platform()))
     }
 }
 
@@ -61,5 +111,6 @@ fn ctx(peer: &Peer, request: &Request<Incoming>) -> Ctx {
         request_id: RequestId::generate(),
         remote: peer.addr().map(|addr| addr.ip()),
         user_agent: UserAgent(request.headers().get(USER_AGENT).cloned()),
+        idempotency: None,
     }
 }

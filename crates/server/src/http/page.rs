@@ -72,7 +72,9 @@ pub(super) fn error(error: &Error, words: &'static Words, platform: &str) -> Ans
         Error::TokenInvalid => notice(StatusCode::BAD_REQUEST, words, platform, &words.invalid_link),
         Error::RateLimited { retry_after } => {
             let mut answer = notice(StatusCode::TOO_MANY_REQUESTS, words, platform, &words.try_later);
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            answer
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(retry_after.as_millis().div_ceil(1_000).max(1) as u64));
             answer
         }
         other => {

@@ -28,8 +28,12 @@ pub use self::{
 };
 use crate::{
     auth::OneTimeToken,
+    metrics::{
+        Counter, Page,
+        names::{MAIL_FAILING, MAILS},
+    },
     model::{Language, Mail, MailId, MailKind, Timestamp},
-    store::NewMail,
+    store::{MailOutcome, NewMail},
 };
 
 /// What becomes of mails.
@@ -55,13 +59,47 @@ pub struct Mailer {
     links: Option<Links>,
     bell: Notify,
     failing: AtomicBool,
+    outcomes: Outcomes,
+}
+
+/// What became of attempts to send a mail.
+#[derive(Debug, Default)]
+struct Outcomes {
+    sent: Counter,
+    retried: Counter,
+    given_up: Counter,
 }
 
 impl Mailer {
     /// Mails of this platform. `readable` is for development: operators see the text, links included.
     #[must_use]
     pub fn new(delivery: Delivery, readable: bool, platform: String, links: Option<Links>) -> Self {
-        Self { delivery, readable, platform, links, bell: Notify::new(), failing: AtomicBool::new(false) }
+        Self {
+            delivery,
+            readable,
+            platform,
+            links,
+            bell: Notify::new(),
+            failing: AtomicBool::new(false),
+            outcomes: Outcomes::default(),
+        }
+    }
+
+    /// Counts what became of an attempt.
+    fn count(&self, outcome: &MailOutcome) {
+        match outcome {
+            MailOutcome::Sent { .. } => self.outcomes.sent.increment(),
+            MailOutcome::Retry { .. } => self.outcomes.retried.increment(),
+            MailOutcome::GivenUp { .. } => self.outcomes.given_up.increment(),
+        }
+    }
+
+    /// Puts what became of mails on the page.
+    pub fn report(&self, page: &mut Page) {
+        page.value(&MAILS, &["sent"], self.outcomes.sent.get());
+        page.value(&MAILS, &["retried"], self.outcomes.retried.get());
+        page.value(&MAILS, &["given_up"], self.outcomes.given_up.get());
+        page.value(&MAIL_FAILING, &[], self.is_failing());
     }
 
     /// What becomes of mails.

@@ -178,6 +178,7 @@ impl Shared {
 
     async fn send_one(&self, claimed: ClaimedMail) -> Result<(), StoreError> {
         let outcome = self.attempt(&claimed).await;
+        self.mailer.count(&outcome);
         let (mail, attempt) = (&claimed.mail, claimed.mail.attempts);
         match &outcome {
             MailOutcome::Sent { .. } => tracing::debug!(mail_id = %mail.id, attempt, "a mail was sent"),

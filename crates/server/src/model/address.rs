@@ -1,5 +1,7 @@
 //! Postal addresses of a user.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Timestamp, UserId, etag::etag, uuid_id::uuid_id};
 
 /// Addresses that a user may have.
@@ -11,7 +13,7 @@ uuid_id! {
 }
 
 /// What an address is for. Numbers are those of the API's `AddressKind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AddressKind {
     /// Where goods go.
     Shipping = 1,
@@ -31,7 +33,7 @@ impl AddressKind {
 }
 
 /// What is written on an address: as it is stored, or as a caller gave it. Empty text is not given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressLines {
     /// A name that the user knows it by.
     pub label: String,
@@ -95,7 +97,7 @@ impl AddressLines {
 }
 
 /// A postal address of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// Unique.
     pub id: AddressId,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{ApiKeyId, Timestamp, User, UserId};
+use super::{ApiKeyId, Idempotency, PermissionSet, Timestamp, UserId};
 
 /// What happened to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +76,13 @@ impl Action {
     pub fn is_of_user(self) -> bool {
         matches!(
             self,
-            Self::Created | Self::Updated | Self::Deactivated | Self::Reactivated | Self::Deleted | Self::EmailVerified
+            Self::Created
+                | Self::Updated
+                | Self::Deactivated
+                | Self::Reactivated
+                | Self::Deleted
+                | Self::EmailVerified
+                | Self::PasswordChanged
         )
     }
 
@@ -177,33 +183,26 @@ pub struct ChangeMeta {
     pub at: Timestamp,
     /// Who asked for it.
     pub actor: Actor,
+    /// What they may do to others: nobody changes a user whose role may do more.
+    pub held: PermissionSet,
     /// The `x-request-id` of the call.
     pub request_id: String,
     /// The IP address that the call came from; empty if it came from this machine's operator.
     pub remote_address: String,
     /// Do everything but keep nothing ([AIP-163](https://google.aip.dev/163)).
     pub validate_only: bool,
+    /// Names the call, so that it is done once however often it comes.
+    pub idempotency: Option<Arc<Idempotency>>,
 }
 
-/// One row of the change log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Place in the log: grows by commit order.
-    pub position: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Who: an [`Actor`] in text.
-    pub actor: String,
-    /// What.
-    pub action: Action,
-    /// Whom.
-    pub user_id: UserId,
-    /// The user's revision after the change.
-    pub revision: i64,
-    /// The call.
-    pub request_id: String,
-    /// Names of the fields that changed, for [`Action::Updated`].
-    pub fields: Vec<String>,
-    /// The user after the change; `None` once the user is deleted and the log is scrubbed.
-    pub after: Option<User>,
+impl ChangeMeta {
+    /// The same with the answer to keep, where the command does not know it.
+    ///
+    /// # Errors
+    /// Those of `answer`, which is not asked where nothing is kept.
+    pub fn answering<E>(self, answer: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Self, E> {
+        let Some(call) = &self.idempotency else { return Ok(self) };
+        let idempotency = Some(Arc::new(call.answering(answer()?)));
+        Ok(Self { idempotency, ..self })
+    }
 }

@@ -142,6 +142,12 @@ impl PermissionSet {
         self.0 & (1 << permission as u8) != 0
     }
 
+    /// The first permission of the role that is not in it; `None` if all of them are.
+    #[must_use]
+    pub fn lacks_of(self, role: Role) -> Option<Permission> {
+        Self::of_role(role).iter().find(|permission| !self.has(*permission))
+    }
+
     /// What is in both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AttributesPatch, Timestamp, User, UserId, etag::etag};
 
 /// The language of whoever has named none.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// A user's preferences. Each user has exactly one; who never set any has the defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     /// Whose they are.
     pub user_id: UserId,
@@ -29,7 +31,7 @@ pub struct Preferences {
 }
 
 /// Which messages a user wants. Those about the security of the account are sent whatever these say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationSwitches {
     /// By mail.
     pub email: bool,

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 #[repr(align(128))]
 pub(super) struct Load {
     connections: AtomicUsize,
+    accepted: AtomicU64,
     requests: AtomicUsize,
     served: AtomicU64,
     drained: AtomicUsize,
@@ -43,6 +44,7 @@ impl Load {
     /// Counts a connection until the answer is dropped.
     pub(super) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.fetch_add(1, Relaxed);
+        self.accepted.fetch_add(1, Relaxed);
         OpenConnection(Arc::clone(self))
     }
 
@@ -103,6 +105,12 @@ impl Stats {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.iter().map(|load| load.connections.load(Relaxed)).sum()
+    }
+
+    /// Connections that were taken since the start.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.0.iter().map(|load| load.accepted.load(Relaxed)).sum()
     }
 
     /// Open connections of each worker.

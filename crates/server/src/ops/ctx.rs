@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     auth::Caller,
-    model::{ChangeMeta, Timestamp},
+    model::{ChangeMeta, Idempotency, Timestamp},
 };
 
 /// One call.
@@ -26,6 +26,8 @@ pub struct Ctx {
     pub remote: Option<IpAddr>,
     /// What the client says it is; empty if it says nothing.
     pub user_agent: UserAgent,
+    /// What makes the call known again if it comes twice; `None` if its caller gave it no key.
+    pub idempotency: Option<Arc<Idempotency>>,
 }
 
 impl Ctx {
@@ -34,9 +36,11 @@ impl Ctx {
         ChangeMeta {
             at,
             actor: self.caller.actor(),
+            held: self.caller.permissions(),
             request_id: self.request_id.to_string(),
             remote_address: self.remote_address(),
             validate_only,
+            idempotency: self.idempotency.clone(),
         }
     }
 

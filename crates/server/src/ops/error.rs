@@ -65,12 +65,18 @@ pub enum Error {
     /// What the caller shows to prove who it is proves nothing; `reason` says what it was. One answer, whatever is wrong.
     #[error("not authenticated: {0:?}")]
     Unauthenticated(Reason),
+    /// What `reason` says, and nothing else is to be told.
+    #[error("{0:?}")]
+    Plain(Reason),
     /// Sign-up is closed.
     #[error("sign-up is closed")]
     SignUpClosed,
     /// The token of a mailed link is not valid, for whatever reason.
     #[error("the token is not valid")]
     TokenInvalid,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key is reused")]
+    KeyReused,
     /// The current password is another.
     #[error("the password is wrong")]
     PasswordWrong,
@@ -85,6 +91,20 @@ pub enum Error {
     RateLimited {
         /// When to try again.
         retry_after: Duration,
+    },
+    /// As many watch as there may.
+    #[error("as many watch as there may")]
+    TooManyWatchers {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A watch ends before its client has ended it; `reason` says why.
+    #[error("the watch ends: {reason:?}")]
+    WatchEnded {
+        /// Why.
+        reason: Reason,
+        /// Where to go on.
+        resume_token: String,
     },
     /// The hashing pool is full.
     #[error("the hashing pool is full")]
@@ -126,12 +146,18 @@ impl Error {
             Self::Taken(Unique::Email) => Reason::EmailTaken,
             Self::Taken(Unique::Username) => Reason::UsernameTaken,
             Self::StaleEtag { .. } => Reason::EtagMismatch,
-            Self::Missing { reason, .. } | Self::Precondition(reason) | Self::Unauthenticated(reason) => *reason,
+            Self::Missing { reason, .. }
+            | Self::Precondition(reason)
+            | Self::Unauthenticated(reason)
+            | Self::Plain(reason) => *reason,
             Self::SignUpClosed => Reason::SignUpClosed,
             Self::TokenInvalid => Reason::TokenInvalid,
+            Self::KeyReused => Reason::IdempotencyKeyReused,
             Self::PasswordWrong => Reason::PasswordWrong,
             Self::AccountLocked { .. } => Reason::AccountLocked,
             Self::RateLimited { .. } => Reason::RateLimited,
+            Self::TooManyWatchers { .. } => Reason::WatcherLimitReached,
+            Self::WatchEnded { reason, .. } => *reason,
             Self::Refused(Refusal::NotSignedIn) => Reason::CredentialsMissing,
             Self::Refused(Refusal::Lacks(_)) => Reason::PermissionDenied,
             Self::HashingBusy { .. } => Reason::HashingBusy,
@@ -177,6 +203,7 @@ fn reason_of(violations: &Violations) -> Reason {
         (Some("filter"), None) => Reason::FilterInvalid,
         (Some("order_by"), None) => Reason::OrderByInvalid,
         (Some("page_token"), None) => Reason::PageTokenInvalid,
+        (Some("resume_token"), None) => Reason::ResumeTokenInvalid,
         _ => Reason::ValidationFailed,
     }
 }
@@ -220,10 +247,15 @@ impl From<StoreError> for Error {
                 violations.push(Violation { field, description });
                 Self::Invalid(violations)
             }
+            StoreError::Outranked(permission) => Self::Refused(Refusal::Lacks(permission)),
             StoreError::LastAdmin => Self::Precondition(Reason::LastAdmin),
+            StoreError::Trimmed => Self::Precondition(Reason::ResumeTokenExpired),
             StoreError::Busy => Self::QueueFull { retry_after: RETRY_AFTER },
             StoreError::Full(_) => Self::DiskFull(error),
-            StoreError::Unavailable(_) => Self::Unavailable { retry_after: RETRY_AFTER, source: error },
+            // Of an answer that was there a moment ago and is not any more.
+            StoreError::Unavailable(_) | StoreError::KeyUsed => {
+                Self::Unavailable { retry_after: RETRY_AFTER, source: error }
+            }
             // What is not found, stale or full has a name that only the use case knows: see `for_user`.
             StoreError::NotFound
             | StoreError::ItemNotFound

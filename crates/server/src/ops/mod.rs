@@ -5,15 +5,19 @@ mod api_keys;
 mod audit;
 pub mod ctx;
 pub mod error;
+mod feed;
 mod health;
 mod housekeeping;
+mod idempotency;
 mod mail;
 mod page_token;
 mod passwords;
 mod preferences;
+mod presence;
 pub mod reason;
 mod sessions;
 mod signing_keys;
+mod turns;
 mod update_mask;
 mod users;
 
@@ -22,26 +26,41 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     addresses::{AddAddressInput, AddressInput, UpdateAddressInput},
     api_keys::{ApiKeyInput, ApiKeyPage, CreateApiKeyInput, CreatedApiKey},
-    audit::{AuditPage, ListAuditEventsInput, RefusedCall},
+    audit::{AuditPage, Called, ListAuditEventsInput, RefusedCall},
     ctx::{Ctx, RequestId, UserAgent},
     error::{Error, Resource},
+    feed::{
+        ChangeKind, FeedEvent, FeedItem, FeedLoad, FeedOptions, UserChange, UserWatch, WatchStart, WatchUsersInput,
+    },
     health::{DependencyHealth, Health, HealthState},
-    housekeeping::HOUSEKEEPING_EVERY,
+    housekeeping::{HOUSEKEEPING_EVERY, LogRetention},
     mail::{MailPage, MailView},
     passwords::ChangePasswordInput,
     preferences::{SwitchesInput, UpdatePreferencesInput},
+    presence::{
+        ClientPage, ClientPresence, ConnectInput, ConnectOutput, End, GetClientStatusInput, NoticeKind, Outputs,
+        SendMessageInput, SendMessageOutput, Vocabulary, WatchClientsInput, WatchEvent,
+    },
     reason::Reason,
     sessions::{ListSessionsInput, SessionOptions, SessionPage, SignInInput, SignedIn, Tokens},
     signing_keys::RotatedKeys,
     users::{
-        CreateUserInput, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput, UserPage,
+        CreateUserInput, Export, ExportPage, ExportUsersInput, ImportOptionsInput, ImportOutcome, ImportRowInput,
+        ImportRun, ImportVerdict, ListUsersInput, SearchUsersInput, SearchUsersOutput, SetStatusInput, UpdateUserInput,
+        UserPage,
     },
 };
-use self::{audit::AuditTrail, page_token::PageTokens};
+use self::{
+    audit::AuditTrail, feed::Feed, page_token::PageTokens, presence::Desk, sessions::SignInOutcomes, turns::Turns,
+    users::RunningImports,
+};
 use crate::{
     auth::{Attempts, Authenticator, Hasher, RefreshTokens},
     mail::Mailer,
-    model::Clock,
+    metrics::Page,
+    model::{Clock, IdempotencyKeys},
+    net::DrainSignal,
+    presence::PresenceOptions,
     store::{Store, StoreError},
 };
 
@@ -53,11 +72,19 @@ pub struct Ops {
     authenticator: Arc<Authenticator>,
     mailer: Arc<Mailer>,
     page_tokens: PageTokens,
+    idempotency_keys: IdempotencyKeys,
+    turns: Turns,
     refresh_tokens: RefreshTokens,
     attempts: Attempts,
     session_idle: Duration,
     trail: AuditTrail,
+    desk: Arc<Desk>,
+    feed: Feed,
+    retention: LogRetention,
     sign_up_open: bool,
+    imports: RunningImports,
+    drain: Option<DrainSignal>,
+    sign_ins: SignInOutcomes,
 }
 
 impl Ops {
@@ -74,9 +101,12 @@ impl Ops {
         sessions: SessionOptions,
     ) -> Result<Self, StoreError> {
         let page_tokens = PageTokens::new(store.secret("page_token").await?);
+        let idempotency_keys = IdempotencyKeys::new(store.secret("idempotency").await?);
         let refresh_tokens = RefreshTokens::new(store.secret("refresh_token").await?);
         let (attempts, session_idle) = (Attempts::new(sessions.attempts), sessions.idle);
         let trail = AuditTrail::start(Arc::clone(&store), Arc::clone(&clock));
+        let desk = Arc::new(Desk::new(PresenceOptions::default(), &*clock));
+        let feed = Feed::start(&store, store.secret("resume_token").await?);
         Ok(Self {
             store,
             hasher,
@@ -84,11 +114,19 @@ impl Ops {
             authenticator,
             mailer,
             page_tokens,
+            idempotency_keys,
+            turns: Turns::default(),
             refresh_tokens,
             attempts,
             session_idle,
             trail,
+            desk,
+            feed,
+            retention: LogRetention::default(),
             sign_up_open: true,
+            imports: RunningImports::default(),
+            drain: None,
+            sign_ins: SignInOutcomes::default(),
         })
     }
 
@@ -96,6 +134,49 @@ impl Ops {
     #[must_use]
     pub fn with_sign_up(self, open: bool) -> Self {
         Self { sign_up_open: open, ..self }
+    }
+
+    /// The same, with other bounds of the feed.
+    #[must_use]
+    pub fn with_feed(mut self, options: FeedOptions) -> Self {
+        self.feed.options = options;
+        self
+    }
+
+    /// The same, with a change log that keeps more or less.
+    #[must_use]
+    pub fn with_retention(self, retention: LogRetention) -> Self {
+        Self { retention, ..self }
+    }
+
+    /// The same, with streams that end of their own accord when the server drains.
+    #[must_use]
+    pub fn with_drain(self, drain: DrainSignal) -> Self {
+        Self { drain: Some(drain), ..self }
+    }
+
+    /// Ends when the server begins to drain. A stream that would go on for ever says then where it can be taken up.
+    pub async fn draining(&self) {
+        match &self.drain {
+            Some(drain) => drain.draining().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Puts what is done, and what it stands on, in numbers on the page.
+    pub fn report(&self, page: &mut Page) {
+        self.sign_ins.report(page);
+        self.hasher.report(page);
+        self.store.report(page);
+        self.mailer.report(page);
+        self.trail.report(page);
+        self.feed.report(page);
+        self.desk.report(page);
+    }
+
+    /// Whether the server has begun to drain.
+    fn is_draining(&self) -> bool {
+        self.drain.as_ref().is_some_and(DrainSignal::is_draining)
     }
 
     /// Has a refused call written to the audit log, soon and if there is room; nobody waits for it.

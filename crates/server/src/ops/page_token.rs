@@ -55,31 +55,53 @@ impl PageTokens {
 
     /// A token for a place that its method alone can read.
     pub(super) fn seal(&self, scope: &Scope<'_>, place: &[u8]) -> String {
-        let mut token = vec![VERSION];
-        token.extend_from_slice(&self.mac(scope, place)[..MAC_BYTES]);
-        token.extend_from_slice(place);
-        format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(token))
+        self.scoped(scope).seal(place)
     }
 
     /// The place in `token`, if we sealed it for this scope.
     pub(super) fn unseal(&self, scope: &Scope<'_>, token: &str) -> Option<Vec<u8>> {
+        self.scoped(scope).unseal(token)
+    }
+
+    /// The tokens of one scope, for who makes many.
+    pub(super) fn scoped(&self, scope: &Scope<'_>) -> ScopedTokens {
+        let mut keyed = self.keyed.clone();
+        // JSON keeps the parts of the scope apart; the length keeps the scope and the body apart.
+        let scope = serde_json::to_vec(scope).unwrap_or_default();
+        keyed.update(&(scope.len() as u64).to_be_bytes());
+        keyed.update(&scope);
+        ScopedTokens { keyed }
+    }
+}
+
+/// Makes and reads the tokens of one scope.
+pub(super) struct ScopedTokens {
+    /// Has taken the scope in.
+    keyed: Hmac<Sha256>,
+}
+
+impl ScopedTokens {
+    /// See [`PageTokens::seal`].
+    pub(super) fn seal(&self, place: &[u8]) -> String {
+        let mac: [u8; 32] = self.hmac(place).finalize().into_bytes().into();
+        let mut token = Vec::with_capacity(1 + MAC_BYTES + place.len());
+        token.push(VERSION);
+        token.extend_from_slice(&mac[..MAC_BYTES]);
+        token.extend_from_slice(place);
+        format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// See [`PageTokens::unseal`].
+    pub(super) fn unseal(&self, token: &str) -> Option<Vec<u8>> {
         let text = token.strip_prefix('~').filter(|text| text.len() <= TOKEN_MAX_BYTES)?;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (mac, body) = bytes.strip_prefix(&[VERSION])?.split_at_checked(MAC_BYTES)?;
-        self.hmac(scope, body).verify_truncated_left(mac).ok()?;
+        self.hmac(body).verify_truncated_left(mac).ok()?;
         Some(body.to_vec())
     }
 
-    fn mac(&self, scope: &Scope<'_>, body: &[u8]) -> [u8; 32] {
-        self.hmac(scope, body).finalize().into_bytes().into()
-    }
-
-    fn hmac(&self, scope: &Scope<'_>, body: &[u8]) -> Hmac<Sha256> {
+    fn hmac(&self, body: &[u8]) -> Hmac<Sha256> {
         let mut hmac = self.keyed.clone();
-        // JSON keeps the parts of the scope apart; the length keeps the scope and the body apart.
-        let scope = serde_json::to_vec(scope).unwrap_or_default();
-        hmac.update(&(scope.len() as u64).to_be_bytes());
-        hmac.update(&scope);
         hmac.update(body);
         hmac
     }

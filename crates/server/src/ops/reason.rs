@@ -89,10 +89,18 @@ reasons! {
     OrderByInvalid = "ORDER_BY_INVALID", InvalidArgument;
     /// The page token is garbage, or of another query or caller. Start again without one.
     PageTokenInvalid = "PAGE_TOKEN_INVALID", InvalidArgument;
+    /// The resume token is garbage, or of another filter or server. Go on with the filter that it was given for, or start
+    /// again with a snapshot.
+    ResumeTokenInvalid = "RESUME_TOKEN_INVALID", InvalidArgument;
+    /// The log of changes does not have what followed this token, because it does not reach back so far, or because the
+    /// database is an older copy of itself. Start again with a snapshot.
+    ResumeTokenExpired = "RESUME_TOKEN_EXPIRED", OutOfRange;
     /// The method takes its parameters in the message, never in the path.
     PathInvalid = "PATH_INVALID", InvalidArgument;
     /// The token of a mailed link is unknown, used, expired or cut short. Ask for a new mail.
     TokenInvalid = "TOKEN_INVALID", InvalidArgument;
+    /// The `idempotency-key` was used within 24 hours for another request of the same method. Each request needs its own.
+    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", InvalidArgument;
     /// `current_password` is not the user's password.
     PasswordWrong = "PASSWORD_WRONG", InvalidArgument;
     /// No user has this id or email; `ResourceInfo` names which was asked for.
@@ -119,8 +127,12 @@ reasons! {
     AddressLimitReached = "ADDRESS_LIMIT_REACHED", FailedPrecondition;
     /// There are as many API keys as there may be. Revoke some first.
     ApiKeyLimitReached = "API_KEY_LIMIT_REACHED", FailedPrecondition;
+    /// The call was done when it came first, and what it was about has been deleted since, and the answer with it.
+    IdempotentAnswerDeleted = "IDEMPOTENT_ANSWER_DELETED", FailedPrecondition;
     /// The user is the last administrator who can sign in. Make another one first.
     LastAdmin = "LAST_ADMIN", FailedPrecondition;
+    /// Another call is running with this import key. Wait for its end, or for it to be noticed that its connection broke.
+    ImportRunning = "IMPORT_RUNNING", FailedPrecondition;
     /// The caller has no session: it calls with an API key or a certificate.
     NoSession = "NO_SESSION", FailedPrecondition;
     /// The method needs a signed-in caller.
@@ -159,11 +171,21 @@ reasons! {
     AccountLocked = "ACCOUNT_LOCKED", ResourceExhausted;
     /// Too many calls of this class by this caller or from this address. Try again after the time in `RetryInfo`.
     RateLimited = "RATE_LIMITED", ResourceExhausted;
+    /// Too many clients are known or watched, this user has too many devices, or this client too many streams.
+    ClientLimitReached = "CLIENT_LIMIT_REACHED", ResourceExhausted;
+    /// Nothing was heard of the connected client for `presence_timeout`, or it did not read for as long. Connect again.
+    HeartbeatMissed = "HEARTBEAT_MISSED", DeadlineExceeded;
+    /// The watch was read so slowly that what it has not told is forgotten. Watch again.
+    WatchLagged = "WATCH_LAGGED", Aborted;
+    /// As many clients watch as `watchers_max` allows. Try again after the time in `RetryInfo`.
+    WatcherLimitReached = "WATCHER_LIMIT_REACHED", ResourceExhausted;
+    /// There were changes, and the client has read nothing for a minute. Go on from `resume_token` in the metadata.
+    WatcherTooSlow = "WATCHER_TOO_SLOW", ResourceExhausted;
     /// The disk under the database is full. Nothing was changed; reads go on.
     DiskFull = "DISK_FULL", ResourceExhausted;
     /// The database cannot be read or written now. Nothing was changed. Try again after the time in `RetryInfo`.
     StoreUnavailable = "STORE_UNAVAILABLE", Unavailable;
-    /// The server is stopping. Try again, on another connection.
+    /// The server is stopping. Try again, on another connection; a watch goes on from `resume_token` in the metadata.
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
     /// A mistake of ours. The log has it under the request id.
     Internal = "INTERNAL", Internal;

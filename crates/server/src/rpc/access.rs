@@ -1,17 +1,27 @@
 //! Access rule and rate class of every path that is served.
 
-use roster_api::access::{AccessRule, Method, RateClass};
+use roster_api::access::{AccessRule, METHODS, Method, RateClass};
+
+use super::intake::Upload;
 
 /// The services that are not ours have no option in their protos, so their methods stand here.
 const STANDARD: &[Method] = &[
-    standard("/grpc.health.v1.Health/Check", AccessRule::Public),
-    standard("/grpc.health.v1.Health/Watch", AccessRule::Public),
-    standard("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
-    standard("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
+    standard(0, "/grpc.health.v1.Health/Check", AccessRule::Public),
+    standard(1, "/grpc.health.v1.Health/Watch", AccessRule::Public),
+    standard(2, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
+    standard(3, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
 ];
 
-const fn standard(path: &'static str, access: AccessRule) -> Method {
-    Method { path, access, rate_class: RateClass::Read }
+const fn standard(index: usize, path: &'static str, access: AccessRule) -> Method {
+    Method { index: METHODS.len() + index, path, access, rate_class: RateClass::Read }
+}
+
+/// How many methods there are.
+pub(super) const COUNT: usize = METHODS.len() + STANDARD.len();
+
+/// The method with this index, below [`COUNT`].
+pub(super) fn method_at(index: usize) -> Option<&'static Method> {
+    METHODS.get(index).or_else(|| STANDARD.get(index.checked_sub(METHODS.len())?))
 }
 
 /// The method at this exact path; `None` if there is none.
@@ -25,7 +35,18 @@ pub(super) fn is_stream(path: &str) -> bool {
     is_long_lived(path) || parts.is_some_and(|(service, method)| roster_api::access::streams(service, method))
 }
 
-/// Whether calls of the method end only when the client ends them, so that a drain must.
+/// Whether calls of the method end only when the client ends them, so that a drain must. The methods of presence and the
+/// watch of users are not among them: they end themselves when they have said why, or where to go on.
 pub(super) fn is_long_lived(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch" || path.starts_with("/grpc.reflection.")
+}
+
+/// How the requests of the method come in.
+pub(super) fn upload(path: &str) -> Upload {
+    match path {
+        "/notification.v1.NotificationService/Connect" | "/user.UserService/StreamUserUpdates" => Upload::Endless,
+        "/user.v1.UserService/ImportUsers" => Upload::Rows,
+        path if is_long_lived(path) => Upload::Patient,
+        _ => Upload::Prompt,
+    }
 }

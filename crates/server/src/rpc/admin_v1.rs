@@ -1,5 +1,8 @@
 //! `roster.admin.v1.AdminService`: converts, calls the use case, converts back. No rule lives here.
 
+use std::borrow::Cow;
+
+use prost::Message;
 use roster_api::{
     admin::v1::{
         GetMailRequest, GetMailResponse, ListMailsRequest, ListMailsResponse, Mail, RotateSigningKeyRequest,
@@ -9,7 +12,12 @@ use roster_api::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{own::Own, status, time::timestamp};
+use super::{
+    idempotency::{self, CallKey},
+    own::Own,
+    status,
+    time::timestamp,
+};
 use crate::{
     model,
     ops::{Ctx, Error, MailView, Ops},
@@ -19,11 +27,17 @@ use crate::{
 pub(super) struct AdminV1 {
     ops: Own<Ops>,
     ctx: Ctx,
+    key: Option<CallKey>,
 }
 
 impl AdminV1 {
-    pub(super) fn new(ops: Own<Ops>, ctx: Ctx) -> Self {
-        Self { ops, ctx }
+    pub(super) fn new(ops: Own<Ops>, ctx: Ctx, key: Option<CallKey>) -> Self {
+        Self { ops, ctx, key }
+    }
+
+    /// The context of a call that changes something.
+    fn keyed(&self, request: &impl Message) -> Cow<'_, Ctx> {
+        idempotency::ctx_of(&self.ops, &self.ctx, self.key.as_ref(), request)
     }
 
     fn status(&self) -> impl FnOnce(Error) -> Status + '_ {
@@ -35,9 +49,10 @@ impl AdminV1 {
 impl AdminService for AdminV1 {
     async fn rotate_signing_key(
         &self,
-        _: Request<RotateSigningKeyRequest>,
+        request: Request<RotateSigningKeyRequest>,
     ) -> Result<Response<RotateSigningKeyResponse>, Status> {
-        let keys = self.ops.rotate_signing_key(&self.ctx).await.map_err(self.status())?;
+        let ctx = self.keyed(request.get_ref());
+        let keys = self.ops.rotate_signing_key(&ctx).await.map_err(self.status())?;
         let (key_id, verifying_key_ids) = (keys.key_id, keys.verifying_key_ids);
         Ok(Response::new(RotateSigningKeyResponse { key_id, verifying_key_ids }))
     }

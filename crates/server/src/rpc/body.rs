@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
-use super::{call_log::CallRecord, status};
+use super::{call_log::CallRecord, call_stats::CallMeter, status};
 use crate::{net::DrainSignal, ops::Reason};
 
 /// What polling a body gives.
@@ -24,6 +24,8 @@ pub(super) type Moment = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct CallBody {
     inner: tonic::body::Body,
     watched: Option<Box<Watched>>,
+    /// `None` once it has counted the end.
+    meter: Option<CallMeter>,
 }
 
 /// Why the end of a body matters.
@@ -34,6 +36,10 @@ pub(super) struct Watched {
     drain: Option<Moment>,
     /// The body ends with `UNAUTHENTICATED` once the caller's right to have it has ended.
     grant_end: Option<Moment>,
+    /// The service says something last when that right has ended.
+    has_last_words: bool,
+    /// It has ended, and the service was asked for its last words.
+    is_revoked: bool,
     /// Wants to know the status.
     record: Option<CallRecord>,
     ended: bool,
@@ -44,12 +50,13 @@ impl Watched {
         deadline: Option<tokio::time::Instant>,
         drain: Option<DrainSignal>,
         grant_end: Option<Moment>,
+        has_last_words: bool,
         record: Option<CallRecord>,
     ) -> Option<Box<Self>> {
         (deadline.is_some() || drain.is_some() || grant_end.is_some() || record.is_some()).then(|| {
             let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
             let drain = drain.map(|signal| -> Moment { Box::pin(async move { signal.draining().await }) });
-            Box::new(Self { deadline, drain, grant_end, record, ended: false })
+            Box::new(Self { deadline, drain, grant_end, has_last_words, is_revoked: false, record, ended: false })
         })
     }
 
@@ -61,7 +68,7 @@ impl Watched {
         self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready())
     }
 
-    fn is_revoked(&mut self, cx: &mut Context<'_>) -> bool {
+    fn has_grant_ended(&mut self, cx: &mut Context<'_>) -> bool {
         self.grant_end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready())
     }
 
@@ -82,17 +89,15 @@ impl Watched {
 
 impl CallBody {
     /// A body that is watched if there is a reason to.
-    pub(super) fn new(inner: tonic::body::Body, watched: Option<Box<Watched>>) -> Self {
-        Self { inner, watched }
+    pub(super) fn new(inner: tonic::body::Body, watched: Option<Box<Watched>>, meter: Option<CallMeter>) -> Self {
+        Self { inner, watched, meter }
     }
 }
 
-impl Body for CallBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
-        let this = &mut *self;
+impl CallBody {
+    /// What comes next, cut short if there is a reason to.
+    fn next_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        let this = self;
         let Some(watched) = &mut this.watched else { return completed(Pin::new(&mut this.inner).poll_frame(cx)) };
         if watched.ended {
             return Poll::Ready(None);
@@ -101,8 +106,19 @@ impl Body for CallBody {
         if watched.is_late(cx) {
             return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
         }
-        if watched.is_revoked(cx) {
+        if watched.is_revoked {
             return watched.cut(&status::credentials_invalid());
+        }
+        if watched.has_grant_ended(cx) {
+            if !watched.has_last_words {
+                return watched.cut(&status::credentials_invalid());
+            }
+            watched.is_revoked = true;
+            // One frame at most: a stream that always has more to say must end too.
+            return match Pin::new(&mut this.inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
+                _ => watched.cut(&status::credentials_invalid()),
+            };
         }
         let frame = completed(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
@@ -119,6 +135,33 @@ impl Body for CallBody {
             }
             Poll::Pending => {}
         }
+        frame
+    }
+
+    /// Counts the end of the call if this frame is it.
+    fn count(&mut self, frame: &PolledFrame) {
+        let code = match frame {
+            Poll::Ready(Some(Ok(frame))) => match frame.trailers_ref() {
+                Some(trailers) => code_in(trailers).unwrap_or(Code::Unknown),
+                None => return,
+            },
+            Poll::Ready(Some(Err(status))) => status.code(),
+            Poll::Ready(None) => Code::Ok,
+            Poll::Pending => return,
+        };
+        if let Some(mut meter) = self.meter.take() {
+            meter.end(code);
+        }
+    }
+}
+
+impl Body for CallBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
+        let frame = self.next_frame(cx);
+        self.count(&frame);
         frame
     }
 
@@ -149,4 +192,31 @@ fn completed(mut frame: PolledFrame) -> PolledFrame {
 /// The status that headers or trailers carry.
 pub(super) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, task::Waker};
+
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[test]
+    fn only_a_stream_with_last_words_says_more_once_its_caller_has_lost_the_right_to_it() {
+        for (has_last_words, more) in [(false, 0), (true, 1)] {
+            let inner = tonic::body::Body::new(Full::new(Bytes::from_static(b"secret")));
+            let watched = Watched::new(None, None, Some(Box::pin(ready(()))), has_last_words, None);
+            let mut body = CallBody::new(inner, watched, None);
+            let mut data = 0;
+            let trailers = loop {
+                match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Some(Ok(frame))) if frame.is_data() => data += 1,
+                    Poll::Ready(Some(Ok(frame))) => break frame.into_trailers().unwrap(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!((data, code_in(&trailers)), (more, Some(Code::Unauthenticated)));
+        }
+    }
 }

@@ -28,6 +28,34 @@ const BUDGET_BYTES: usize = 256 * 1024 * 1024;
 /// How long a body that has begun may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// How a body comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upload {
+    /// Without long pauses.
+    Prompt,
+    /// With pauses for ever, as the requests of a long stream do.
+    Patient,
+    /// The same, and nothing is counted: small messages that are forgotten as they come. Whoever reads it takes none of
+    /// more than [`FREE_BYTES`].
+    Endless,
+    /// Rows, as many as the client has: the same, but a row may be larger.
+    Rows,
+}
+
+/// Bytes of a row. A user has at most a fiftieth of that.
+const ROW_MAX_BYTES: usize = 1024 * 1024;
+
+impl Upload {
+    /// Bytes of a message, if there are to be fewer than the server takes anywhere.
+    pub(super) fn message_max(self) -> Option<usize> {
+        match self {
+            Self::Prompt | Self::Patient => None,
+            Self::Endless => Some(FREE_BYTES),
+            Self::Rows => Some(ROW_MAX_BYTES),
+        }
+    }
+}
+
 /// The budget: bytes left, for all workers together.
 #[derive(Debug)]
 pub(super) struct Intake(Own<AtomicUsize>);
@@ -42,9 +70,9 @@ impl Intake {
         Self(self.0.for_worker())
     }
 
-    /// The body, counted. One that is `patient` may pause for ever, as the requests of an endless stream do.
-    pub(super) fn meter<B>(&self, inner: B, patient: bool) -> Metered<B> {
-        Metered { inner, budget: self.0.clone(), seen: 0, held: 0, patient, pause: None }
+    /// The body, counted.
+    pub(super) fn meter<B>(&self, inner: B, upload: Upload) -> Metered<B> {
+        Metered { inner, budget: self.0.clone(), seen: 0, held: 0, upload, pause: None }
     }
 }
 
@@ -54,12 +82,15 @@ pub(super) struct Metered<B> {
     budget: Own<AtomicUsize>,
     seen: usize,
     held: usize,
-    patient: bool,
+    upload: Upload,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Metered<B> {
     fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        if self.upload.message_max().is_some() {
+            return Ok(());
+        }
         self.seen += bytes;
         let wanted = self.seen.saturating_sub(FREE_BYTES) - self.held;
         if wanted > 0 {
@@ -71,7 +102,8 @@ impl<B> Metered<B> {
     }
 
     fn pauses_too_long(&mut self, cx: &mut Context<'_>) -> bool {
-        !self.patient && self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE_MAX))).as_mut().poll(cx).is_ready()
+        self.upload == Upload::Prompt
+            && self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE_MAX))).as_mut().poll(cx).is_ready()
     }
 }
 

@@ -21,6 +21,13 @@ impl<T> Own<T> {
     }
 }
 
+impl<T> Own<T> {
+    /// What is shared, for what outlives a call's service.
+    pub(super) fn shared(&self) -> Arc<T> {
+        Arc::clone(&self.shared)
+    }
+}
+
 impl<T> Clone for Own<T> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }

@@ -19,9 +19,12 @@ use super::{
     access,
     body::{CallBody, Moment, Watched, code_in},
     call_log::CallRecord,
+    call_stats::{CallMeter, CallStats},
     deadline,
     grpc_web::{self, GrpcWeb},
-    limits::{Exceeded, Limits},
+    idempotency::{self, CallKey},
+    leftover,
+    own::Own,
     request_id,
     services::{ENCODING, ResponseFuture, Services},
     status,
@@ -29,8 +32,10 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
+    limits::{Exceeded, Limits, MessageLimits},
+    model::Permission,
     net::{DrainSignal, Peer},
-    ops::{Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
 };
 
 /// Where a caller is told what it could have used.
@@ -38,8 +43,12 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
 const ENCODINGS: &str = "identity,gzip,zstd";
 
+/// The stream that says that its caller's session has ended; see `ops::presence`.
+const CONNECT: &str = "/notification.v1.NotificationService/Connect";
+
 /// What can come after the body of a response.
-const TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin, next-page-token";
+const TRAILERS: &str =
+    "grpc-status, grpc-message, grpc-status-details-bin, next-page-token, skipped-count, skipped-row";
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -48,6 +57,7 @@ pub struct Pipeline {
     tokenless: Tokenless,
     /// Those of all workers.
     limits: Arc<Limits>,
+    stats: Own<CallStats>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
@@ -57,12 +67,12 @@ impl Pipeline {
     pub fn new(
         services: Services,
         tokenless: Tokenless,
-        limits: Limits,
+        limits: Arc<Limits>,
         grpc_web: GrpcWeb,
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits: Arc::new(limits), grpc_web, drain }
+        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see `Services::for_worker`.
@@ -73,9 +83,15 @@ impl Pipeline {
             callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
+            stats: self.stats.for_worker(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
+    }
+
+    /// The calls in numbers, those of all workers.
+    pub fn stats(&self) -> Arc<CallStats> {
+        Arc::clone(&self.stats)
     }
 
     /// The services behind the pipeline.
@@ -97,13 +113,16 @@ impl Pipeline {
         let answer = if !self.grpc_web.allows(request.headers().get(ORIGIN)) {
             // Only browsers send an origin, and a page that has rebound its own name to this server
             // asks for no preflight: whatever it sends is refused here.
+            leftover::take_in(request.into_body());
             Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
         } else if is_post && kind.starts_with(b"application/grpc-web") {
             Answer::Later(Box::pin(Arc::clone(self).web(peer.clone(), request)))
         } else if is_post && kind.starts_with(b"application/grpc") {
             self.call(peer, request)
         } else {
-            Answer::Ready(Box::new(not_grpc(&request)))
+            let response = not_grpc(&request);
+            leftover::take_in(request.into_body());
+            Answer::Ready(Box::new(response))
         };
         answer.finish()
     }
@@ -124,7 +143,8 @@ impl Pipeline {
         let request_id = request_id::take_or_make(request.headers());
         let record = CallRecord::start(request.uri().path(), &request_id, peer);
         let method = access::method(request.uri().path());
-        let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, record };
+        let meter = CallMeter::start(&self.stats, method);
+        let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, meter, record };
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
             return Answer::Call(self.admit(start, tokenless, request));
@@ -140,7 +160,7 @@ impl Pipeline {
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
-                Answer::Call(Call::refused(self, &request, start, Caller::Anonymous, refusal))
+                Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal))
             }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
@@ -170,7 +190,7 @@ impl Pipeline {
         };
         let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => Call::refused(&self, &request, start, Caller::Anonymous, refusal),
+            Err(refusal) => Call::refused(&self, request, start, Caller::Anonymous, refusal),
         };
         call.finish().await
     }
@@ -186,9 +206,9 @@ impl Pipeline {
             record.set_caller(&caller);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let deadline = match admitted {
-            Ok(deadline) => deadline,
-            Err(refusal) => return Call::refused(self, &request, start, caller, refusal),
+        let (deadline, key) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Call::refused(self, request, start, caller, refusal),
         };
         let path = request.uri().path();
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
@@ -203,17 +223,35 @@ impl Pipeline {
         // Only a sign-in wants to know, and even a shared value costs every other call two atomic operations.
         let signs_in = start.method.is_some_and(|method| method.rate_class == RateClass::SignIn);
         let user_agent = UserAgent(signs_in.then(|| request.headers().get(USER_AGENT).cloned()).flatten());
-        let ctx =
-            Ctx { caller: caller.clone(), request_id: start.request_id.clone(), remote: start.remote, user_agent };
-        let response = Ok(self.services.call(ctx, request));
+        let ctx = Ctx {
+            caller: caller.clone(),
+            request_id: start.request_id.clone(),
+            remote: start.remote,
+            user_agent,
+            idempotency: None,
+        };
+        let mut request = request;
+        if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
+            && access::is_stream(method.path)
+        {
+            let (limits, caller) = (Arc::clone(&self.limits), caller.clone());
+            let limits = MessageLimits { limits, class: method.rate_class, caller, remote: start.remote };
+            request.extensions_mut().insert(limits);
+        }
+        let response = Ok(self.services.call(ctx, key, request));
         Call { pipeline: Arc::clone(self), start, caller, drain, grant_end, deadline, over_http1, response }
     }
 
     /// Takes a call of nobody who is known from its address.
     fn take_from_address(&self, start: &Start) -> Result<(), Status> {
-        let (Some(method), Some(address)) = (start.method, start.remote) else { return Ok(()) };
-        let taken = self.limits.take_from_address(method.rate_class, address);
-        taken.map_err(|exceeded| self.limited(start, &Caller::Anonymous, exceeded))
+        let Some(method) = start.method else { return Ok(()) };
+        self.take_class_from_address(method.rate_class, start)
+    }
+
+    fn take_class_from_address(&self, class: RateClass, start: &Start) -> Result<(), Status> {
+        let Some(address) = start.remote else { return Ok(()) };
+        let taken = self.limits.take_from_address(class, address);
+        taken.map_err(|exceeded| self.limited(start, &Caller::Anonymous, class, exceeded))
     }
 
     /// Takes any other from its caller.
@@ -222,17 +260,19 @@ impl Pipeline {
             return self.take_from_address(start);
         }
         let Some(method) = start.method else { return Ok(()) };
+        let class = class_for(method, caller);
         // Or every further account would sign in, sign up and send mails from a bucket of its own.
         if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
-            self.take_from_address(start)?;
+            self.take_class_from_address(class, start)?;
         }
-        let taken = self.limits.take_from_caller(method.rate_class, caller);
-        taken.map_err(|exceeded| self.limited(start, caller, exceeded))
+        let taken = self.limits.take_from_caller(class, caller);
+        taken.map_err(|exceeded| self.limited(start, caller, class, exceeded))
     }
 
-    fn limited(&self, start: &Start, caller: &Caller, Exceeded { retry_after, is_news }: Exceeded) -> Status {
-        let error = Error::RateLimited { retry_after };
-        if is_news {
+    fn limited(&self, start: &Start, caller: &Caller, class: RateClass, exceeded: Exceeded) -> Status {
+        self.stats.limited(class);
+        let error = Error::RateLimited { retry_after: exceeded.retry_after };
+        if exceeded.is_news {
             self.note_refusal(start, caller, error.reason());
         }
         status::of_error(&error, start.request_id.as_str())
@@ -241,15 +281,24 @@ impl Pipeline {
     /// Has a refusal of a call written to the audit log.
     fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
         let ops = self.services.ops();
-        let may_note = start.remote.is_none_or(|address| self.limits.may_note(address));
-        let Some(method) = start.method.filter(|_| may_note) else { return ops.lose_refusal() };
-        ops.note_refusal(RefusedCall {
-            method: method.path,
+        let Some(method) = start.method else { return ops.lose_refusal() };
+        let refused = RefusedCall {
+            called: Called::Method(method.path),
             actor: caller.actor(),
             request_id: start.request_id.clone(),
-            remote_address: start.remote.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
+            remote: start.remote,
             reason,
-        });
+        };
+        self.limits.note_refusal(ops, refused);
+    }
+}
+
+/// What a call counts as. Who may create users at any time does not sign up: a service that creates them for others
+/// writes.
+fn class_for(method: &Rpc, caller: &Caller) -> RateClass {
+    match method.rate_class {
+        RateClass::SignUp if caller.check(Permission::UsersCreate).is_ok() => RateClass::Write,
+        class => class,
     }
 }
 
@@ -278,6 +327,7 @@ struct Start {
     request_id: RequestId,
     /// `None` if there is no such method.
     method: Option<&'static Rpc>,
+    meter: CallMeter,
     record: Option<CallRecord>,
 }
 
@@ -297,15 +347,14 @@ struct Call {
 
 impl Call {
     /// One that goes no further.
-    fn refused<B>(
-        pipeline: &Arc<Pipeline>,
-        request: &Request<B>,
-        start: Start,
-        caller: Caller,
-        refusal: Status,
-    ) -> Self {
+    fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Self
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Send,
+    {
         let pipeline = Arc::clone(pipeline);
         let over_http1 = request.version() < Version::HTTP_2;
+        leftover::take_in(request.into_body());
         let response = Err(refusal);
         Self { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1, response }
     }
@@ -326,6 +375,7 @@ impl Call {
         if is_over {
             status::complete(response.headers_mut());
             let code = code_in(response.headers()).unwrap_or(Code::Unknown);
+            start.meter.end(code);
             if let Some(record) = &mut start.record {
                 record.finish(code);
             }
@@ -343,13 +393,20 @@ impl Call {
             // HTTP/1.1 sends no trailer that was not announced.
             response.headers_mut().insert(TRAILER, HeaderValue::from_static(TRAILERS));
         }
-        let watched = if is_over { None } else { Watched::new(deadline, drain, grant_end, start.record) };
-        response.map(|body| CallBody::new(body, watched))
+        let has_last_words = start.method.is_some_and(|method| method.path == CONNECT);
+        let watched =
+            if is_over { None } else { Watched::new(deadline, drain, grant_end, has_last_words, start.record) };
+        let meter = (!is_over).then_some(start.meter);
+        response.map(|body| CallBody::new(body, watched, meter))
     }
 }
 
-/// Decides before any byte of the message is read; gives the deadline.
-fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Option<Instant>, Status> {
+/// Decides before any byte of the message is read; gives the deadline, and the key of a call that may change something.
+fn check<B>(
+    request: &Request<B>,
+    start: &Start,
+    caller: &Caller,
+) -> Result<(Option<Instant>, Option<CallKey>), Status> {
     let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -363,11 +420,16 @@ fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Opti
         refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
         return Err(refusal);
     }
-    deadline::parse(request.headers()).map_err(|came| {
+    let deadline = deadline::parse(request.headers()).map_err(|came| {
         let mut violations = crate::model::Violations::new();
         violations.add("grpc-timeout", came);
         refused(violations.into())
-    })
+    })?;
+    let key = match method.rate_class {
+        RateClass::Read => None,
+        _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
+    };
+    Ok((deadline, key))
 }
 
 /// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins.
@@ -396,5 +458,5 @@ fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {
 }
 
 fn unwatched(body: Body) -> CallBody {
-    CallBody::new(body, None)
+    CallBody::new(body, None, None)
 }

@@ -12,6 +12,11 @@ use http_body::Body as HttpBody;
 use roster_api::server::{
     admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN_V1},
     auth::v1::auth_service_server::{AuthServiceServer, SERVICE_NAME as AUTH_V1},
+    compat::notification::notification_service_server::{
+        NotificationServiceServer as CompatNotificationServer, SERVICE_NAME as COMPAT_NOTIFICATION,
+    },
+    compat::user::user_service_server::{SERVICE_NAME as COMPAT_USER, UserServiceServer as CompatUserServer},
+    notification::v1::notification_service_server::{NotificationServiceServer, SERVICE_NAME as NOTIFICATION_V1},
     user::v1::user_service_server::{SERVICE_NAME as USER_V1, UserServiceServer},
 };
 use tonic::{
@@ -25,7 +30,18 @@ use tonic_reflection::server::{Builder, Error as ReflectionError};
 use tower::Service as _;
 
 use super::{
-    access, admin_v1::AdminV1, auth_v1::AuthV1, health::HealthService, intake::Intake, own::Own, status,
+    access,
+    admin_v1::AdminV1,
+    auth_v1::AuthV1,
+    compat_notification::CompatNotification,
+    compat_user::{CompatUser, add_trailers},
+    health::HealthService,
+    idempotency::CallKey,
+    intake::Intake,
+    leftover,
+    notification_v1::NotificationV1,
+    own::Own,
+    status,
     user_v1::UserV1,
 };
 use crate::ops::{Ctx, Ops, Reason};
@@ -35,7 +51,7 @@ use crate::ops::{Ctx, Ops, Reason};
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The services of ours that are served, as health and reflection name them.
-pub const SERVED: &[&str] = &[USER_V1, AUTH_V1, ADMIN_V1];
+pub const SERVED: &[&str] = &[USER_V1, AUTH_V1, ADMIN_V1, NOTIFICATION_V1, COMPAT_USER, COMPAT_NOTIFICATION];
 
 /// Has a service of ours answer a request. The generated servers have these methods each by itself, and no trait.
 macro_rules! answer {
@@ -101,23 +117,36 @@ impl Services {
     }
 
     /// Answers a call that was let through.
-    pub(super) fn call<B>(&self, ctx: Ctx, request: Request<B>) -> ResponseFuture
+    pub(super) fn call<B>(&self, ctx: Ctx, key: Option<CallKey>, request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let patient = access::is_long_lived(request.uri().path());
-        let request = request.map(|body| self.intake.meter(body, patient));
-        let (ops, limit) = (self.ops.clone(), self.max_message_bytes);
+        let path = request.uri().path();
+        let upload = access::upload(path);
+        let request = request.map(|body| self.intake.meter(body, upload));
+        let limit = upload.message_max().map_or(self.max_message_bytes, |max| max.min(self.max_message_bytes));
+        let ops = self.ops.clone();
         match request.uri().path().split('/').nth(1) {
-            Some(USER_V1) => answer!(UserServiceServer::new(UserV1::new(ops, ctx)), limit, request),
-            Some(AUTH_V1) => answer!(AuthServiceServer::new(AuthV1::new(ops, ctx)), limit, request),
-            Some(ADMIN_V1) => answer!(AdminServiceServer::new(AdminV1::new(ops, ctx)), limit, request),
+            Some(USER_V1) => answer!(UserServiceServer::new(UserV1::new(ops, ctx, key)), limit, request),
+            Some(AUTH_V1) => answer!(AuthServiceServer::new(AuthV1::new(ops, ctx, key)), limit, request),
+            Some(ADMIN_V1) => answer!(AdminServiceServer::new(AdminV1::new(ops, ctx, key)), limit, request),
+            Some(NOTIFICATION_V1) => {
+                answer!(NotificationServiceServer::new(NotificationV1::new(ops, ctx)), limit, request)
+            }
+            Some(COMPAT_NOTIFICATION) => {
+                answer!(CompatNotificationServer::new(CompatNotification::new(ops, ctx)), limit, request)
+            }
+            Some(COMPAT_USER) => {
+                let response = answer!(CompatUserServer::new(CompatUser::new(ops, ctx, key)), limit, request);
+                ResponseFuture(Box::pin(async { Ok(add_trailers(response.await)) }))
+            }
             Some(service) if service.starts_with("grpc.") => {
                 ResponseFuture(Box::pin(self.standard.clone().call(request)))
             }
             // In the protos, but not served: see the reason's text.
             _ => {
+                leftover::take_in(request.into_body());
                 let message = "this server does not serve this method yet";
                 let response = status::of_reason(Reason::MethodNotImplemented, message).into_http();
                 ResponseFuture(Box::pin(std::future::ready(Ok(response))))

@@ -36,6 +36,7 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         | Error::QueueFull { retry_after }
         | Error::AccountLocked { retry_after }
         | Error::RateLimited { retry_after }
+        | Error::TooManyWatchers { retry_after }
         | Error::Unavailable { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
@@ -48,6 +49,9 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         Error::TokenInvalid => {
             details.add_bad_request_violation("token", TOKEN_INVALID);
         }
+        Error::KeyReused => {
+            details.add_bad_request_violation("idempotency-key", KEY_REUSED);
+        }
         Error::PasswordWrong => {
             details.add_bad_request_violation("current_password", "is not the password of this user");
         }
@@ -56,6 +60,8 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         | Error::Unauthenticated(_)
         | Error::SignUpClosed
         | Error::Precondition(_)
+        | Error::Plain(_)
+        | Error::WatchEnded { .. }
         | Error::Internal(_) => {}
     }
     log_internal(error, request_id);
@@ -83,6 +89,9 @@ pub(super) fn reason_in(headers: &HeaderMap) -> Option<Reason> {
 
 /// Told of a mailed token, whatever is wrong with it.
 const TOKEN_INVALID: &str = "is not valid: unknown, used, expired or cut short; ask for a new mail";
+
+/// Told of a key that was used for another request.
+const KEY_REUSED: &str = "was used for another request of this method within 24 hours; give each request its own key";
 
 /// The type that `ResourceInfo` names.
 fn resource_type(reason: Reason) -> &'static str {
@@ -164,13 +173,14 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::UserNotFound { field, .. } => ("field", (*field).to_owned()),
         Error::Taken(unique) => ("field", unique.to_string()),
         Error::Refused(Refusal::Lacks(permission)) => ("permission", permission.name().to_owned()),
+        Error::WatchEnded { resume_token, .. } => ("resume_token", resume_token.clone()),
         _ => return HashMap::new(),
     };
     HashMap::from([(pair.0.to_owned(), pair.1)])
 }
 
 /// For developers, in English; nothing in it is internal or secret.
-fn message(error: &Error) -> String {
+pub(super) fn message(error: &Error) -> String {
     match error {
         Error::Invalid(violations) => summary(violations),
         Error::UserNotFound { field: "email", value } => format!("no user has the email {value}"),
@@ -184,9 +194,14 @@ fn message(error: &Error) -> String {
             format!("the preferences of user {id} have changed since this etag was read")
         }
         Error::Missing { reason, id } => format!("no {} has the id {id}", resource_type(*reason)),
-        Error::Precondition(reason) | Error::Unauthenticated(reason) => reason.doc().trim().to_owned(),
+        Error::Precondition(reason) | Error::Unauthenticated(reason) | Error::Plain(reason) => {
+            reason.doc().trim().to_owned()
+        }
+        Error::WatchEnded { reason, .. } => reason.doc().trim().to_owned(),
+        Error::TooManyWatchers { .. } => "as many clients watch as may; try again soon".into(),
         Error::SignUpClosed => Reason::SignUpClosed.doc().trim().to_owned(),
         Error::TokenInvalid => format!("token {TOKEN_INVALID}"),
+        Error::KeyReused => format!("idempotency-key {KEY_REUSED}"),
         Error::PasswordWrong => "current_password is not the password of this user".into(),
         Error::AccountLocked { retry_after } => {
             format!("too many wrong passwords; try again in {} s", retry_after.as_secs().max(1))

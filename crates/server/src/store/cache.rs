@@ -12,7 +12,10 @@ use std::{
 use quick_cache::{Weighter, sync::Cache};
 
 use super::StoredUser;
-use crate::model::UserId;
+use crate::{
+    metrics::{Counter, Page, names::STORE_CACHE},
+    model::UserId,
+};
 
 /// More shards than threads that could meet in one.
 const SHARDS: usize = 64;
@@ -28,6 +31,8 @@ pub struct UserCache {
     users: Option<Cache<UserId, Box<[u8]>, ByBytes>>,
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    hits: Counter,
+    misses: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -53,17 +58,25 @@ impl UserCache {
             users: (capacity_bytes > 0).then(|| Cache::with_weighter(EXPECTED_USERS, capacity_bytes, ByBytes)),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+            hits: Counter::default(),
+            misses: Counter::default(),
         }
     }
 
     /// The user, if it is here.
     pub fn get(&self, id: &UserId) -> Option<StoredUser> {
         // A copy: a reference count would be one more place in memory to wait for.
-        self.users.as_ref()?.get(id).map(|bytes| StoredUser::from_bytes(bytes.into()))
+        let user = self.users.as_ref()?.get(id).map(|bytes| StoredUser::from_bytes(bytes.into()));
+        if user.is_some() {
+            self.hits.increment();
+        }
+        user
     }
 
     /// To take before reading the user from the database.
     pub fn ticket(&self, id: &UserId) -> Ticket {
+        // Who asks for one did not find the user here.
+        self.misses.increment();
         let shard = self.shard_of(id);
         Ticket { shard, epoch: self.lock(shard).epoch }
     }
@@ -75,6 +88,12 @@ impl UserCache {
         if shard.epoch == ticket.epoch && shard.suspended == 0 {
             users.insert(id.clone(), user.as_bytes()[..].into());
         }
+    }
+
+    /// Puts the looks for users on the page.
+    pub fn report(&self, page: &mut Page) {
+        page.value(&STORE_CACHE, &["hit"], self.hits.get());
+        page.value(&STORE_CACHE, &["miss"], self.misses.get());
     }
 
     /// To call before a commit that touches the user.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::Permission;
+
 /// What must be unique among users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unique {
@@ -49,9 +51,18 @@ pub enum StoreError {
     /// There are as many of them as there may be.
     #[error("the limit is reached")]
     LimitReached,
-    /// The user is the last active administrator.
+    /// The user is the last active administrator who has a password.
     #[error("the last administrator")]
     LastAdmin,
+    /// The change log does not reach back that far any more.
+    #[error("the change log was trimmed")]
+    Trimmed,
+    /// The user's role may do this, and whoever asked does not hold it.
+    #[error("the actor lacks {0}, which the user holds")]
+    Outranked(Permission),
+    /// The call was answered already, so the command was not run.
+    #[error("the idempotency key is used")]
+    KeyUsed,
     /// The queue is full; the command was not run.
     #[error("the queue is full")]
     Busy,

@@ -5,11 +5,14 @@
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
 pub mod addresses;
+pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
 pub mod error;
+pub mod feed;
 pub mod grants;
+pub mod import;
 pub mod live;
 pub mod mail;
 pub mod preferences;
@@ -22,10 +25,16 @@ mod stored_user;
 use async_trait::async_trait;
 
 pub use addresses::AddressStore;
+pub use answers::{Answer, AnswerStore, Answered};
 pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
 pub use audit::{AuditQuery, AuditStore, NewEvent};
 pub use error::{StoreError, Unique};
+pub use feed::{Change, ChangePage, FeedStore, LogTrim, Moment, UsersAt, UsersAtPage};
 pub use grants::GrantStore;
+pub use import::{
+    ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,
+    RowVerdict, TransferStore,
+};
 pub use live::{Ended, Live, LiveGrants};
 pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
@@ -36,7 +45,8 @@ pub use stored_user::StoredUser;
 
 use crate::{
     auth::PasswordHash,
-    model::{Change, ChangeMeta, User, UserId, UserPatch, UserStatus},
+    metrics::Page,
+    model::{ChangeMeta, User, UserId, UserPatch, UserStatus},
 };
 
 /// A user to create, with what is kept beside the user.
@@ -54,13 +64,16 @@ pub struct NewUser {
 #[async_trait]
 pub trait Store:
     AddressStore
+    + AnswerStore
     + ApiKeyStore
     + AuditStore
+    + FeedStore
     + GrantStore
     + MailStore
     + PreferencesStore
     + SessionStore
     + SigningKeyStore
+    + TransferStore
     + Send
     + Sync
     + 'static
@@ -83,15 +96,13 @@ pub trait Store:
     /// The same, and how many users match in all, before and after that page; counted no further than `total_max`.
     async fn search_users(&self, query: UserQuery, total_max: u32) -> Result<(Vec<StoredUser>, u32), StoreError>;
 
-    /// Up to `limit` changes of users after `position`, oldest first.
-    async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
-
     /// Adds a user. [`StoreError::Conflict`] names what is taken.
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError>;
 
     /// Applies `patch`; a patch that changes nothing leaves the revision as it is.
-    /// [`StoreError::Stale`] if `etag` is given and is not the user's. Like the two commands after it,
-    /// [`StoreError::LastAdmin`] if no active administrator would be left, unless the actor is
+    /// [`StoreError::Stale`] if `etag` is given and is not the user's. Like the two commands after it, and like those that
+    /// end sessions or set a password, [`StoreError::Outranked`] if the actor is another and does not hold all that the
+    /// user's role may do, which is looked at first. Like the two commands after it, [`StoreError::LastAdmin`] if no active administrator with a password would be left, unless the actor is
     /// [`Actor::Developer`](crate::model::Actor::Developer).
     async fn update_user(
         &self,
@@ -110,8 +121,8 @@ pub trait Store:
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError>;
 
-    /// Removes the user, all that hangs on it, and its personal data in the change log: the user as it was after each
-    /// change, and the IP addresses of what was done to the user and by the user.
+    /// Removes the user, all that hangs on it, and its personal data in the change log: the user as it was before and
+    /// after each change, and the IP addresses of what was done to the user and by the user.
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError>;
 
     /// 32 random bytes under `name`, made at first use and the same ever after, on every node.
@@ -119,6 +130,9 @@ pub trait Store:
 
     /// Whether a read and the way to the writer work.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Puts what it does in numbers on the page.
+    fn report(&self, page: &mut Page);
 
     /// Finishes what was accepted, then closes; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);

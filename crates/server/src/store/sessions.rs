@@ -85,6 +85,9 @@ pub trait SessionStore {
         meta: ChangeMeta,
     ) -> Result<(), StoreError>;
 
+    /// Whose session this is, and the user's role; `None` if there is no such session.
+    async fn find_session_owner(&self, id: SessionId) -> Result<Option<(UserId, Role)>, StoreError>;
+
     /// Takes a refresh token for the next. [`StoreError::NotFound`] if it is not the session's current one, the session
     /// has ended, or its user is inactive; if it is one that was used before, the session ends.
     async fn refresh_session(&self, used: RefreshUse, meta: ChangeMeta) -> Result<Session, StoreError>;

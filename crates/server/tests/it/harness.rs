@@ -17,7 +17,7 @@ use http::{
 };
 use prost::Message;
 use roster_api::{
-    Client,
+    Client, RetryPolicy,
     auth::v1::auth_service_client::AuthServiceClient,
     client::Transport,
     user::v1::{CreateUserRequest, ListUsersRequest, User, user_service_client::UserServiceClient},
@@ -105,9 +105,15 @@ impl Server {
         AuthServiceClient::new(self.channel().await)
     }
 
+    /// A client that says what the server said, and never tries again by itself.
+    pub async fn client(&self) -> Client {
+        let builder = Client::builder().endpoint(self.addr().to_string()).retry(RetryPolicy::never());
+        builder.connect().await.unwrap()
+    }
+
     /// A client of the users, on a connection of its own.
     pub async fn users(&self) -> UserServiceClient<Transport> {
-        Client::connect(&self.addr().to_string()).await.unwrap().users()
+        self.client().await.users()
     }
 
     /// A connection for stubs of other services.

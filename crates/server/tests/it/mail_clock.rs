@@ -74,7 +74,7 @@ impl Bench {
 }
 
 fn ctx(caller: Caller) -> Ctx {
-    Ctx { caller, request_id: RequestId::generate(), remote: None, user_agent: UserAgent::default() }
+    Ctx { caller, request_id: RequestId::generate(), remote: None, user_agent: UserAgent::default(), idempotency: None }
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@
 
 mod api;
 mod catcher;
+mod client;
+mod feed;
 mod harness;
 mod mail_clock;
 mod pki;
+mod retry_clock;
 mod store;

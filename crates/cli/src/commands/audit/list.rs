@@ -2,7 +2,12 @@
 
 use roster_api::user::v1::ListAuditEventsRequest;
 
-use crate::{context::Context, error::Failure};
+use crate::{
+    commands::pages::{Wanted, follow},
+    context::Context,
+    error::Failure,
+    output::Output,
+};
 
 /// The most events that the server gives a page.
 const PAGE_SIZE_MAX: u32 = 1000;
@@ -34,27 +39,17 @@ pub struct List {
 }
 
 impl List {
-    /// Reads page after page and shows each as it comes, so that memory holds one page.
+    /// Shows page after page.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        let mut left = if self.all { u64::MAX } else { self.limit.into() };
-        let mut token = self.page_token.clone();
-        let mut shown: u64 = 0;
-        loop {
+        let limit = (!self.all).then_some(self.limit);
+        let wanted = Wanted { limit, token: &self.page_token, nothing: "no events" };
+        let read = async |context: &mut Context, left, token| {
             let request = context.request(self.page(left, token));
             let page = context.users.list_audit_events(request).await?.into_inner();
-            context.out.events(&page.events)?;
-            let count = page.events.len() as u64;
-            shown += count;
-            left = left.saturating_sub(count);
-            token = page.next_page_token;
-            if token.is_empty() {
-                return if shown == 0 { context.out.note("no events") } else { Ok(()) };
-            }
-            if left == 0 {
-                let more = format!("{shown} shown; for more: --page-token '{token}', --limit N or --all");
-                return context.out.note(&more);
-            }
-        }
+            let next = Some(page.next_page_token).filter(|token| !token.is_empty());
+            Ok((page.events, next))
+        };
+        follow(context, wanted, read, Output::events).await
     }
 
     fn page(&self, left: u64, page_token: String) -> ListAuditEventsRequest {

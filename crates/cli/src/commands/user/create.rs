@@ -1,9 +1,17 @@
 //! `roster user create`.
 
-use roster_api::user::v1::{self as pb, CreateUserRequest};
+use roster_api::{
+    client::{InvalidKey, with_idempotency_key},
+    user::v1::{self as pb, CreateUserRequest},
+};
 
 use super::fields::{Role, attribute};
-use crate::{context::Context, error::Failure, password};
+use crate::{
+    context::Context,
+    error::{CliError, Failure},
+    exit::Exit,
+    password,
+};
 
 /// Create a user
 #[derive(Debug, clap::Args)]
@@ -44,6 +52,9 @@ pub struct Create {
     /// The address is known to be the user's
     #[arg(long)]
     email_verified: bool,
+    /// Names this call: made again with the same key within 24 hours, it creates nothing more and shows the same user
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     /// Check everything, create nothing
     #[arg(long)]
     validate_only: bool,
@@ -56,7 +67,11 @@ impl Create {
             true => password::read(&mut context.input, "Password")?,
             false => String::new(),
         };
-        let request = context.request(self.request(password));
+        let mut request = context.request(self.request(password));
+        if let Some(key) = &self.idempotency_key {
+            let unfit = |error: InvalidKey| CliError::new(Exit::Usage, format!("--idempotency-key: {error}"));
+            request = with_idempotency_key(request, key).map_err(unfit)?;
+        }
         let user = context.users.create_user(request).await?.into_inner();
         context.out.user(&user)?;
         if self.validate_only {

@@ -6,7 +6,12 @@ use roster_api::{
 };
 use tonic::metadata::MetadataMap;
 
-use crate::{context::Context, error::Failure};
+use crate::{
+    commands::pages::{Wanted, follow},
+    context::Context,
+    error::Failure,
+    output::Output,
+};
 
 /// The most users that the server gives a page.
 pub(super) const PAGE_SIZE_MAX: u32 = 1000;
@@ -39,27 +44,12 @@ pub struct List {
 }
 
 impl List {
-    /// Reads page after page and shows each as it comes, so that memory holds one page.
+    /// Shows page after page.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        let mut left = if self.all { u64::MAX } else { self.limit.into() };
-        let mut token = self.page_token.clone();
-        let mut shown: u64 = 0;
-        loop {
-            let request = self.page(left, token);
-            let (users, next) = read_page(context, request).await?;
-            context.out.users(&users)?;
-            let count = users.len() as u64;
-            shown += count;
-            left = left.saturating_sub(count);
-            let Some(next) = next else {
-                return if shown == 0 { context.out.note("no users") } else { Ok(()) };
-            };
-            token = next;
-            if left == 0 {
-                let more = format!("{shown} shown; for more: --page-token '{token}', --limit N or --all");
-                return context.out.note(&more);
-            }
-        }
+        let limit = (!self.all).then_some(self.limit);
+        let wanted = Wanted { limit, token: &self.page_token, nothing: "no users" };
+        let read = async |context: &mut Context, left, token| read_page(context, self.page(left, token)).await;
+        follow(context, wanted, read, Output::users).await
     }
 
     fn page(&self, left: u64, page_token: String) -> ListUsersRequest {

@@ -3,7 +3,7 @@
 use roster_api::user::v1::{SearchUsersRequest, SearchUsersResponse};
 
 use super::list::PAGE_SIZE_MAX;
-use crate::{context::Context, error::Failure};
+use crate::{context::Context, error::Failure, output::Part};
 
 /// Find users by any part of their name, email or username
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,8 @@ impl Search {
         loop {
             let request = context.request(self.page(left, token));
             let page = context.users.search_users(request).await?.into_inner();
-            context.out.users(&page.users)?;
+            let part = if left == self.limit { Part::First } else { Part::Further };
+            context.out.users(&page.users, part)?;
             left = left.saturating_sub(u32::try_from(page.users.len()).unwrap_or(u32::MAX));
             if left == 0 || page.next_page_token.is_empty() {
                 return context.out.note(&summary(self.limit - left, &page));

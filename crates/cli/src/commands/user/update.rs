@@ -8,6 +8,7 @@ use crate::{
     commands::mask::Mask,
     context::Context,
     error::{CliError, Failure},
+    password,
 };
 
 /// Change a user
@@ -15,9 +16,12 @@ use crate::{
 pub struct Update {
     /// The user's id
     id: String,
-    /// A new address, which then has to be verified again
+    /// A new address, which then has to be verified again; your own needs --current-password-stdin
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// Read your password from the first line of stdin; on a terminal it is asked for and not shown
+    #[arg(long, requires = "email")]
+    current_password_stdin: bool,
     /// A new display name
     #[arg(long)]
     name: Option<String>,
@@ -84,7 +88,11 @@ impl Clear {
 impl Update {
     /// Changes the user and shows it.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        let request = context.request(self.request()?);
+        let mut request = self.request()?;
+        if self.current_password_stdin {
+            request.current_password = Some(password::read(&mut context.input, "Current password")?);
+        }
+        let request = context.request(request);
         let user = context.users.update_user(request).await?.into_inner();
         context.out.user(&user)?;
         if self.validate_only {
@@ -112,6 +120,7 @@ impl Update {
             update_mask: Some(mask.finish()?),
             etag: self.etag.clone(),
             validate_only: self.validate_only,
+            current_password: None,
         })
     }
 

@@ -5,6 +5,7 @@ mod address;
 mod age;
 mod api_key;
 mod attributes;
+mod client_id;
 mod country;
 mod device;
 mod email;
@@ -24,6 +25,7 @@ pub use attributes::{
     ATTRIBUTE_KEY_MAX_BYTES, ATTRIBUTE_VALUE_MAX_CHARS, ATTRIBUTES_MAX, ATTRIBUTES_MAX_BYTES, check_attribute_key,
     check_attribute_value, check_attributes_size, parse_attributes,
 };
+pub use client_id::{CLIENT_ID_MAX_BYTES, check_client_id, parse_client_id};
 pub use country::parse_country;
 pub use device::{DEVICE_MAX_CHARS, parse_device};
 pub use email::{EMAIL_MAX_BYTES, parse_email};

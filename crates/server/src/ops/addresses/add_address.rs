@@ -48,8 +48,12 @@ impl Ops {
             revision: 1,
         };
         let id = address.id;
-        let meta = ctx.change(now, input.validate_only);
-        self.store.add_address(address, meta).await.map_err(Error::for_address(&user_id, id))
+        let ctx = ctx.unless_rehearsed(input.validate_only);
+        self.once(&ctx, async {
+            let meta = ctx.change(now, input.validate_only);
+            self.store.add_address(address, meta).await.map_err(Error::for_address(&user_id, id))
+        })
+        .await
     }
 }
 

@@ -23,8 +23,11 @@ impl Ops {
         }
         let id = check_address_id(address_id, &mut violations);
         let (user_id, id) = both(user_id, id, violations)?;
-        let meta = ctx.change(self.clock.now(), false);
-        let deleted = self.store.delete_address(&user_id, id, etag_of(etag), meta).await;
-        deleted.map_err(Error::for_address(&user_id, id))
+        self.once(ctx, async {
+            let meta = ctx.change(self.clock.now(), false);
+            let deleted = self.store.delete_address(&user_id, id, etag_of(etag), meta).await;
+            deleted.map_err(Error::for_address(&user_id, id))
+        })
+        .await
     }
 }

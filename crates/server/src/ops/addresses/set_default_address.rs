@@ -19,7 +19,10 @@ impl Ops {
         }
         let id = check_address_id(address_id, &mut violations);
         let (user_id, id) = both(user_id, id, violations)?;
-        let meta = ctx.change(self.clock.now(), false);
-        self.store.set_default_address(&user_id, id, meta).await.map_err(Error::for_address(&user_id, id))
+        self.once(ctx, async {
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.set_default_address(&user_id, id, meta).await.map_err(Error::for_address(&user_id, id))
+        })
+        .await
     }
 }

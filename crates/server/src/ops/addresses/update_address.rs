@@ -56,9 +56,13 @@ impl Ops {
         let id = check_address_id(&input.address_id, &mut violations);
         let patch = parse_patch(input.address, &input.update_mask, &mut violations);
         let (user_id, id) = both(user_id, id, violations)?;
-        let meta = ctx.change(self.clock.now(), input.validate_only);
-        let updated = self.store.update_address(&user_id, id, patch, etag_of(input.etag), meta).await;
-        updated.map_err(Error::for_address(&user_id, id))
+        let ctx = ctx.unless_rehearsed(input.validate_only);
+        self.once(&ctx, async {
+            let meta = ctx.change(self.clock.now(), input.validate_only);
+            let updated = self.store.update_address(&user_id, id, patch, etag_of(input.etag), meta).await;
+            updated.map_err(Error::for_address(&user_id, id))
+        })
+        .await
     }
 }
 

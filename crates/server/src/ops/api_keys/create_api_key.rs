@@ -1,10 +1,15 @@
 //! Creates an API key.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     auth::{ApiKeySecret, Caller, Refusal},
-    model::{ApiKey, Grant, Permission, UserId, Violations, inputs},
+    model::{ApiKey, ApiKeyId, Grant, Permission, Timestamp, UserId, Violations, inputs},
     ops::{Ctx, Error, Ops, Reason},
-    store::{NewApiKey, StoreError},
+    store::{
+        Answer, NewApiKey, StoreError,
+        answers::{from_json, to_json},
+    },
 };
 
 /// The permission to create keys.
@@ -56,12 +61,17 @@ impl Ops {
         }
         let (key, secret) = self.parse_api_key(ctx, api_key)?;
         let new = NewApiKey { key: key.clone(), hash: secret.hash() };
-        let meta = ctx.change(key.created_at, validate_only);
-        self.store.create_api_key(new, meta).await.map_err(|error| match error {
-            StoreError::LimitReached => Error::Precondition(Reason::ApiKeyLimitReached),
-            other => other.into(),
-        })?;
-        Ok(CreatedApiKey { key, secret: (!validate_only).then_some(secret) })
+        let created = CreatedApiKey { key, secret: (!validate_only).then_some(secret) };
+        let ctx = ctx.unless_rehearsed(validate_only);
+        self.once(&ctx, async {
+            let meta = ctx.change(new.key.created_at, validate_only).answering(|| created.to_kept())?;
+            self.store.create_api_key(new, meta).await.map_err(|error| match error {
+                StoreError::LimitReached => Error::Precondition(Reason::ApiKeyLimitReached),
+                other => other.into(),
+            })?;
+            Ok(created)
+        })
+        .await
     }
 
     fn parse_api_key(&self, ctx: &Ctx, input: Option<ApiKeyInput>) -> Result<(ApiKey, ApiKeySecret), Error> {
@@ -102,5 +112,49 @@ fn answers_for(caller: &Caller) -> Option<UserId> {
             Grant::ApiKey { created_by, .. } => created_by.clone(),
         },
         _ => None,
+    }
+}
+
+/// A key in the form in which it is kept for a retry, sealed. Nobody has used it when it is answered.
+#[derive(Serialize, Deserialize)]
+struct KeptApiKey {
+    id: ApiKeyId,
+    name: String,
+    secret: String,
+    scopes: Vec<String>,
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+    created_by: Option<UserId>,
+}
+
+impl Answer for CreatedApiKey {
+    fn to_kept(&self) -> Result<Vec<u8>, StoreError> {
+        let Self { key, secret } = self;
+        to_json(&KeptApiKey {
+            id: key.id,
+            name: key.name.clone(),
+            secret: secret.clone().map(ApiKeySecret::into_string).unwrap_or_default(),
+            scopes: key.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            expires_at: key.expires_at,
+            created_at: key.created_at,
+            created_by: key.created_by.clone(),
+        })
+    }
+
+    fn from_kept(kept: &[u8]) -> Result<Self, StoreError> {
+        let kept: KeptApiKey = from_json(kept)?;
+        let damaged = || StoreError::Corrupt("a kept API key is none".into());
+        let secret = ApiKeySecret::from_kept(kept.secret).ok_or_else(damaged)?;
+        let key = ApiKey {
+            id: kept.id,
+            name: kept.name,
+            prefix: secret.prefix().to_owned(),
+            scopes: inputs::known_scopes(&kept.scopes),
+            expires_at: kept.expires_at,
+            created_at: kept.created_at,
+            last_used_at: None,
+            created_by: kept.created_by,
+        };
+        Ok(Self { key, secret: Some(secret) })
     }
 }

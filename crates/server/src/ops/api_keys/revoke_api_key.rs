@@ -21,10 +21,13 @@ impl Ops {
             violations.add("api_key_id", if api_key_id.is_empty() { "is required" } else { "is no id of an API key" });
             return Err(violations.into());
         };
-        let meta = ctx.change(self.clock.now(), false);
-        self.store.revoke_api_key(id, meta).await.map_err(|error| match error {
-            StoreError::NotFound => Error::Missing { reason: Reason::ApiKeyNotFound, id: id.to_string() },
-            other => other.into(),
+        self.once(ctx, async {
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.revoke_api_key(id, meta).await.map_err(|error| match error {
+                StoreError::NotFound => Error::Missing { reason: Reason::ApiKeyNotFound, id: id.to_string() },
+                other => other.into(),
+            })
         })
+        .await
     }
 }

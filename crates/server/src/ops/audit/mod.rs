@@ -6,5 +6,5 @@ mod trail;
 pub(super) use self::trail::AuditTrail;
 pub use self::{
     list_events::{AuditPage, ListAuditEventsInput},
-    trail::RefusedCall,
+    trail::{Called, RefusedCall},
 };

@@ -3,6 +3,7 @@
 //! What finds the queue full is not written. It is counted, and the log says how many there were.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,7 +14,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    model::{Action, Actor, ChangeMeta, Clock},
+    metrics::{Counter, Page, names::AUDIT_LOST},
+    model::{Action, Actor, ChangeMeta, Clock, PermissionSet},
     ops::{Reason, RequestId},
     store::{NewEvent, Store},
 };
@@ -25,17 +27,26 @@ const BATCH_MAX: usize = 256;
 /// How long refusals gather before they are written: many share a commit, and a storm of them leaves room for others.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// What somebody called, by its path.
+#[derive(Clone, Copy, Debug)]
+pub enum Called {
+    /// A method of gRPC.
+    Method(&'static str),
+    /// A page of the HTTP port.
+    Page(&'static str),
+}
+
 /// A call that was refused.
 #[derive(Clone, Debug)]
 pub struct RefusedCall {
-    /// The path of the method.
-    pub method: &'static str,
+    /// What was called.
+    pub called: Called,
     /// Who called.
     pub actor: Actor,
     /// Which call.
     pub request_id: RequestId,
-    /// From where; empty if that is this machine's operator.
-    pub remote_address: String,
+    /// From where; `None` if that is this machine's operator.
+    pub remote: Option<IpAddr>,
     /// Why.
     pub reason: Reason,
 }
@@ -49,6 +60,8 @@ pub(in crate::ops) struct AuditTrail {
 
 #[derive(Default)]
 struct Shared {
+    /// Refusals that were not written since the start.
+    lost_ever: Counter,
     /// Refusals that were not written since the log last said so.
     lost: AtomicU64,
     /// Somebody waits for the end of the queue.
@@ -75,14 +88,19 @@ impl AuditTrail {
         let meta = ChangeMeta {
             at: self.clock.now(),
             actor: refused.actor,
+            held: PermissionSet::NONE,
             request_id: refused.request_id.to_string(),
-            remote_address: refused.remote_address,
+            remote_address: refused.remote.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
             validate_only: false,
+            idempotency: None,
         };
         let event = NewEvent {
             action: Action::CallRefused,
             user_id: None,
-            target: format!("methods{}", refused.method),
+            target: match refused.called {
+                Called::Method(path) => format!("methods{path}"),
+                Called::Page(path) => format!("pages{path}"),
+            },
             reason: refused.reason.name(),
             meta,
         };
@@ -94,6 +112,11 @@ impl AuditTrail {
     /// Counts a refusal that is not to be written.
     pub(in crate::ops) fn lose(&self) {
         self.shared.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts what is missing on the page.
+    pub(in crate::ops) fn report(&self, page: &mut Page) {
+        page.value(&AUDIT_LOST, &[], self.shared.lost_ever.get() + self.shared.lost.load(Ordering::Relaxed));
     }
 
     /// Waits until everything noted so far is written.
@@ -146,6 +169,7 @@ impl Task {
         }
         let lost = self.shared.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
+            self.shared.lost_ever.add(lost);
             tracing::warn!(lost, "refused calls are missing in the audit log: there were too many");
         }
     }

@@ -31,12 +31,16 @@ impl Ops {
     }
 
     async fn request_mail(&self, ctx: &Ctx, email: &str, kind: MailKind) -> Result<(), Error> {
-        let started = Instant::now();
         let mut violations = Violations::new();
         let Some(email) = violations.check("email", inputs::parse_email(email)) else {
             return Err(violations.into());
         };
-        let (key, now) = (text::unique_key(&email), self.clock.now());
+        self.once(ctx, self.write_requested_mail(ctx, &email, kind)).await
+    }
+
+    async fn write_requested_mail(&self, ctx: &Ctx, email: &str, kind: MailKind) -> Result<(), Error> {
+        let started = Instant::now();
+        let (key, now) = (text::unique_key(email), self.clock.now());
         // Whether there is such a user decides nothing here but the language: the command looks for itself.
         let user = self.store.find_user_by_email(&key).await?.map(|stored| stored.user()).transpose()?;
         let language = match &user {

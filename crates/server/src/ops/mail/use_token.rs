@@ -13,9 +13,12 @@ impl Ops {
     /// # Errors
     /// [`Error::TokenInvalid`], and those of the store.
     pub async fn verify_email(&self, ctx: &Ctx, token: String) -> Result<User, Error> {
-        let (user_id, hash) = self.open_token(MailKind::Verification, token).await?;
-        let meta = ctx.change(self.clock.now(), false);
-        Ok(self.store.verify_email(user_id, hash, meta).await.map_err(token_error)?.user()?)
+        let user = self.once(ctx, async {
+            let (user_id, hash) = self.open_token(MailKind::Verification, token).await?;
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.verify_email(user_id, hash, meta).await.map_err(token_error)
+        });
+        Ok(user.await?.user()?)
     }
 
     /// Sets a new password and ends every session of the user whom the token was mailed to.
@@ -27,14 +30,17 @@ impl Ops {
         let Some(password) = violations.check("new_password", Password::parse(new_password)) else {
             return Err(violations.into());
         };
-        // Before the hash, which is dear: nobody gets one for a token that does not stand.
-        let (user_id, hash) = self.open_token(MailKind::PasswordReset, token).await?;
-        let password = self.hasher.hash(password).await?;
-        let meta = ctx.change(self.clock.now(), false);
-        self.store.reset_password(user_id.clone(), hash, password, meta).await.map_err(token_error)?;
-        // Whoever reads the mail is the user, whatever others have guessed.
-        self.attempts.forget(&user_id);
-        Ok(())
+        self.once(ctx, async {
+            // Before the hash, which is dear: nobody gets one for a token that does not stand.
+            let (user_id, hash) = self.open_token(MailKind::PasswordReset, token).await?;
+            let password = self.hasher.hash(password).await?;
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.reset_password(user_id.clone(), hash, password, meta).await.map_err(token_error)?;
+            // Whoever reads the mail is the user, whatever others have guessed.
+            self.attempts.forget(&user_id);
+            Ok(())
+        })
+        .await
     }
 
     async fn open_token(&self, kind: MailKind, token: String) -> Result<(UserId, [u8; 32]), Error> {

@@ -1,9 +1,9 @@
 //! Changes a password: one's own with the one so far, another's with the permission.
 
 use crate::{
-    auth::{Password, PasswordHash, attempts::Target},
+    auth::{Password, PasswordHash},
     model::{Permission, UserId, Violations},
-    ops::{Ctx, Error, Ops, Reason, users::parse_user_id},
+    ops::{Ctx, Error, Ops, users::parse_user_id},
     store::StoreError,
 };
 
@@ -37,41 +37,40 @@ impl Ops {
         };
         let new = violations.check("new_password", Password::parse(input.new_password));
         let (true, Some(new)) = (violations.is_empty(), new) else { return Err(violations.into()) };
-        self.check_may_rule(ctx, &id).await?;
-        // Whatever happens meanwhile, a password is only replaced by who knows it.
-        let verified = match current {
-            Some(current) => Some(self.check_current_password(ctx, &id, current).await?),
-            None if self.store.find_user(&id).await?.is_none() => {
-                return Err(Error::for_user(&id)(StoreError::NotFound));
-            }
-            None => None,
+        let Some(current) = current else {
+            return self.once(ctx, self.set_password_of(ctx, &id, new)).await;
         };
-        let hash = self.hasher.hash(new).await?;
-        match self.store.set_password(&id, hash, verified, ctx.change(self.clock.now(), false)).await {
-            Err(StoreError::Stale) => Err(Error::PasswordWrong),
-            outcome => outcome.map_err(Error::for_user(&id)),
-        }?;
-        self.attempts.forget(&id);
-        Ok(())
+        // Whatever happens meanwhile, a password is only replaced by who knows it.
+        let replace = async {
+            let verified = self.check_current_password(ctx, &id, current).await?;
+            self.set_password(ctx, &id, new, Some(verified)).await
+        };
+        self.once_guessing(ctx, &id, true, replace).await
     }
 
-    /// What the user signs in with, if this is the password. Whoever holds a session of somebody can guess here as well
-    /// as at a sign-in, and is counted with those who do.
-    async fn check_current_password(&self, ctx: &Ctx, id: &UserId, given: Password) -> Result<PasswordHash, Error> {
-        let attempt = self.begin_attempt(ctx, Target::Account(id)).await?;
-        let unjudged = || self.attempts.unjudged(&attempt);
-        let hash = self.store.find_password_hash(id).await.inspect_err(|_| unjudged())?;
-        let verdict = self.hasher.verify(given, hash.clone()).await.inspect_err(|_| unjudged())?;
-        match hash.filter(|_| verdict.matches) {
-            Some(hash) => {
-                self.attempts.succeeded(&attempt);
-                Ok(hash)
-            }
-            None => {
-                let meta = ctx.change(self.clock.now(), false);
-                self.store.fail_sign_in(Some(id.clone()), Reason::PasswordWrong.name(), meta).await?;
-                Err(Error::PasswordWrong)
-            }
+    /// Sets the password of another.
+    async fn set_password_of(&self, ctx: &Ctx, id: &UserId, new: Password) -> Result<(), Error> {
+        // The command looks again; here, nobody who may not is given a hash, which is dear.
+        self.check_may_rule(ctx, id).await?;
+        if self.store.find_user(id).await?.is_none() {
+            return Err(Error::for_user(id)(StoreError::NotFound));
         }
+        self.set_password(ctx, id, new, None).await
+    }
+
+    async fn set_password(
+        &self,
+        ctx: &Ctx,
+        id: &UserId,
+        new: Password,
+        verified: Option<PasswordHash>,
+    ) -> Result<(), Error> {
+        let hash = self.hasher.hash(new).await?;
+        match self.store.set_password(id, hash, verified, ctx.change(self.clock.now(), false)).await {
+            Err(StoreError::Stale) => Err(Error::PasswordWrong),
+            outcome => outcome.map_err(Error::for_user(id)),
+        }?;
+        self.attempts.forget(id);
+        Ok(())
     }
 }

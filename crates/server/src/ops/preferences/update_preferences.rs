@@ -87,9 +87,13 @@ impl Ops {
             Some(user_id) if violations.is_empty() => user_id,
             _ => return Err(violations.into()),
         };
-        let meta = ctx.change(self.clock.now(), validate_only);
-        let updated = self.store.update_preferences(&user_id, patch, etag_of(etag), meta).await;
-        updated.map_err(Error::for_preferences(&user_id))
+        let ctx = ctx.unless_rehearsed(validate_only);
+        self.once(&ctx, async {
+            let meta = ctx.change(self.clock.now(), validate_only);
+            let updated = self.store.update_preferences(&user_id, patch, etag_of(etag), meta).await;
+            updated.map_err(Error::for_preferences(&user_id))
+        })
+        .await
     }
 }
 

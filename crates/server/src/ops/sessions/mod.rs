@@ -1,12 +1,15 @@
 //! Use cases about sessions, one a file.
 
+mod kept;
 mod list_sessions;
+mod outcomes;
 mod refresh_token;
 mod revoke_session;
 mod sign_in;
 
 use std::time::Duration;
 
+pub(super) use self::outcomes::SignInOutcomes;
 pub use self::{
     list_sessions::{ListSessionsInput, SessionPage},
     sign_in::{SignInInput, SignedIn},

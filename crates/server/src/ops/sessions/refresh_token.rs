@@ -2,8 +2,9 @@
 
 use super::Tokens;
 use crate::{
+    auth::OpenedRefreshToken,
     ops::{Ctx, Error, Ops, Reason},
-    store::{RefreshUse, StoreError},
+    store::{Answer as _, RefreshUse, StoreError},
 };
 
 impl Ops {
@@ -14,7 +15,13 @@ impl Ops {
     pub async fn refresh_token(&self, ctx: &Ctx, token: &str) -> Result<Tokens, Error> {
         let refused = || Error::Unauthenticated(Reason::RefreshTokenInvalid);
         let opened = self.refresh_tokens.open(token).ok_or_else(refused)?;
+        self.once(ctx, self.renew(ctx, opened)).await
+    }
+
+    async fn renew(&self, ctx: &Ctx, opened: OpenedRefreshToken) -> Result<Tokens, Error> {
+        let refused = || Error::Unauthenticated(Reason::RefreshTokenInvalid);
         let now = self.clock.now();
+        let (user_id, role) = self.store.find_session_owner(opened.session).await?.ok_or_else(refused)?;
         let refresh = self.new_refresh_token(opened.session, opened.generation.wrapping_add(1))?;
         let used = RefreshUse {
             id: opened.session,
@@ -23,13 +30,13 @@ impl Ops {
             next_hash: refresh.hash,
             expires_at: self.idle_end(now),
         };
-        let session = match self.store.refresh_session(used, ctx.change(now, false)).await {
-            Ok(session) => session,
-            Err(StoreError::NotFound) => return Err(refused()),
-            Err(error) => return Err(error.into()),
-        };
-        let user = self.store.find_user(&session.user_id).await?.ok_or_else(refused)?.user()?;
-        let access = self.new_access_token(&user.id, session.id, user.role, now)?;
-        Ok(Tokens { access, refresh, refresh_expires_at: session.expires_at })
+        let access = self.new_access_token(&user_id, opened.session, role, now)?;
+        let tokens = Tokens { access, refresh, refresh_expires_at: used.expires_at };
+        let meta = ctx.change(now, false).answering(|| tokens.to_kept())?;
+        match self.store.refresh_session(used, meta).await {
+            Ok(_) => Ok(tokens),
+            Err(StoreError::NotFound) => Err(refused()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

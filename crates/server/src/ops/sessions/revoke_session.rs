@@ -19,11 +19,14 @@ impl Ops {
         let (Some(user_id), Some(id)) = (ctx.caller.user_id(), ctx.caller.session_id()) else {
             return Err(Error::Precondition(Reason::NoSession));
         };
-        match self.store.end_session(user_id, id, ctx.change(self.clock.now(), false)).await {
-            // Another call was faster.
-            Ok(()) | Err(StoreError::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.once(ctx, async {
+            match self.store.end_session(user_id, id, ctx.change(self.clock.now(), false)).await {
+                // Another call was faster.
+                Ok(()) | Err(StoreError::NotFound) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Ends one session of a user; the caller's own if `user_id` is empty.
@@ -43,11 +46,13 @@ impl Ops {
         let (Some(user_id), Some(id)) = (user_id, violations.check("session_id", id)) else {
             return Err(violations.into());
         };
-        self.check_may_rule(ctx, &user_id).await?;
-        match self.store.end_session(&user_id, id, ctx.change(self.clock.now(), false)).await {
-            Err(StoreError::NotFound) => Err(self.missing_session(&user_id, id.to_string()).await),
-            outcome => Ok(outcome?),
-        }
+        self.once(ctx, async {
+            match self.store.end_session(&user_id, id, ctx.change(self.clock.now(), false)).await {
+                Err(StoreError::NotFound) => Err(self.missing_session(&user_id, id.to_string()).await),
+                outcome => Ok(outcome?),
+            }
+        })
+        .await
     }
 
     /// Ends all sessions of a user, but for the one that the call is made with if `keep_current`; how many.
@@ -58,9 +63,11 @@ impl Ops {
         let mut violations = Violations::new();
         let Some(user_id) = check_owner(ctx, user_id, &mut violations) else { return Err(violations.into()) };
         ctx.caller.check_self_or(&user_id, PERMISSION)?;
-        self.check_may_rule(ctx, &user_id).await?;
-        let except = ctx.caller.session_id().filter(|_| keep_current);
-        let meta = ctx.change(self.clock.now(), false);
-        self.store.end_sessions(&user_id, except, meta).await.map_err(Error::for_user(&user_id))
+        self.once(ctx, async {
+            let except = ctx.caller.session_id().filter(|_| keep_current);
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.end_sessions(&user_id, except, meta).await.map_err(Error::for_user(&user_id))
+        })
+        .await
     }
 }

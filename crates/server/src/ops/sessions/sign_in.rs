@@ -3,15 +3,14 @@
 //! A login that nobody has, a wrong password, no password and an inactive user get one answer, after the same work: one
 //! read, one hash, one commit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::Tokens;
 use crate::{
-    auth::{
-        Password,
-        attempts::{Attempt, Target},
-    },
+    auth::{Password, attempts::Target},
     model::{Actor, ChangeMeta, Session, SessionId, UserId, Violations, inputs, text::unique_key},
     ops::{Ctx, Error, Ops, Reason},
-    store::{Login, LoginKey, NewSession, StoreError},
+    store::{Answer as _, Login, LoginKey, NewSession, StoreError},
 };
 
 /// How often a password is checked while it changes under our hands: another sign-in makes an imported hash anew.
@@ -52,24 +51,44 @@ impl Ops {
     /// [`Error::Invalid`], [`Error::Unauthenticated`], [`Error::AccountLocked`], [`Error::HashingBusy`], and those of
     /// the store.
     pub async fn sign_in(&self, ctx: &Ctx, input: SignInInput) -> Result<SignedIn, Error> {
+        let outcome = self.try_sign_in(ctx, input).await;
+        self.sign_ins.count(&outcome);
+        outcome
+    }
+
+    async fn try_sign_in(&self, ctx: &Ctx, input: SignInInput) -> Result<SignedIn, Error> {
         let request = parse(ctx, input)?;
-        let mut login = self.store.find_login(request.key.clone()).await?;
+        let _turn = self.turn(ctx).await;
+        let login = self.store.find_login(request.key.clone()).await?;
         let user_id = login.as_ref().map(|login| login.user_id.clone());
         let (LoginKey::Email(name) | LoginKey::Username(name)) = &request.key;
         let attempt = self.begin_attempt(ctx, user_id.as_ref().map_or(Target::Nobody(name), Target::Account)).await?;
+        // A key that was used counts as a guess as well, or it would be a way to guess without end.
+        let was_right = AtomicBool::new(false);
+        let begin = async {
+            let signed_in = self.sign_in_with(ctx, &request, login).await;
+            was_right.store(signed_in.is_ok(), Ordering::Relaxed);
+            signed_in
+        };
+        let signed_in = self.once_in_turn(ctx, begin).await;
+        match &signed_in {
+            // An answer of before says nothing of the password of today.
+            Ok(_) if was_right.load(Ordering::Relaxed) => self.attempts.succeeded(&attempt),
+            Err(Error::Unauthenticated(_) | Error::KeyReused) => {}
+            _ => self.attempts.unjudged(&attempt),
+        }
+        signed_in
+    }
+
+    async fn sign_in_with(&self, ctx: &Ctx, request: &Request, mut login: Option<Login>) -> Result<SignedIn, Error> {
+        let user_id = login.as_ref().map(|login| login.user_id.clone());
         for _ in 0..CHECKS_MAX {
-            let Some(new) = self.check_login(ctx, &request, login.as_ref(), &attempt).await? else { break };
+            let Some(new) = self.check_login(ctx, request, login.as_ref()).await? else { break };
             match self.begin_session(ctx, login.as_ref(), new).await {
-                Ok(signed_in) => {
-                    self.attempts.succeeded(&attempt);
-                    return Ok(signed_in);
-                }
+                Ok(signed_in) => return Ok(signed_in),
                 Err(Begin::PasswordChanged) => login = self.store.find_login(request.key.clone()).await?,
                 Err(Begin::MayNotSignIn) => break,
-                Err(Begin::Failed(error)) => {
-                    self.attempts.unjudged(&attempt);
-                    return Err(error);
-                }
+                Err(Begin::Failed(error)) => return Err(error),
             }
         }
         let meta = ctx.change(self.clock.now(), false);
@@ -83,12 +102,9 @@ impl Ops {
         ctx: &Ctx,
         request: &Request,
         login: Option<&Login>,
-        attempt: &Attempt,
     ) -> Result<Option<NewSession>, Error> {
         let hash = login.and_then(|login| login.password_hash.clone());
-        let verdict = self.hasher.verify(request.password.clone(), hash.clone()).await.inspect_err(|_| {
-            self.attempts.unjudged(attempt);
-        })?;
+        let verdict = self.hasher.verify(request.password.clone(), hash.clone()).await?;
         let (true, Some(login), Some(verified)) = (verdict.matches, login, hash) else { return Ok(None) };
         let now = self.clock.now();
         let id = SessionId::generate(now);
@@ -112,11 +128,11 @@ impl Ops {
         let access = self.new_access_token(&login.user_id, id, login.role, created_at).map_err(Begin::Failed)?;
         new.refresh_hash = refresh.hash;
         let meta = ChangeMeta { actor: Actor::User(login.user_id.clone()), ..ctx.change(created_at, false) };
+        let tokens = Tokens { access, refresh, refresh_expires_at: expires_at };
+        let signed_in = SignedIn { user_id: login.user_id.clone(), session_id: id, tokens };
+        let meta = meta.answering(|| signed_in.to_kept()).map_err(|error| Begin::Failed(error.into()))?;
         match self.store.create_session(new, meta).await {
-            Ok(()) => {
-                let tokens = Tokens { access, refresh, refresh_expires_at: expires_at };
-                Ok(SignedIn { user_id: login.user_id.clone(), session_id: id, tokens })
-            }
+            Ok(()) => Ok(signed_in),
             Err(StoreError::Stale) => Err(Begin::PasswordChanged),
             Err(StoreError::NotFound) => Err(Begin::MayNotSignIn),
             Err(error) => Err(Begin::Failed(error.into())),

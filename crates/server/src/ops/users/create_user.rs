@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{check_role, check_user_id, rank::check_covers};
 use crate::{
     auth::{Password, PasswordHash},
-    model::{MailKind, Permission, Role, User, UserId, UserStatus, Violations, inputs, text},
+    model::{MailKind, Permission, Role, Timestamp, User, UserId, UserStatus, Violations, inputs, text},
     ops::{Ctx, Error, Ops},
     store::{NewUser, StoredUser, Unique},
 };
@@ -54,13 +54,40 @@ impl Ops {
         if !self.sign_up_open && ctx.caller.check(PERMISSION).is_err() {
             return Err(Error::SignUpClosed);
         }
+        let vouches = ctx.caller.check(PERMISSION).is_ok();
+        self.create_for(ctx, input, vouches).await
+    }
+
+    /// Creates a user for whoever may create many at once. A role takes the permission to create users all the same.
+    ///
+    /// # Errors
+    /// As [`Ops::create_user`].
+    pub async fn create_user_of_batch(&self, ctx: &Ctx, input: CreateUserInput) -> Result<StoredUser, Error> {
+        ctx.caller.check(Permission::UsersImport)?;
+        self.create_for(ctx, input, true).await
+    }
+
+    /// `vouches`: whether the address needs no showing that it is the user's.
+    async fn create_for(&self, ctx: &Ctx, input: CreateUserInput, vouches: bool) -> Result<StoredUser, Error> {
         if is_privileged(&input) {
             ctx.caller.check(PERMISSION)?;
         }
         let validate_only = input.validate_only;
         let id_is_ours = input.user_id.is_empty();
-        let (mut user, secret) = self.parse(input)?;
+        let (user, secret) = parse(input, self.clock.now())?;
         check_covers(&ctx.caller, user.role)?;
+        let ctx = ctx.unless_rehearsed(validate_only);
+        self.once(&ctx, self.add_user(&ctx, (user, id_is_ours), secret, vouches, validate_only)).await
+    }
+
+    async fn add_user(
+        &self,
+        ctx: &Ctx,
+        (mut user, id_is_ours): (User, bool),
+        secret: Secret,
+        vouches: bool,
+        validate_only: bool,
+    ) -> Result<StoredUser, Error> {
         let password_hash = match secret {
             Secret::None => None,
             Secret::Hash(hash) => Some(hash),
@@ -81,7 +108,7 @@ impl Ops {
             }
         };
         // Who signs up has yet to show that the address is theirs; whoever creates others vouches for them.
-        let signs_up = !user.email_verified && ctx.caller.check(PERMISSION).is_err();
+        let signs_up = !user.email_verified && !vouches;
         let mail =
             signs_up.then(|| self.new_mail(MailKind::Verification, &user.locale, user.created_at)).transpose()?;
         let meta = ctx.change(user.created_at, validate_only);
@@ -91,50 +118,50 @@ impl Ops {
         }
         Ok(created)
     }
+}
 
-    fn parse(&self, input: CreateUserInput) -> Result<(User, Secret), Violations> {
-        let mut violations = Violations::new();
-        let now = self.clock.now();
-        let email = violations.check("email", inputs::parse_email(&input.email));
-        let name = violations.check("name", inputs::parse_name(&input.name));
-        let username = match input.username.as_str() {
-            "" => Some(String::new()),
-            username => violations.check("username", inputs::parse_username(username)),
-        };
-        let role = check_role(input.role, &mut violations);
-        let age = input.age.and_then(|age| violations.check("age", inputs::parse_age(age)));
-        let phone = violations.check("phone", inputs::parse_phone(&input.phone));
-        let locale = violations.check("locale", inputs::parse_locale(&input.locale));
-        let attributes = inputs::parse_attributes("attributes", input.attributes, &mut violations);
-        let id = match input.user_id.as_str() {
-            "" => Some(UserId::generate(now)),
-            chosen => check_user_id(chosen, &mut violations),
-        };
-        let secret = parse_secret(input.password, &input.password_hash, &mut violations);
-        match (email, name, username, phone, locale, attributes, id) {
-            (Some(email), Some(name), Some(username), Some(phone), Some(locale), Some(attributes), Some(id))
-                if violations.is_empty() =>
-            {
-                let user = User {
-                    id,
-                    email,
-                    name,
-                    username,
-                    role,
-                    status: UserStatus::Active,
-                    age,
-                    phone,
-                    locale,
-                    attributes,
-                    email_verified: input.email_verified,
-                    created_at: now,
-                    updated_at: now,
-                    revision: 1,
-                };
-                Ok((user, secret))
-            }
-            _ => Err(violations),
+/// Checks every field of a new user, whoever brings it in; who may set which is not its matter.
+pub(super) fn parse(input: CreateUserInput, now: Timestamp) -> Result<(User, Secret), Violations> {
+    let mut violations = Violations::new();
+    let email = violations.check("email", inputs::parse_email(&input.email));
+    let name = violations.check("name", inputs::parse_name(&input.name));
+    let username = match input.username.as_str() {
+        "" => Some(String::new()),
+        username => violations.check("username", inputs::parse_username(username)),
+    };
+    let role = check_role(input.role, &mut violations);
+    let age = input.age.and_then(|age| violations.check("age", inputs::parse_age(age)));
+    let phone = violations.check("phone", inputs::parse_phone(&input.phone));
+    let locale = violations.check("locale", inputs::parse_locale(&input.locale));
+    let attributes = inputs::parse_attributes("attributes", input.attributes, &mut violations);
+    let id = match input.user_id.as_str() {
+        "" => Some(UserId::generate(now)),
+        chosen => check_user_id(chosen, &mut violations),
+    };
+    let secret = parse_secret(input.password, &input.password_hash, &mut violations);
+    match (email, name, username, phone, locale, attributes, id) {
+        (Some(email), Some(name), Some(username), Some(phone), Some(locale), Some(attributes), Some(id))
+            if violations.is_empty() =>
+        {
+            let user = User {
+                id,
+                email,
+                name,
+                username,
+                role,
+                status: UserStatus::Active,
+                age,
+                phone,
+                locale,
+                attributes,
+                email_verified: input.email_verified,
+                created_at: now,
+                updated_at: now,
+                revision: 1,
+            };
+            Ok((user, secret))
         }
+        _ => Err(violations),
     }
 }
 
@@ -147,9 +174,12 @@ fn is_privileged(input: &CreateUserInput) -> bool {
 }
 
 /// What the user will sign in with.
-enum Secret {
+pub(super) enum Secret {
+    /// Nothing yet.
     None,
+    /// To be hashed.
     Password(Password),
+    /// Hashed elsewhere.
     Hash(PasswordHash),
 }
 

@@ -14,8 +14,10 @@ impl Ops {
     pub async fn delete_user(&self, ctx: &Ctx, user_id: &str, etag: String) -> Result<(), Error> {
         let id = parse_user_id(user_id)?;
         ctx.caller.check_self_or(&id, Permission::UsersDelete)?;
-        self.check_may_rule(ctx, &id).await?;
-        let meta = ctx.change(self.clock.now(), false);
-        self.store.delete_user(id.clone(), etag_of(etag), meta).await.map_err(Error::for_user(&id))
+        self.once(ctx, async {
+            let meta = ctx.change(self.clock.now(), false);
+            self.store.delete_user(id.clone(), etag_of(etag), meta).await.map_err(Error::for_user(&id))
+        })
+        .await
     }
 }

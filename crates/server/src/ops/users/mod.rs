@@ -2,7 +2,10 @@
 
 mod create_user;
 mod delete_user;
+mod export_users;
 mod get_user;
+mod import_row;
+mod import_users;
 mod list_users;
 mod paging;
 mod rank;
@@ -11,14 +14,17 @@ mod set_status;
 mod update_user;
 mod visible;
 
-pub(super) use self::paging::check_page_size;
 pub use self::{
     create_user::CreateUserInput,
+    export_users::{Export, ExportPage, ExportUsersInput},
+    import_row::ImportRowInput,
+    import_users::{ImportOptionsInput, ImportOutcome, ImportRun, ImportVerdict},
     list_users::{ListUsersInput, UserPage},
     search_users::{SearchUsersInput, SearchUsersOutput},
     set_status::SetStatusInput,
     update_user::UpdateUserInput,
 };
+pub(super) use self::{import_users::RunningImports, paging::check_page_size, visible::check_query};
 
 use crate::model::{Role, UserId, Violations};
 

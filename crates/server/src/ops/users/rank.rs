@@ -12,14 +12,13 @@ use crate::{
 /// # Errors
 /// The first permission that the caller lacks.
 pub(in crate::ops) fn check_covers(caller: &Caller, role: Role) -> Result<(), Refusal> {
-    let held = caller.permissions();
-    let lacking = PermissionSet::of_role(role).iter().find(|permission| !held.has(*permission));
+    let lacking = caller.permissions().lacks_of(role);
     lacking.map_or(Ok(()), |permission| Err(Refusal::Lacks(permission)))
 }
 
 impl Ops {
-    /// Whether the caller is this user, or holds all that the user's role may do. A user who is not there is the
-    /// store's matter.
+    /// Whether the caller is this user, or holds all that the user's role may do, for what is dear to do in vain. It is
+    /// the store's commands that hold the rule. A user who is not there is their matter too.
     ///
     /// # Errors
     /// [`Error::Refused`], and those of the store.

@@ -41,9 +41,11 @@ impl Ops {
     }
 
     async fn set_status(&self, ctx: &Ctx, id: UserId, status: UserStatus, etag: String) -> Result<StoredUser, Error> {
-        self.check_may_rule(ctx, &id).await?;
-        let meta = ctx.change(self.clock.now(), false);
-        let user = self.store.set_user_status(id.clone(), status, etag_of(etag), meta).await;
-        Ok(visible(ctx, &id, user.map_err(Error::for_user(&id))?)?)
+        let user = self.once(ctx, async {
+            let meta = ctx.change(self.clock.now(), false);
+            let user = self.store.set_user_status(id.clone(), status, etag_of(etag), meta).await;
+            user.map_err(Error::for_user(&id))
+        });
+        Ok(visible(ctx, &id, user.await?)?)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{check_role, check_user_id, etag_of, rank::check_covers, visible::visible};
 use crate::{
+    auth::Password,
     model::{Permission, UserId, UserPatch, Violations, inputs},
     ops::{
         Ctx, Error, Ops,
@@ -28,7 +29,7 @@ const MASK: MaskRules = MaskRules {
 };
 
 /// An `UpdateUserRequest`, not yet checked. `None` is a field that is not present.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UpdateUserInput {
     /// Required.
     pub user_id: String,
@@ -50,6 +51,8 @@ pub struct UpdateUserInput {
     pub attributes: BTreeMap<String, String>,
     /// Needs the permission.
     pub email_verified: Option<bool>,
+    /// In clear; required for one's own email.
+    pub current_password: Option<String>,
     /// The paths of the mask; empty for none.
     pub update_mask: Vec<String>,
     /// The user as the caller last saw it; empty for whatever it is now.
@@ -63,8 +66,9 @@ impl Ops {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Invalid`], [`Error::UserNotFound`], [`Error::Taken`],
-    /// [`Error::StaleEtag`], and those of the store.
-    pub async fn update_user(&self, ctx: &Ctx, input: UpdateUserInput) -> Result<StoredUser, Error> {
+    /// [`Error::StaleEtag`], [`Error::PasswordWrong`], [`Error::AccountLocked`], [`Error::HashingBusy`], and those of
+    /// the store.
+    pub async fn update_user(&self, ctx: &Ctx, mut input: UpdateUserInput) -> Result<StoredUser, Error> {
         let mut violations = Violations::new();
         let mask = mask_of(&input, &mut violations);
         let id = check_user_id(&input.user_id, &mut violations);
@@ -75,15 +79,43 @@ impl Ops {
             ctx.caller.check(PERMISSION)?;
         }
         let (etag, validate_only) = (input.etag.clone(), input.validate_only);
+        let given = input.current_password.take().unwrap_or_default();
+        let guesses = !given.is_empty() && id.as_ref().is_some_and(|id| ctx.caller.user_id() == Some(id));
         let patch = parse_patch(input, &mask, &mut violations);
+        let password = match &id {
+            Some(id) if self.needs_password(ctx, id, &patch).await? => {
+                violations.check("current_password", Password::given(given))
+            }
+            _ => None,
+        };
         let id = valid(id, violations)?;
         if let Some(role) = patch.role {
             check_covers(&ctx.caller, role)?;
         }
-        self.check_may_rule(ctx, &id).await?;
-        let meta = ctx.change(self.clock.now(), validate_only);
-        let user = self.store.update_user(id.clone(), patch, etag_of(etag), meta).await;
-        Ok(visible(ctx, &id, user.map_err(Error::for_user(&id))?)?)
+        let ctx = ctx.unless_rehearsed(validate_only);
+        let is_checked = password.is_some();
+        let update = async {
+            if let Some(password) = password {
+                self.check_current_password(&ctx, &id, password).await?;
+            }
+            let meta = ctx.change(self.clock.now(), validate_only);
+            let user = self.store.update_user(id.clone(), patch, etag_of(etag), meta).await;
+            user.map_err(Error::for_user(&id))
+        };
+        let user = match guesses {
+            true => self.once_guessing(&ctx, &id, is_checked, update).await,
+            false => self.once(&ctx, update).await,
+        };
+        Ok(visible(&ctx, &id, user?)?)
+    }
+
+    /// Whether the patch gives the caller another address. Whoever has that can have the password reset, so a session
+    /// alone, which may be stolen, is not enough. Addresses that only look alike are others: see the unique key.
+    async fn needs_password(&self, ctx: &Ctx, id: &UserId, patch: &UserPatch) -> Result<bool, Error> {
+        let Some(email) = patch.email.as_ref().filter(|_| ctx.caller.user_id() == Some(id)) else { return Ok(false) };
+        let Some(user) = self.store.find_user(id).await? else { return Ok(false) };
+        let is_another = !email.eq_ignore_ascii_case(&user.user()?.email);
+        Ok(is_another && self.store.find_password_hash(id).await?.is_some())
     }
 }
 

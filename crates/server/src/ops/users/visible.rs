@@ -34,7 +34,7 @@ pub(super) fn all_visible(ctx: &Ctx, users: Vec<StoredUser>) -> Result<Vec<Store
 }
 
 /// Refuses a query that would tell by which users it finds, or in which order, what the caller may not read.
-pub(super) fn check_query(ctx: &Ctx, filter: Option<&Filter>, order: Option<&Order>) -> Result<(), Refusal> {
+pub(in crate::ops) fn check_query(ctx: &Ctx, filter: Option<&Filter>, order: Option<&Order>) -> Result<(), Refusal> {
     if filter.is_some_and(Filter::is_private) || order.is_some_and(Order::is_private) {
         ctx.caller.check(PERMISSION)?;
     }

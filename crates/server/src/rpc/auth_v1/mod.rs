@@ -3,6 +3,9 @@
 mod api_keys;
 mod sessions;
 
+use std::borrow::Cow;
+
+use prost::Message;
 use roster_api::{
     auth::v1::{
         CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse, ListSessionsRequest,
@@ -14,18 +17,34 @@ use roster_api::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{own::Own, status};
+use super::{
+    idempotency::{self, CallKey},
+    own::Own,
+    status,
+};
 use crate::ops::{Ctx, Error, Ops};
 
 /// The service, for one call.
 pub(super) struct AuthV1 {
     ops: Own<Ops>,
     ctx: Ctx,
+    key: Option<CallKey>,
 }
 
 impl AuthV1 {
-    pub(super) fn new(ops: Own<Ops>, ctx: Ctx) -> Self {
-        Self { ops, ctx }
+    pub(super) fn new(ops: Own<Ops>, ctx: Ctx, key: Option<CallKey>) -> Self {
+        Self { ops, ctx, key }
+    }
+
+    /// The context of a call that changes something.
+    fn keyed(&self, request: &impl Message) -> Cow<'_, Ctx> {
+        idempotency::ctx_of(&self.ops, &self.ctx, self.key.as_ref(), request)
+    }
+
+    /// The same where it may depend on the session that the call is made with.
+    fn keyed_in_session(&self, request: &impl Message, depends: bool) -> Cow<'_, Ctx> {
+        let session = self.ctx.caller.session_id().filter(|_| depends);
+        idempotency::ctx_in_session(&self.ops, &self.ctx, self.key.as_ref(), request, session)
     }
 
     fn status(&self) -> impl FnOnce(Error) -> Status + '_ {
@@ -36,8 +55,9 @@ impl AuthV1 {
 #[tonic::async_trait]
 impl AuthService for AuthV1 {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let signed_in = self.ops.sign_in(&self.ctx, input).await.map_err(self.status())?;
+        let signed_in = self.ops.sign_in(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(sessions::sign_in_response(signed_in)))
     }
 
@@ -45,13 +65,16 @@ impl AuthService for AuthV1 {
         &self,
         request: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let token = request.into_inner().refresh_token;
-        let tokens = self.ops.refresh_token(&self.ctx, &token).await.map_err(self.status())?;
+        let tokens = self.ops.refresh_token(&ctx, &token).await.map_err(self.status())?;
         Ok(Response::new(RefreshTokenResponse { tokens: Some(sessions::tokens_message(tokens)) }))
     }
 
-    async fn sign_out(&self, _: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
-        self.ops.sign_out(&self.ctx).await.map_err(self.status())?;
+    async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        // Without a word, the request is about the session that it is made with.
+        let ctx = self.keyed_in_session(request.get_ref(), true);
+        self.ops.sign_out(&ctx).await.map_err(self.status())?;
         Ok(Response::new(SignOutResponse {}))
     }
 
@@ -68,8 +91,9 @@ impl AuthService for AuthV1 {
         &self,
         request: Request<RevokeSessionRequest>,
     ) -> Result<Response<RevokeSessionResponse>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let RevokeSessionRequest { user_id, session_id } = request.into_inner();
-        self.ops.revoke_session(&self.ctx, &user_id, &session_id).await.map_err(self.status())?;
+        self.ops.revoke_session(&ctx, &user_id, &session_id).await.map_err(self.status())?;
         Ok(Response::new(RevokeSessionResponse {}))
     }
 
@@ -77,8 +101,9 @@ impl AuthService for AuthV1 {
         &self,
         request: Request<RevokeAllSessionsRequest>,
     ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
+        let ctx = self.keyed_in_session(request.get_ref(), request.get_ref().keep_current);
         let RevokeAllSessionsRequest { user_id, keep_current } = request.into_inner();
-        let revoked = self.ops.revoke_all_sessions(&self.ctx, &user_id, keep_current).await.map_err(self.status())?;
+        let revoked = self.ops.revoke_all_sessions(&ctx, &user_id, keep_current).await.map_err(self.status())?;
         Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 
@@ -86,8 +111,9 @@ impl AuthService for AuthV1 {
         &self,
         request: Request<CreateApiKeyRequest>,
     ) -> Result<Response<CreateApiKeyResponse>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let created = self.ops.create_api_key(&self.ctx, input).await.map_err(self.status())?;
+        let created = self.ops.create_api_key(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(api_keys::created_response(created)))
     }
 
@@ -104,7 +130,8 @@ impl AuthService for AuthV1 {
         &self,
         request: Request<RevokeApiKeyRequest>,
     ) -> Result<Response<RevokeApiKeyResponse>, Status> {
-        self.ops.revoke_api_key(&self.ctx, &request.get_ref().api_key_id).await.map_err(self.status())?;
+        let ctx = self.keyed(request.get_ref());
+        self.ops.revoke_api_key(&ctx, &request.get_ref().api_key_id).await.map_err(self.status())?;
         Ok(Response::new(RevokeApiKeyResponse {}))
     }
 }

@@ -36,7 +36,7 @@ fn event_message(event: AuditEvent) -> api::AuditEvent {
             AuditOutcome::Done => api::AuditOutcome::Done.into(),
             AuditOutcome::Refused => api::AuditOutcome::Refused.into(),
         },
-        actor: Some(api::Actor { kind: kind(event.actor).into(), id: event.actor_id }),
+        actor: Some(actor(event.actor, event.actor_id)),
         user_id: event.user_id.map(|id| id.to_text()).unwrap_or_default(),
         target: event.target,
         remote_address: event.remote_address,
@@ -44,6 +44,10 @@ fn event_message(event: AuditEvent) -> api::AuditEvent {
         reason: event.reason,
         changed_fields: event.fields,
     }
+}
+
+pub(super) fn actor(of_kind: ActorKind, id: String) -> api::Actor {
+    api::Actor { kind: kind(of_kind).into(), id }
 }
 
 fn kind(kind: ActorKind) -> api::ActorKind {

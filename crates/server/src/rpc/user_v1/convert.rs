@@ -76,6 +76,7 @@ impl From<api::UpdateUserRequest> for UpdateUserInput {
             locale: request.locale,
             attributes: request.attributes,
             email_verified: request.email_verified,
+            current_password: request.current_password,
             update_mask: request.update_mask.map(|mask| mask.paths).unwrap_or_default(),
             etag: request.etag,
             validate_only: request.validate_only,

@@ -4,43 +4,65 @@ mod account;
 mod addresses;
 mod audit;
 mod convert;
+mod export_stream;
+mod import_stream;
 mod list_stream;
 mod preferences;
+mod watch;
 
+use std::borrow::Cow;
+
+use prost::Message;
 use roster_api::{
     encoded::EncodedUser,
-    server::user::v1::{SearchUsersResponse, user_service_server::UserService},
+    server::user::v1::{
+        ExportUsersResponse, SearchUsersResponse, WatchUsersResponse, user_service_server::UserService,
+    },
     user::v1::{
         AddAddressRequest, Address, ChangePasswordRequest, ChangePasswordResponse, CreateUserRequest,
-        DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest, GetAddressRequest, GetPreferencesRequest,
-        GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse, ListAddressesRequest,
-        ListAddressesResponse, ListAuditEventsRequest, ListAuditEventsResponse, ListUsersRequest, Preferences,
-        ReactivateUserRequest, RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest,
-        ResetPasswordResponse, SearchUsersRequest, SendVerificationEmailRequest, SendVerificationEmailResponse,
-        SetDefaultAddressRequest, UpdateAddressRequest, UpdatePreferencesRequest, UpdateUserRequest,
-        VerifyEmailRequest, VerifyEmailResponse,
+        DeactivateUserRequest, DeleteAddressRequest, DeleteUserRequest, ExportUsersRequest, GetAddressRequest,
+        GetPreferencesRequest, GetUserByEmailRequest, GetUserRequest, HealthCheckRequest, HealthCheckResponse,
+        ImportUsersRequest, ImportUsersResponse, ListAddressesRequest, ListAddressesResponse, ListAuditEventsRequest,
+        ListAuditEventsResponse, ListUsersRequest, Preferences, ReactivateUserRequest, RequestPasswordResetRequest,
+        RequestPasswordResetResponse, ResetPasswordRequest, ResetPasswordResponse, SearchUsersRequest,
+        SendVerificationEmailRequest, SendVerificationEmailResponse, SetDefaultAddressRequest, UpdateAddressRequest,
+        UpdatePreferencesRequest, UpdateUserRequest, VerifyEmailRequest, VerifyEmailResponse, WatchUsersRequest,
     },
 };
-use tonic::{Request, Response, Status, codegen::BoxStream};
+use tonic::{Request, Response, Status, Streaming, codegen::BoxStream};
 
 use self::{
     addresses::{address_message, list_response},
     convert::{health_response, search_response},
+    export_stream::ExportStream,
+    import_stream::ImportStream,
     list_stream::UserStream,
     preferences::preferences_message,
+    watch::WatchStream,
 };
-use super::{own::Own, status};
-use crate::ops::{Ctx, Error, Ops};
+use super::{
+    idempotency::{self, CallKey},
+    own::Own,
+    status,
+};
+use crate::model::Violations;
+use crate::ops::{Ctx, Error, ExportUsersInput, Ops};
 
 /// The service, for one call.
 pub(super) struct UserV1 {
     ops: Own<Ops>,
     ctx: Ctx,
+    key: Option<CallKey>,
 }
 
 impl UserV1 {
-    pub(super) fn new(ops: Own<Ops>, ctx: Ctx) -> Self {
-        Self { ops, ctx }
+    pub(super) fn new(ops: Own<Ops>, ctx: Ctx, key: Option<CallKey>) -> Self {
+        Self { ops, ctx, key }
+    }
+
+    /// The context of a call that changes something.
+    fn keyed(&self, request: &impl Message) -> Cow<'_, Ctx> {
+        idempotency::ctx_of(&self.ops, &self.ctx, self.key.as_ref(), request)
     }
 
     fn status(&self) -> impl FnOnce(Error) -> Status + '_ {
@@ -51,8 +73,9 @@ impl UserV1 {
 #[tonic::async_trait]
 impl UserService for UserV1 {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<EncodedUser>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.create_user(&self.ctx, input).await.map_err(self.status())?;
+        let user = self.ops.create_user(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
@@ -70,26 +93,30 @@ impl UserService for UserV1 {
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<EncodedUser>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.update_user(&self.ctx, input).await.map_err(self.status())?;
+        let user = self.ops.update_user(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let DeleteUserRequest { user_id, etag } = request.into_inner();
-        self.ops.delete_user(&self.ctx, &user_id, etag).await.map_err(self.status())?;
+        self.ops.delete_user(&ctx, &user_id, etag).await.map_err(self.status())?;
         Ok(Response::new(()))
     }
 
     async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.deactivate_user(&self.ctx, input).await.map_err(self.status())?;
+        let user = self.ops.deactivate_user(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn reactivate_user(&self, request: Request<ReactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.reactivate_user(&self.ctx, input).await.map_err(self.status())?;
+        let user = self.ops.reactivate_user(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
@@ -111,8 +138,9 @@ impl UserService for UserV1 {
         &self,
         request: Request<ChangePasswordRequest>,
     ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        self.ops.change_password(&self.ctx, input).await.map_err(self.status())?;
+        self.ops.change_password(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
@@ -121,8 +149,9 @@ impl UserService for UserV1 {
     }
 
     async fn add_address(&self, request: Request<AddAddressRequest>) -> Result<Response<Address>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let address = self.ops.add_address(&self.ctx, input).await.map_err(self.status())?;
+        let address = self.ops.add_address(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
@@ -133,14 +162,16 @@ impl UserService for UserV1 {
     }
 
     async fn update_address(&self, request: Request<UpdateAddressRequest>) -> Result<Response<Address>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let address = self.ops.update_address(&self.ctx, input).await.map_err(self.status())?;
+        let address = self.ops.update_address(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
     async fn delete_address(&self, request: Request<DeleteAddressRequest>) -> Result<Response<()>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let DeleteAddressRequest { user_id, address_id, etag } = request.into_inner();
-        self.ops.delete_address(&self.ctx, &user_id, &address_id, etag).await.map_err(self.status())?;
+        self.ops.delete_address(&ctx, &user_id, &address_id, etag).await.map_err(self.status())?;
         Ok(Response::new(()))
     }
 
@@ -157,8 +188,9 @@ impl UserService for UserV1 {
         &self,
         request: Request<SetDefaultAddressRequest>,
     ) -> Result<Response<Address>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let SetDefaultAddressRequest { user_id, address_id } = request.get_ref();
-        let address = self.ops.set_default_address(&self.ctx, user_id, address_id).await.map_err(self.status())?;
+        let address = self.ops.set_default_address(&ctx, user_id, address_id).await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
@@ -172,9 +204,44 @@ impl UserService for UserV1 {
         &self,
         request: Request<UpdatePreferencesRequest>,
     ) -> Result<Response<Preferences>, Status> {
+        let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let preferences = self.ops.update_preferences(&self.ctx, input).await.map_err(self.status())?;
+        let preferences = self.ops.update_preferences(&ctx, input).await.map_err(self.status())?;
         Ok(Response::new(preferences_message(preferences)))
+    }
+
+    async fn watch_users(
+        &self,
+        request: Request<WatchUsersRequest>,
+    ) -> Result<Response<BoxStream<WatchUsersResponse>>, Status> {
+        let input = request.into_inner().into();
+        let watch = self.ops.watch_users(&self.ctx, &input).await.map_err(self.status())?;
+        Ok(Response::new(Box::pin(WatchStream::new(watch, self.ctx.request_id.clone()))))
+    }
+
+    async fn import_users(
+        &self,
+        request: Request<Streaming<ImportUsersRequest>>,
+    ) -> Result<Response<BoxStream<ImportUsersResponse>>, Status> {
+        if self.key.is_some() {
+            let mut violations = Violations::new();
+            violations
+                .add("idempotency-key", "is not for ImportUsers: `import_key` in its options does that, row by row");
+            return Err(self.status()(violations.into()));
+        }
+        // Answered before the first message: a client may wait for that before it sends one.
+        let stream = ImportStream::new(self.ops.shared(), self.ctx.clone(), request.into_inner());
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn export_users(
+        &self,
+        request: Request<ExportUsersRequest>,
+    ) -> Result<Response<BoxStream<ExportUsersResponse>>, Status> {
+        let ExportUsersRequest { filter, after_user_id } = request.into_inner();
+        let input = ExportUsersInput { filter, after_user_id };
+        let export = self.ops.shared().begin_export(self.ctx.clone(), input).await.map_err(self.status())?;
+        Ok(Response::new(Box::pin(ExportStream::new(export, self.ctx.request_id.clone()))))
     }
 
     async fn list_audit_events(
@@ -190,27 +257,31 @@ impl UserService for UserV1 {
         &self,
         request: Request<SendVerificationEmailRequest>,
     ) -> Result<Response<SendVerificationEmailResponse>, Status> {
-        account::send_verification_email(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+        let ctx = self.keyed(request.get_ref());
+        account::send_verification_email(&self.ops, &ctx, request.get_ref()).await.map_err(self.status())
     }
 
     async fn verify_email(
         &self,
         request: Request<VerifyEmailRequest>,
     ) -> Result<Response<VerifyEmailResponse>, Status> {
-        account::verify_email(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
+        let ctx = self.keyed(request.get_ref());
+        account::verify_email(&self.ops, &ctx, request.into_inner()).await.map_err(self.status())
     }
 
     async fn request_password_reset(
         &self,
         request: Request<RequestPasswordResetRequest>,
     ) -> Result<Response<RequestPasswordResetResponse>, Status> {
-        account::request_password_reset(&self.ops, &self.ctx, request.get_ref()).await.map_err(self.status())
+        let ctx = self.keyed(request.get_ref());
+        account::request_password_reset(&self.ops, &ctx, request.get_ref()).await.map_err(self.status())
     }
 
     async fn reset_password(
         &self,
         request: Request<ResetPasswordRequest>,
     ) -> Result<Response<ResetPasswordResponse>, Status> {
-        account::reset_password(&self.ops, &self.ctx, request.into_inner()).await.map_err(self.status())
+        let ctx = self.keyed(request.get_ref());
+        account::reset_password(&self.ops, &ctx, request.into_inner()).await.map_err(self.status())
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{search_index, sql::SqlBuilder};
+use super::{feed, search_index, sql::SqlBuilder};
 
 /// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
@@ -34,9 +34,8 @@ impl Candidates {
         }
         // Before all else: what the index takes in from now on is looked at twice, never missed.
         let Some(position) = search_index::position(connection)? else { return Ok(None) };
-        let newest = "SELECT coalesce(max(position), 0) FROM changes";
-        let newest: i64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
-        if !(0..=LAG_MAX).contains(&(newest - position)) {
+        let (oldest, newest) = (feed::oldest(connection)?, feed::newest(connection)?);
+        if oldest > position + 1 || !(0..=LAG_MAX).contains(&(newest - position)) {
             return Ok(None);
         }
         Ok(Some(Self { trigrams: rarest(connection, trigrams)?.join(" AND "), position }))

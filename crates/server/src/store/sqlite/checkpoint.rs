@@ -13,12 +13,15 @@ use std::{
         mpsc::{self, SyncSender, TrySendError},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::{
+    OpenError,
+    stats::{SharedStats, Stats},
+};
 
 /// Pages in the WAL at which the thread starts copying: 64 MiB at SQLite's 4 KiB a page. A page that many commits have
 /// changed meanwhile is copied once.
@@ -34,11 +37,12 @@ pub(super) struct Checkpointer {
     passed: Arc<AtomicBool>,
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
+    stats: SharedStats,
 }
 
 impl Checkpointer {
     /// Starts the thread with a connection of its own, and listens to the writer's commits.
-    pub(super) fn start(database: &Path, writer: &mut Connection) -> Result<Self, OpenError> {
+    pub(super) fn start(database: &Path, writer: &mut Connection, stats: SharedStats) -> Result<Self, OpenError> {
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(database, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(database, flags).map_err(failed)?;
@@ -56,15 +60,16 @@ impl Checkpointer {
         let (wake, woken) = mpsc::sync_channel(1);
         let passed = Arc::new(AtomicBool::new(false));
         let pass = Arc::clone(&passed);
+        let of_thread = Arc::clone(&stats);
         let run = move || {
             while woken.recv().is_ok() {
-                checkpoint(&connection, "PASSIVE");
+                checkpoint(&connection, "PASSIVE", &of_thread);
                 pass.store(true, Ordering::Relaxed);
             }
         };
         let thread = thread::Builder::new().name("sqlite-checkpoint".into()).spawn(run);
         let thread = thread.map_err(|error| OpenError::Failed { path: database.into(), detail: error.to_string() })?;
-        Ok(Self { wal_pages, passed, wake, thread })
+        Ok(Self { wal_pages, passed, wake, thread, stats })
     }
 
     /// Looks at the WAL after a commit; `idle` if nobody waits for the writer.
@@ -72,7 +77,7 @@ impl Checkpointer {
         let pages = self.wal_pages.load(Ordering::Relaxed);
         if (idle || pages >= WRITER_AT_PAGES) && self.passed.swap(false, Ordering::Relaxed) {
             // A reader that still needs the WAL keeps it from starting anew: then there is another pass.
-            checkpoint(writer, "PASSIVE");
+            checkpoint(writer, "PASSIVE", &self.stats);
         } else if pages >= BACKGROUND_AT_PAGES {
             match self.wake.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(())) => {}
@@ -89,12 +94,14 @@ impl Checkpointer {
         }
         // A reader that is still at it would make this wait, and the next start does the same.
         let _ = writer.busy_timeout(Duration::ZERO);
-        checkpoint(writer, "TRUNCATE");
+        checkpoint(writer, "TRUNCATE", &self.stats);
     }
 }
 
-fn checkpoint(connection: &Connection, mode: &str) {
+fn checkpoint(connection: &Connection, mode: &str, stats: &Stats) {
+    let started = Instant::now();
     let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+    stats.checkpoints.observe(started.elapsed());
     if let Err(error) = result {
         // Nothing is lost: the WAL stays as it is and the next checkpoint takes it along.
         tracing::warn!(%error, mode, "a checkpoint failed");

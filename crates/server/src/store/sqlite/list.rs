@@ -10,9 +10,12 @@ use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::{
     candidates::Candidates,
-    sql::{SqlBuilder, after_cursor, order_by, where_filter},
+    sql::{SqlBuilder, after_cursor, id_value, order_by, where_filter},
 };
-use crate::store::{StoreError, StoredUser, UserQuery};
+use crate::{
+    model::UserId,
+    store::{StoreError, StoredUser, UserQuery},
+};
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
 /// reading in order visits about as many rows once the candidates are this many.
@@ -24,11 +27,23 @@ const MESSAGE_BYTES: usize = 192;
 
 /// See [`crate::store::Store::list_users`].
 pub(super) fn list_users(connection: &Connection, query: &UserQuery) -> Result<Vec<StoredUser>, StoreError> {
+    list_users_upto(connection, query, None)
+}
+
+/// The same, without users of greater ids than `upto`.
+pub(super) fn list_users_upto(
+    connection: &Connection,
+    query: &UserQuery,
+    upto: Option<&UserId>,
+) -> Result<Vec<StoredUser>, StoreError> {
     let mut sql = SqlBuilder::new("SELECT u.message FROM users u WHERE ");
     push_condition(query, &mut sql);
     if let Some(cursor) = &query.after {
         sql.push(" AND ");
         after_cursor(&query.order, cursor, &mut sql);
+    }
+    if let Some(upto) = upto {
+        sql.push(" AND u.id <= ").bind(id_value(upto));
     }
     sql.push(" ORDER BY ");
     order_by(&query.order, &mut sql);

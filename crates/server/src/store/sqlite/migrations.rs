@@ -19,6 +19,9 @@ const STEPS: &[Step] = &[
     (include_str!("migrations/0005_addresses.sql"), |_| Ok(())),
     (include_str!("migrations/0006_guards.sql"), |_| Ok(())),
     (include_str!("migrations/0007_mail.sql"), |_| Ok(())),
+    (include_str!("migrations/0008_feed.sql"), |_| Ok(())),
+    (include_str!("migrations/0009_imports.sql"), |_| Ok(())),
+    (include_str!("migrations/0010_idempotency.sql"), |_| Ok(())),
 ];
 
 /// The newest schema that this binary knows.

@@ -1,13 +1,16 @@
 //! Users in SQLite: a file beside the server, or memory.
 
 mod addresses;
+mod answers;
 mod api_keys;
 mod audit;
 mod candidates;
 mod checkpoint;
 mod commands;
 mod error;
+mod feed;
 mod grants;
+mod imports;
 mod list;
 mod lock;
 mod mail;
@@ -20,6 +23,7 @@ mod search_index;
 mod sessions;
 mod signing_keys;
 mod sql;
+mod stats;
 mod writer;
 
 use std::{
@@ -38,8 +42,8 @@ use self::{
     checkpoint::Checkpointer,
     commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
     readers::Readers,
-    row::change_from_row,
     search_index::SearchIndex,
+    stats::SharedStats,
     writer::{Command, Followers, Writer},
 };
 pub use self::{
@@ -51,7 +55,8 @@ pub use self::{
 use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
-    model::{Change, ChangeMeta, UserId, UserPatch, UserStatus},
+    metrics::{Page, names::LOG_POSITION},
+    model::{ChangeMeta, UserId, UserPatch, UserStatus},
 };
 
 /// How a database is served.
@@ -80,6 +85,7 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     /// Raised when the check of a large file, run while serving, finds damage.
     damaged: Arc<AtomicBool>,
+    stats: SharedStats,
 }
 
 impl SqliteStore {
@@ -93,23 +99,25 @@ impl SqliteStore {
         let cache = Arc::new(UserCache::new(options.cache_bytes));
         let live = Arc::new(LiveGrants::default());
         let damaged = Arc::new(AtomicBool::new(false));
+        let stats = SharedStats::default();
         let (path, readers, followers) = match &location {
             Location::Memory => (PathBuf::from(":memory:"), None, None),
             Location::File(path) => {
                 let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
                 let search_index = SearchIndex::start(path).map_err(failed)?;
-                let readers = Readers::open(path, options.reader_threads, SCAN_THREADS).map_err(failed)?;
-                let checkpointer = Checkpointer::start(path, &mut opened.writer)?;
+                let readers =
+                    Readers::open(path, options.reader_threads, SCAN_THREADS, Arc::clone(&stats)).map_err(failed)?;
+                let checkpointer = Checkpointer::start(path, &mut opened.writer, Arc::clone(&stats))?;
                 if opened.check_later {
                     check_while_serving(path.clone(), Arc::clone(&damaged));
                 }
                 (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
-        let shared = (Arc::clone(&cache), Arc::clone(&live));
+        let shared = (Arc::clone(&cache), Arc::clone(&live), Arc::clone(&stats));
         let writer = Writer::start((opened.writer, opened.lock), shared, followers, options.write_queue_max)
             .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
-        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged })
+        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged, stats })
     }
 
     /// A read of a few rows: here and now on a file, in the writer's queue in memory.
@@ -221,17 +229,6 @@ impl Store for SqliteStore {
         self.scan(move |connection| list::search_users(connection, &query, total_max, indexed)).await
     }
 
-    async fn list_changes(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
-        const SQL: &str = "SELECT position, at, actor, action, user_id, revision, request_id, fields, after
-             FROM changes WHERE position > ?1 AND revision > 0 ORDER BY position LIMIT ?2";
-        self.scan(move |connection| {
-            let mut statement = connection.prepare_cached(SQL)?;
-            let rows = statement.query_map([position, i64::from(limit)], change_from_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError> {
         self.writer.execute(CreateUser::new(new, meta)?).await
     }
@@ -243,7 +240,7 @@ impl Store for SqliteStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        self.writer.execute(UpdateUser { id, patch, etag, meta }).await
+        Ok(self.writer.execute(UpdateUser { id, patch, etag, meta }).await?.user)
     }
 
     async fn set_user_status(
@@ -253,7 +250,7 @@ impl Store for SqliteStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        self.writer.execute(SetUserStatus { id, status, etag, meta }).await
+        Ok(self.writer.execute(SetUserStatus { id, status, etag, meta }).await?.user)
     }
 
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError> {
@@ -272,6 +269,12 @@ impl Store for SqliteStore {
             return Err(StoreError::Unavailable("the writer has stopped".into()));
         }
         self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
+    }
+
+    fn report(&self, page: &mut Page) {
+        self.stats.report(page, self.writer.waiting());
+        self.cache.report(page);
+        page.value(&LOG_POSITION, &[], self.writer.newest_position().borrow().unsigned_abs());
     }
 
     async fn close(&self) {

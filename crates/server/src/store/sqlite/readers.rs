@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{error::closed, open, search_index};
+use super::{error::closed, open, search_index, stats::SharedStats};
 use crate::store::StoreError;
 
 /// Scans that may wait for a thread.
@@ -33,11 +33,12 @@ type Scan = Box<dyn FnOnce(&mut Connection) + Send>;
 pub(super) struct Readers {
     slots: Box<[Mutex<Connection>]>,
     scans: Mutex<Option<SyncSender<Scan>>>,
+    stats: SharedStats,
 }
 
 impl Readers {
     /// Opens `points` connections for point reads and `scans` threads with one each.
-    pub(super) fn open(path: &Path, points: usize, scans: usize) -> rusqlite::Result<Self> {
+    pub(super) fn open(path: &Path, points: usize, scans: usize, stats: SharedStats) -> rusqlite::Result<Self> {
         let slots = (0..points.max(1)).map(|_| open::reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
         let (queue, jobs) = mpsc::sync_channel(SCAN_QUEUE_MAX);
         let jobs = Arc::new(Mutex::new(jobs));
@@ -48,7 +49,7 @@ impl Readers {
             // Without a thread there is nobody to answer; the start must fail.
             thread.spawn(move || run_scans(&jobs, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
         }
-        Ok(Self { slots, scans: Mutex::new(Some(queue)) })
+        Ok(Self { slots, scans: Mutex::new(Some(queue)), stats })
     }
 
     /// Runs `read` here and now, on this thread's usual connection or another free one.
@@ -97,7 +98,10 @@ impl Readers {
     fn submit(&self, scan: Scan) -> Result<(), StoreError> {
         let queue = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         queue.as_ref().ok_or_else(closed)?.try_send(scan).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Full(_) => {
+                self.stats.scans_refused.increment();
+                StoreError::Busy
+            }
             TrySendError::Disconnected(_) => closed(),
         })
     }

@@ -1,4 +1,4 @@
-//! Users and changes as rows, and back.
+//! Users as rows, and back.
 //!
 //! A user's `message` is the user. The columns beside it are for filters, orders and uniqueness, and only they read
 //! them; both are written together, from one [`User`].
@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rusqlite::{
-    Row, ToSql,
+    ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Change, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
+    model::{Action, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
     store::{StoreError, StoredUser},
 };
 
@@ -98,22 +98,6 @@ impl FromSql for StoredUser {
 /// Reads an enum that is kept as its number.
 pub(super) fn by_number<T: Copy>(all: &[(T, &str)], wanted: i64, number: fn(T) -> i64) -> FromSqlResult<T> {
     all.iter().map(|(value, _)| *value).find(|value| number(*value) == wanted).ok_or(FromSqlError::OutOfRange(wanted))
-}
-
-/// Reads `position, at, actor, action, user_id, revision, request_id, fields, after`.
-pub(super) fn change_from_row(row: &Row<'_>) -> rusqlite::Result<Change> {
-    let after: Option<StoredUser> = row.get(8)?;
-    Ok(Change {
-        position: row.get(0)?,
-        at: row.get(1)?,
-        actor: row.get(2)?,
-        action: row.get(3)?,
-        user_id: row.get(4)?,
-        revision: row.get(5)?,
-        request_id: row.get(6)?,
-        fields: serde_json::from_str(row.get_ref(7)?.as_str()?).map_err(FromSqlError::other)?,
-        after: after.map(|stored| stored.user().map_err(FromSqlError::other)).transpose()?,
-    })
 }
 
 impl FromSql for Role {

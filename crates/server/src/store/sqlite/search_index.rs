@@ -15,7 +15,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::open;
+use super::{feed, open};
 use crate::priority;
 
 /// Changes taken in at once: many enough that FTS5 writes few segments, few enough to stop soon.
@@ -43,6 +43,13 @@ const SCHEMA: &str = "
     );
     -- Two segments of a level are enough to merge them when there is time.
     INSERT INTO users_search (users_search, rank) VALUES ('usermerge', 2);";
+
+/// Begins anew.
+const FORGET: &str = "
+    BEGIN;
+    INSERT INTO users_search (users_search) VALUES ('delete-all');
+    UPDATE state SET built_pk = 0, position = 0, complete = 0;
+    COMMIT;";
 
 /// The thread that keeps the index, and the way to wake it.
 #[derive(Debug)]
@@ -104,7 +111,7 @@ fn path_of(database: &Path) -> PathBuf {
 fn open_index(path: &Path, users: &Connection) -> rusqlite::Result<Connection> {
     let database = users.query_row("SELECT value FROM secrets WHERE name = 'database'", [], |row| row.get(0))?;
     if let Ok(index) = connect(path)
-        && fits(&index, &database, newest_change(users)?).unwrap_or(false)
+        && fits(&index, &database, feed::newest(users)?).unwrap_or(false)
     {
         return Ok(index);
     }
@@ -146,10 +153,6 @@ fn fits(index: &Connection, database: &[u8; 32], newest: i64) -> rusqlite::Resul
     })
 }
 
-fn newest_change(users: &Connection) -> rusqlite::Result<i64> {
-    users.query_row("SELECT coalesce(max(position), 0) FROM changes", [], |row| row.get(0))
-}
-
 /// The thread's side.
 struct Follower {
     users: Connection,
@@ -169,6 +172,9 @@ impl Follower {
 
     /// Takes in everything, in bites; less than a bite only when writes pause.
     fn catch_up(&mut self, woken: &Receiver<()>) -> rusqlite::Result<()> {
+        if self.has_missed()? {
+            self.index.execute_batch(FORGET)?;
+        }
         while !self.build()? {}
         loop {
             let lag = self.lag()?;
@@ -188,6 +194,12 @@ impl Follower {
         }
     }
 
+    /// Whether changes that the index has not taken in are in the log no more.
+    fn has_missed(&self) -> rusqlite::Result<bool> {
+        let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
+        Ok(feed::oldest(&self.users)? > position + 1)
+    }
+
     /// Merges a few of the segments that bites have left, while nothing else is to do: the fewer there are, the faster
     /// is a search.
     fn merge(&self) -> rusqlite::Result<()> {
@@ -198,7 +210,7 @@ impl Follower {
     /// Changes that the index has not taken in.
     fn lag(&self) -> rusqlite::Result<i64> {
         let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
-        Ok(newest_change(&self.users)? - position)
+        Ok(feed::newest(&self.users)? - position)
     }
 
     /// Reads a bite of users into an index that is not complete; `true` once it is.
@@ -211,7 +223,7 @@ impl Follower {
         let transaction = self.index.transaction()?;
         if built == 0 {
             // What changes from here on is taken in again afterwards.
-            transaction.execute("UPDATE state SET position = ?1", [newest_change(&self.users)?])?;
+            transaction.execute("UPDATE state SET position = ?1", [feed::newest(&self.users)?])?;
         }
         let mut users =
             self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::PasswordHash,
-    model::{ChangeMeta, Session, SessionId, Timestamp, UserId, UserStatus},
+    model::{ChangeMeta, Role, Session, SessionId, Timestamp, UserId, UserStatus},
     store::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse, StoreError},
 };
 
@@ -56,6 +56,16 @@ impl SessionStore for SqliteStore {
         meta: ChangeMeta,
     ) -> Result<(), StoreError> {
         self.writer.execute(FailSignIn { user_id, reason, meta }).await
+    }
+
+    async fn find_session_owner(&self, id: SessionId) -> Result<Option<(UserId, Role)>, StoreError> {
+        const SQL: &str = "SELECT u.id, u.role FROM sessions s JOIN users u ON u.pk = s.user_pk WHERE s.id = ?1";
+        self.point(move |connection| {
+            let owner =
+                connection.prepare_cached(SQL)?.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(owner.optional()?)
+        })
+        .await
     }
 
     async fn refresh_session(&self, used: RefreshUse, meta: ChangeMeta) -> Result<Session, StoreError> {

@@ -16,12 +16,20 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{checkpoint::Checkpointer, error::closed, lock::FileLock, search_index::SearchIndex};
+use super::{
+    answers::run_once,
+    checkpoint::Checkpointer,
+    error::closed,
+    feed,
+    lock::FileLock,
+    search_index::SearchIndex,
+    stats::{SharedStats, name_of},
+};
 use crate::{
-    model::UserId,
-    store::{Ended, LiveGrants, StoreError, StoredUser, cache::UserCache},
+    model::{ChangeMeta, UserId},
+    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache},
 };
 
 /// Commands in one commit, at most and at least if so many wait; see [`Pace`].
@@ -40,31 +48,40 @@ pub(super) trait Command: Send + 'static {
     /// Does it. On an error everything that it changed is taken back; it may be run again then.
     fn run(&self, connection: &Connection) -> Result<Self::Output, StoreError>;
 
-    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
-    fn keep(&self) -> bool {
-        true
-    }
-
-    /// The user that it changes, if the cache may hold it.
-    fn touches(&self) -> Option<&UserId> {
+    /// What the call that it belongs to has brought along; `None` if no caller asked for it.
+    fn meta(&self) -> Option<&ChangeMeta> {
         None
     }
+
+    /// What a retry of the call is to be answered with; `None` if this is no answer that a retry would want. Asked
+    /// for only if the call has an idempotency key.
+    fn answer(&self, _: &Self::Output) -> Result<Option<Kept>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
+    fn keep(&self) -> bool {
+        self.meta().is_none_or(|meta| !meta.validate_only)
+    }
+
+    /// Shows the users that it has changed, in order, and what each is now; `None` if it is gone or need not be in memory.
+    fn show_users<'a>(&'a self, _: &'a Self::Output, _: &mut ShowUser<'_, 'a>) {}
 
     /// The grants that it ends or changes.
     fn ends(&self, _: &Self::Output) -> Vec<Ended> {
         Vec::new()
     }
-
-    /// That user after the change; `None` if it is gone.
-    fn user_after(_: &Self::Output) -> Option<&StoredUser> {
-        None
-    }
 }
+
+/// Is shown a user that was changed, and what it is now.
+pub(super) type ShowUser<'f, 'a> = dyn FnMut(&'a UserId, Option<&'a StoredUser>) + 'f;
 
 /// The way to the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
+    newest: watch::Receiver<i64>,
+    stats: SharedStats,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -72,27 +89,47 @@ impl Writer {
     /// Starts the thread. `queue_max` commands may wait; more are refused with [`StoreError::Busy`].
     pub(super) fn start(
         (connection, lock): (Connection, Option<FileLock>),
-        (cache, live): (Arc<UserCache>, Arc<LiveGrants>),
+        (cache, live, stats): (Arc<UserCache>, Arc<LiveGrants>, SharedStats),
         followers: Option<Followers>,
         queue_max: usize,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(queue_max);
+        let newest = watch::Sender::new(feed::newest(&connection).map_err(std::io::Error::other)?);
+        let newest_seen = newest.subscribe();
+        let of_thread = Arc::clone(&stats);
         let run = move || {
+            let stats = of_thread;
             let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
-            WriterThread { connection, cache, live, followers, pace, _lock: lock }.run(jobs);
+            let suspended = false;
+            WriterThread { connection, cache, live, newest, stats, followers, pace, suspended, _lock: lock }.run(jobs);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues the command and waits until it is durable.
     pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Box::new(Pending { command, reply, outcome: None })).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-            mpsc::error::TrySendError::Closed(_) => closed(),
-        })?;
+        self.queue.try_send(Box::new(Pending { command, reply, outcome: None, since: Instant::now() })).map_err(
+            |error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.stats.writes_refused.increment();
+                    StoreError::Busy
+                }
+                mpsc::error::TrySendError::Closed(_) => closed(),
+            },
+        )?;
         answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// See [`FeedStore::newest_position`](crate::store::FeedStore::newest_position).
+    pub(super) fn newest_position(&self) -> watch::Receiver<i64> {
+        self.newest.clone()
+    }
+
+    /// How many commands wait for the thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Whether the thread takes commands.
@@ -118,12 +155,15 @@ trait Job: Send {
     fn is_abandoned(&self) -> bool {
         false
     }
+    /// What it is called in numbers.
+    fn name(&self) -> &'static str;
+    /// Since when it waits; `None` if nobody asks.
+    fn since(&self) -> Option<Instant> {
+        None
+    }
     /// Whether this is the last job.
     fn is_close(&self) -> bool {
         false
-    }
-    fn touches(&self) -> Option<&UserId> {
-        None
     }
     /// Whether the changes are taken back even if all goes well.
     fn is_rehearsal(&self) -> bool {
@@ -131,10 +171,8 @@ trait Job: Send {
     }
     /// Runs; `Ok(true)` if the changes are to be kept.
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
-    /// What the cache may hold of the user that it touches: nothing if it failed, was a rehearsal, or removed it.
-    fn user_after(&self) -> Option<&StoredUser> {
-        None
-    }
+    /// The users that it has changed: none if it failed or was a rehearsal. See [`Command::show_users`].
+    fn show_users<'a>(&'a self, _: &mut ShowUser<'_, 'a>) {}
     /// The grants that it has ended or changed; see [`Command::ends`].
     fn ends(&self) -> Vec<Ended> {
         Vec::new()
@@ -147,15 +185,20 @@ struct Pending<C: Command> {
     command: C,
     reply: oneshot::Sender<Result<C::Output, StoreError>>,
     outcome: Option<Result<C::Output, StoreError>>,
+    since: Instant,
 }
 
 impl<C: Command> Job for Pending<C> {
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+    fn name(&self) -> &'static str {
+        name_of::<C>()
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        self.command.touches()
+    fn since(&self) -> Option<Instant> {
+        Some(self.since)
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     fn is_rehearsal(&self) -> bool {
@@ -163,15 +206,18 @@ impl<C: Command> Job for Pending<C> {
     }
 
     fn run(&mut self, connection: &Connection) -> Result<bool, StoreError> {
-        let outcome = self.command.run(connection);
+        let outcome = run_once(&self.command, connection);
         let keep = outcome.as_ref().map(|_| self.command.keep()).map_err(Clone::clone);
         self.outcome = Some(outcome);
         keep
     }
 
-    fn user_after(&self) -> Option<&StoredUser> {
-        let output = self.outcome.as_ref()?.as_ref().ok()?;
-        C::user_after(output).filter(|_| self.command.keep())
+    fn show_users<'a>(&'a self, show: &mut ShowUser<'_, 'a>) {
+        if let Some(Ok(output)) = &self.outcome
+            && self.command.keep()
+        {
+            self.command.show_users(output, show);
+        }
     }
 
     fn ends(&self) -> Vec<Ended> {
@@ -197,6 +243,9 @@ impl<C: Command> Job for Pending<C> {
 struct Close;
 
 impl Job for Close {
+    fn name(&self) -> &'static str {
+        "Close"
+    }
     fn is_close(&self) -> bool {
         true
     }
@@ -280,8 +329,12 @@ struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
     live: Arc<LiveGrants>,
+    newest: watch::Sender<i64>,
+    stats: SharedStats,
     followers: Option<Followers>,
     pace: Pace,
+    /// Whether the cache keeps none of the users that the batch has changed.
+    suspended: bool,
     /// Given up after the connection, which stands above it.
     _lock: Option<FileLock>,
 }
@@ -294,14 +347,20 @@ impl WriterThread {
             let close = jobs.iter().any(|job| job.is_close());
             jobs.retain(|job| !job.is_abandoned());
             let started = Instant::now();
+            for since in jobs.iter().filter_map(|job| job.since()) {
+                self.stats.waits.observe(started.duration_since(since));
+            }
+            self.stats.batches.record(jobs.len() as u64);
             let committed = self.commit(&mut jobs);
             self.pace.learn(jobs.len(), started.elapsed());
             if let Err(error) = &committed {
+                self.stats.failed.increment();
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");
             }
             self.publish(&jobs, committed.is_ok());
             if committed.is_ok() {
                 self.live.end(&jobs.iter().flat_map(|job| job.ends()).collect::<Vec<_>>());
+                self.wake_feed();
             }
             for job in jobs.drain(..) {
                 job.finish(&committed);
@@ -320,20 +379,30 @@ impl WriterThread {
         }
     }
 
+    /// Tells those who follow the log how far it goes now.
+    fn wake_feed(&self) {
+        match feed::newest(&self.connection) {
+            Ok(now) => drop(self.newest.send_if_modified(|newest| std::mem::replace(newest, now) != now)),
+            // They hear of it with the next commit.
+            Err(error) => tracing::error!(%error, "cannot read how far the change log goes"),
+        }
+    }
+
     /// Lets the cache hold the users again, each as the last command of the batch has left it.
-    fn publish(&self, jobs: &[Box<dyn Job>], committed: bool) {
-        let touched = || jobs.iter().enumerate().filter_map(|(index, job)| Some((index, job, job.touches()?)));
-        let last: HashMap<&UserId, usize> = touched().map(|(index, _, id)| (id, index)).collect();
-        for (index, job, id) in touched() {
-            self.cache.resume(id, job.user_after().filter(|_| committed && last[id] == index));
+    fn publish(&mut self, jobs: &[Box<dyn Job>], committed: bool) {
+        if !std::mem::take(&mut self.suspended) {
+            return;
+        }
+        let mut changed = Vec::with_capacity(jobs.len());
+        jobs.iter().for_each(|job| job.show_users(&mut |id, user| changed.push((id, user))));
+        let last: HashMap<&UserId, usize> = changed.iter().enumerate().map(|(index, (id, _))| (*id, index)).collect();
+        for (index, (id, user)) in changed.iter().enumerate() {
+            self.cache.resume(id, user.filter(|_| committed && last[id] == index));
         }
     }
 
     /// Runs the jobs in one transaction.
     fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        for id in jobs.iter().filter_map(|job| job.touches()) {
-            self.cache.suspend(id);
-        }
         match self.in_transaction(jobs, Savepoints::ForRehearsals) {
             Ok(Ran::Whole) => Ok(()),
             Ok(Ran::HalfWay) => self.in_transaction(jobs, Savepoints::ForAll).map(|_| ()),
@@ -352,7 +421,8 @@ impl WriterThread {
 
     fn run_all(&mut self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
         let mut kept = false;
-        for job in jobs {
+        let mut begun = Instant::now();
+        for job in jobs.iter_mut() {
             let savepoint = savepoints == Savepoints::ForAll || job.is_rehearsal();
             if savepoint {
                 self.execute("SAVEPOINT command")?;
@@ -369,10 +439,18 @@ impl WriterThread {
             if savepoint {
                 self.execute("RELEASE command")?;
             }
+            let ended = Instant::now();
+            self.stats.ran(job.name(), ended.duration_since(begun));
+            begun = ended;
         }
+        // Up to here, every read sees the users as they were. From here on the cache keeps none of those that have changed,
+        // until it is known what they are.
+        self.suspended = true;
+        jobs.iter().for_each(|job| job.show_users(&mut |id, _| self.cache.suspend(id)));
         let started = Instant::now();
         self.execute(if kept { "COMMIT" } else { "ROLLBACK" })?;
         self.pace.sync = started.elapsed();
+        self.stats.commits.observe(self.pace.sync);
         Ok(Ran::Whole)
     }
 
@@ -429,9 +507,12 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_fails_half_way_takes_back_its_own_changes_alone() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
+        connection
+            .execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY); CREATE TABLE changes (position)")
+            .unwrap();
         let writer =
-            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default()), None, 16).unwrap();
+            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 16)
+                .unwrap();
         let (release, held) = sync::channel();
         let insert = |number, fails| writer.execute(Insert { number, fails });
         let batch = async {

@@ -7,7 +7,7 @@ use roster_api::{
     access::METHODS,
     user::v1::{CreateUserRequest, HealthCheckRequest, Role, SearchUsersRequest, UserStatus},
 };
-use roster_server::store::{Store as _, UserQuery};
+use roster_server::store::{FeedStore as _, Store as _, UserQuery};
 use tonic::Code;
 
 use crate::harness::{Problem, Server, create_all, grpc, problem, store_in, with_email};
@@ -130,7 +130,7 @@ async fn sign_up_makes_a_plain_user_and_nothing_more() {
     let query = UserQuery { filter: None, search: None, order: Default::default(), after: None, limit: 10 };
     let stored = store.list_users(query).await.unwrap();
     assert_eq!(stored.iter().map(|stored| stored.user().unwrap().id.to_string()).collect::<Vec<_>>(), [user.id]);
-    let changes = store.list_changes(0, 10).await.unwrap();
+    let changes = store.list_changes(0, 10).await.unwrap().changes;
     assert_eq!(changes.iter().map(|change| change.actor.as_str()).collect::<Vec<_>>(), ["anonymous"]);
     store.close().await;
 }

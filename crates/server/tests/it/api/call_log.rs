@@ -11,8 +11,13 @@ use std::{
 use http::HeaderValue;
 use prost::Message as _;
 use roster_api::{
-    auth::v1::RefreshTokenRequest,
-    user::v1::{ChangePasswordRequest, CreateUserRequest, GetUserRequest, ListUsersRequest, SearchUsersRequest},
+    admin::v1::{GetMailRequest, ListMailsRequest, MailKind, admin_service_client::AdminServiceClient},
+    auth::v1::{RefreshTokenRequest, RevokeApiKeyRequest, RevokeSessionRequest},
+    user::v1::{
+        ChangePasswordRequest, CreateUserRequest, GetUserRequest, ListUsersRequest, RequestPasswordResetRequest,
+        ResetPasswordRequest, SearchUsersRequest, SendVerificationEmailRequest, UpdateUserRequest, VerifyEmailRequest,
+        WatchUsersRequest, watch_users_request,
+    },
 };
 use roster_server::model::Permission;
 use serde_json::Value;
@@ -22,6 +27,7 @@ use tracing_subscriber::{filter::dynamic_filter_fn, fmt, prelude::*};
 use super::{
     USERS,
     api_keys::create_key,
+    pages,
     sign_in::{request, sign_in},
     tokens::AUTH,
 };
@@ -87,6 +93,8 @@ fn requests() -> Vec<(String, Vec<u8>, Code)> {
     let malformed = [&[0x1a, 0xff, 0x7f][..], PASSWORD.as_bytes()].concat();
     let not_utf8 = [&[0x1a, 21, 0xff, 0xfe][..], PASSWORD.as_bytes()].concat();
     let get = GetUserRequest { user_id: "absent".into() }.encode_to_vec();
+    let start = Some(watch_users_request::Start::ResumeToken(PASSWORD.into()));
+    let watch = WatchUsersRequest { start, ..Default::default() };
     let rows = [
         (password(PASSWORD.into(), "ada@example.com"), Code::Ok),
         (password(PASSWORD.into(), "ADA@example.com"), Code::AlreadyExists),
@@ -102,7 +110,7 @@ fn requests() -> Vec<(String, Vec<u8>, Code)> {
         (("GetUser", get), Code::NotFound),
         (("ListUsers", ListUsersRequest::default().encode_to_vec()), Code::Ok),
         (("SearchUsers", SearchUsersRequest::default().encode_to_vec()), Code::Ok),
-        (("WatchUsers", Vec::new()), Code::Unimplemented),
+        (("WatchUsers", watch.encode_to_vec()), Code::InvalidArgument),
         (("Nothing", Vec::new()), Code::Unimplemented),
     ];
     let rows = rows.into_iter().map(|((method, message), code)| (format!("{USERS}/{method}"), message, code));
@@ -129,7 +137,61 @@ fn sign_ins() -> impl Iterator<Item = (String, Vec<u8>, Code)> {
         (change(PASSWORD), Code::NotFound),
         (change(&format!("{PASSWORD}\0")), Code::InvalidArgument),
     ];
-    rows.into_iter().map(|((path, message), code)| (path, message, code))
+    rows.into_iter().map(|((path, message), code)| (path, message, code)).chain(tokens())
+}
+
+/// The same of mailed tokens, and of secrets in the place of ids.
+fn tokens() -> impl Iterator<Item = (String, Vec<u8>, Code)> {
+    let verify = |token: String| ("VerifyEmail", VerifyEmailRequest { token }.encode_to_vec());
+    let reset = |new: &str| {
+        let request = ResetPasswordRequest { token: TOKEN.into(), new_password: new.into() };
+        ("ResetPassword", request.encode_to_vec())
+    };
+    let update = |password: String| {
+        let email = Some("new@example.com".into());
+        let request = UpdateUserRequest { email, current_password: Some(password), ..Default::default() };
+        ("UpdateUser", UpdateUserRequest { user_id: "absent".into(), ..request }.encode_to_vec())
+    };
+    let of_users = [
+        (verify(TOKEN.into()), Code::InvalidArgument),
+        (verify(TOKEN.repeat(100)), Code::InvalidArgument),
+        (reset(PASSWORD), Code::InvalidArgument),
+        (reset(&format!("{PASSWORD}\0")), Code::InvalidArgument),
+        (update(PASSWORD.into()), Code::NotFound),
+        (update(PASSWORD.repeat(100)), Code::NotFound),
+    ];
+    let of_users = of_users.map(|((method, message), code)| (format!("{USERS}/{method}"), message, code));
+    let key = RevokeApiKeyRequest { api_key_id: format!("rk_{TOKEN}") }.encode_to_vec();
+    let session = RevokeSessionRequest { user_id: "absent".into(), session_id: format!("rr_{TOKEN}") }.encode_to_vec();
+    let of_auth = [("RevokeApiKey", key), ("RevokeSession", session)];
+    let of_auth = of_auth.map(|(method, message)| (format!("{AUTH}/{method}"), message, Code::InvalidArgument));
+    of_users.into_iter().chain(of_auth)
+}
+
+/// Has links mailed to Ada, uses them up, by a call and by a page, and gives their tokens.
+async fn use_links(server: &Server) -> Vec<String> {
+    let (mut users, email) = (server.users().await, String::from("ada@example.com"));
+    users.send_verification_email(SendVerificationEmailRequest { email: email.clone() }).await.unwrap();
+    users.request_password_reset(RequestPasswordResetRequest { email }).await.unwrap();
+    let mut admin = AdminServiceClient::new(server.channel().await);
+    let mails = admin.list_mails(ListMailsRequest::default()).await.unwrap().into_inner().mails;
+    let mut tokens = Vec::new();
+    for mail in mails {
+        let shown = admin.get_mail(GetMailRequest { mail_id: mail.id.clone() }).await.unwrap();
+        let shown = shown.into_inner().mail.unwrap();
+        let (_, token) = shown.text.split_once("token=").unwrap();
+        let token: String = token.chars().take_while(|c| !c.is_whitespace()).collect();
+        if mail.kind() == MailKind::PasswordReset {
+            let path = format!("/reset-password?token={token}");
+            assert_eq!(pages::ask(server, "GET", &path, &[], "").await.status, 200);
+            let fields = [("token", token.as_str()), ("new_password", PASSWORD), ("repeated", PASSWORD)];
+            assert_eq!(pages::post(server, "/reset-password", &fields).await.status, 200);
+        } else {
+            users.verify_email(VerifyEmailRequest { token: token.clone() }).await.unwrap();
+        }
+        tokens.push(token);
+    }
+    tokens
 }
 
 fn assert_clean(place: &str, text: &str, key: &str) {
@@ -167,9 +229,21 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     assert_clean("an answer", &shown(&answer), &key);
     // Those who sign in get secrets of their own.
     let mut auth = server.auth().await;
-    let one = sign_in(&mut auth, "ada@example.com", PASSWORD).await.unwrap().tokens.unwrap();
+    let response = sign_in(&mut auth, "ada@example.com", PASSWORD).await.unwrap();
+    let (signed_in_user, one) = (response.user_id, response.tokens.unwrap());
     let refresh = RefreshTokenRequest { refresh_token: one.refresh_token.clone() };
     let two = auth.refresh_token(refresh).await.unwrap().into_inner().tokens.unwrap();
+    let own = UpdateUserRequest {
+        user_id: signed_in_user,
+        email: Some("new@example.com".into()),
+        current_password: Some(PASSWORD.to_uppercase()),
+        ..Default::default()
+    };
+    let answer = wire.call_as(&two.access_token, &format!("{USERS}/UpdateUser"), &own.encode_to_vec()).await;
+    assert_eq!(Problem::of(&answer.status()).reason, "PASSWORD_WRONG");
+    assert!(!shown(&answer).contains(&PASSWORD.to_uppercase()));
+    let links = use_links(&server).await;
+    assert_eq!(links.len(), 2);
     // A client that goes away in the middle has a line, too.
     let mut request = grpc("/grpc.health.v1.Health/Watch", b"");
     request.headers_mut().insert("x-request-id", HeaderValue::from_static("log-gone"));
@@ -202,7 +276,9 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     // The finest lines are there.
     assert!(text.contains("\"level\":\"TRACE\""));
     assert_clean("the log", &text, &key);
-    for token in [one.access_token, one.refresh_token, two.access_token, two.refresh_token] {
+    assert!(!text.contains(&PASSWORD.to_uppercase()), "the log has a password");
+    let tokens = [one.access_token, one.refresh_token, two.access_token, two.refresh_token];
+    for token in tokens.into_iter().chain(links) {
         assert!(!text.contains(&token[token.len() - 40..]), "the log has a token");
     }
 }

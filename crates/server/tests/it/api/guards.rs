@@ -30,7 +30,13 @@ async fn ops() -> Ops {
 
 fn ctx(caller: Caller) -> Ctx {
     let request_id = RequestId::parse(b"request-1").unwrap();
-    Ctx { caller, request_id, remote: Some("192.0.2.1".parse().unwrap()), user_agent: UserAgent::default() }
+    Ctx {
+        caller,
+        request_id,
+        remote: Some("192.0.2.1".parse().unwrap()),
+        user_agent: UserAgent::default(),
+        idempotency: None,
+    }
 }
 
 fn session(user: &User) -> Ctx {
@@ -44,6 +50,9 @@ fn service(permissions: &[Permission]) -> Ctx {
     ctx(Caller::Service(Arc::new(Service { name: "billing".into(), permissions: PermissionSet::of(permissions) })))
 }
 
+/// Everybody can sign in. Made by another program.
+const PASSWORD_HASH: &str = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG";
+
 async fn create(ops: &Ops, name: &str, role: Role) -> User {
     let input = CreateUserInput {
         email: format!("{name}@example.com"),
@@ -52,6 +61,7 @@ async fn create(ops: &Ops, name: &str, role: Role) -> User {
         phone: "+493012345678".into(),
         attributes: [("team".to_owned(), "blue".to_owned())].into(),
         user_id: name.into(),
+        password_hash: PASSWORD_HASH.into(),
         ..CreateUserInput::default()
     };
     ops.create_user(&ctx(Caller::Developer), input).await.unwrap().user().unwrap()

@@ -39,7 +39,7 @@ use crate::{
 pub(super) const PUBLIC_URL: &str = "https://accounts.example.com/base";
 
 /// Settings of a server that sends to `smtp`, soon again if it fails.
-fn sending_to(smtp: SocketAddr) -> impl FnOnce(&mut Config) {
+pub(super) fn sending_to(smtp: SocketAddr) -> impl FnOnce(&mut Config) {
     move |config| {
         config.smtp_url = Some(format!("smtp://{smtp}").parse().unwrap());
         config.mail_from = Some("Zoë's Shop <shop@example.com>".parse().unwrap());

@@ -10,7 +10,7 @@ use roster_api::{
     },
 };
 use roster_server::{
-    model::{Actor, ChangeMeta, Role, Timestamp, User as ModelUser, UserId, UserStatus},
+    model::{Actor, ChangeMeta, PermissionSet, Role, Timestamp, User as ModelUser, UserId, UserStatus},
     store::{NewUser, Store as _},
 };
 use tempfile::TempDir;
@@ -31,9 +31,11 @@ async fn stored(count: usize) -> TempDir {
             let meta = ChangeMeta {
                 at: START,
                 actor: Actor::Developer,
+                held: PermissionSet::ALL,
                 request_id: "setup".into(),
                 remote_address: String::new(),
                 validate_only: false,
+                idempotency: None,
             };
             store
                 .create_user(NewUser { user: model_user(number), password_hash: None, mail: None }, meta)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roster_api::user::v1::{GetUserRequest, HealthCheckRequest};
+use roster_api::user::v1::{GetUserRequest, HealthCheckRequest, RequestPasswordResetRequest, VerifyEmailRequest};
 use roster_server::{
     config::Config,
     model::Rate,
@@ -11,8 +11,8 @@ use roster_server::{
 use tonic::Code;
 
 use crate::{
-    api::USERS,
-    harness::{Answer, Problem, Server, grpc, problem, store_in, with_email},
+    api::{USERS, api_keys::create_key, pages},
+    harness::{Answer, Problem, Server, grpc, problem, signed_in, store_in, with_email},
 };
 
 /// Two calls, and then one a minute.
@@ -80,13 +80,56 @@ async fn an_address_that_is_refused_again_and_again_is_in_the_audit_log_once() {
         let health = users.health_check(HealthCheckRequest {}).await;
         assert_eq!(health.is_ok(), number < 2);
     }
+    assert_eq!(refusals(server).await, [("RATE_LIMITED".into(), "methods/user.v1.UserService/HealthCheck".into())]);
+}
+
+/// Reason and target of everything in the audit log of a server that has only refused.
+async fn refusals(server: Server) -> Vec<(String, String)> {
     let (_, folder) = server.stop().await;
     let store = store_in(&folder);
     let query = AuditQuery { filter: None, newest_first: false, after: None, limit: 100 };
     let events = store.list_events(query).await.unwrap();
-    let shown: Vec<_> = events.iter().map(|event| (event.reason.as_str(), event.target.as_str())).collect();
-    assert_eq!(shown, [("RATE_LIMITED", "methods/user.v1.UserService/HealthCheck")]);
     store.close().await;
+    events.into_iter().map(|event| (event.reason, event.target)).collect()
+}
+
+#[tokio::test]
+async fn the_pages_behind_links_share_the_limits_of_the_methods_that_do_the_same() {
+    let server = server(|config| config.rates.sign_in = TWICE);
+    let mut users = server.users().await;
+    let verify = || VerifyEmailRequest { token: "no token".into() };
+    assert_eq!(problem(users.verify_email(verify()).await).reason, "TOKEN_INVALID");
+    let fields = [("token", "no token"), ("new_password", "correct horse"), ("repeated", "correct horse")];
+    assert_eq!(pages::post(&server, "/reset-password", &fields).await.status, 400);
+    for number in 0..20 {
+        let path = ["/reset-password", "/verify-email"][number % 2];
+        let limited = pages::post(&server, path, &fields).await;
+        let wait = limited.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+        assert!((limited.status, (31..=60).contains(&wait.parse::<u64>().unwrap())) == (429, true), "{limited:?}");
+        assert!(limited.body.contains("<html lang=\"en\">"), "{limited:?}");
+        // To look at a page costs nothing.
+        assert_eq!(pages::ask(&server, "GET", &format!("{path}?token=T"), &[], "").await.status, 200);
+    }
+    assert_eq!(problem(users.verify_email(verify()).await).reason, "RATE_LIMITED");
+    assert_eq!(refusals(server).await, [("RATE_LIMITED".into(), "pages/reset-password".into())]);
+}
+
+#[tokio::test]
+async fn guesses_sign_ups_and_mails_of_one_address_are_limited_by_default() {
+    let defaults = Config::defaults(false).rates;
+    let server = server(|config| config.rates = defaults);
+    let mut users = server.users().await;
+    let (mut created, mut mailed, mut tried) = (0, 0, 0);
+    for number in 0..150 {
+        created += usize::from(users.create_user(with_email(&format!("user{number}@example.com"))).await.is_ok());
+        let email = format!("user{number}@example.com");
+        mailed += usize::from(users.request_password_reset(RequestPasswordResetRequest { email }).await.is_ok());
+        let verified = problem(users.verify_email(VerifyEmailRequest { token: "no token".into() }).await);
+        tried += usize::from(verified.reason == "TOKEN_INVALID");
+    }
+    // The burst, and what comes back while the test runs.
+    assert!((100..150).contains(&created) && (100..150).contains(&tried), "{created} created, {tried} tried");
+    assert!((20..150).contains(&mailed), "{mailed} mailed");
 }
 
 #[tokio::test]
@@ -101,4 +144,21 @@ async fn a_server_for_development_limits_nothing_unless_told() {
     for number in 0..3 {
         assert_eq!(users.health_check(HealthCheckRequest {}).await.is_ok(), number < 2);
     }
+}
+
+#[tokio::test]
+async fn a_service_that_creates_users_for_others_does_not_sign_up() {
+    let server = Server::start(|config| config.rates.sign_up = Rate { per_minute: 1, burst: 3 });
+    let (_, key) = create_key(&server, &["users.create"]).await;
+    let mut users = server.users().await;
+    for number in 0..5 {
+        let request = with_email(&format!("user{number}@example.com"));
+        users.create_user(signed_in(request, &key)).await.unwrap();
+    }
+    let (_, other) = create_key(&server, &["users.read"]).await;
+    let mut create =
+        async |number| users.create_user(signed_in(with_email(&format!("by{number}@example.com")), &other)).await;
+    // The first call of either key took from the address once more: nobody was known to call yet.
+    create(0).await.unwrap();
+    assert_eq!(problem(create(1).await).reason, "RATE_LIMITED");
 }

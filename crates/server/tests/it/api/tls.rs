@@ -5,11 +5,12 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use roster_api::{
     Client,
-    user::v1::{CreateUserRequest, GetUserByEmailRequest, ListUsersRequest},
+    auth::v1::SignInRequest,
+    user::v1::{CreateUserRequest, GetUserByEmailRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest},
 };
 use roster_server::{
     model::{Permission, PermissionSet},
-    store::Store as _,
+    store::{FeedStore as _, Store as _},
     tls::ClientCertificates,
 };
 use rustls::{
@@ -26,7 +27,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Code;
 
 use crate::{
-    harness::{Server, Wire, problem, store_in, with_email},
+    harness::{Server, Wire, problem, signed_in, store_in, with_email},
     pki::{Pair, Pki, Says, client},
 };
 
@@ -174,6 +175,37 @@ async fn a_service_may_do_what_its_certificates_name_may() {
 }
 
 #[tokio::test]
+async fn a_token_comes_before_the_certificate_and_is_not_replaced_by_it() {
+    let pki = Pki::new();
+    let server = knowing(&pki, ClientCertificates::Optional);
+    let client = client_with(&pki, &server, Some(&lister(&pki))).await;
+    let (mut users, mut auth) = (client.users(), client.auth());
+    let password = String::from("correct horse battery");
+    let ada = CreateUserRequest { password: password.clone(), ..with_email("ada@example.com") };
+    let ada = users.create_user(ada).await.unwrap().into_inner();
+    let sign_in = SignInRequest { login: ada.email.clone(), password, device: String::new() };
+    let token = auth.sign_in(sign_in).await.unwrap().into_inner().tokens.unwrap().access_token;
+
+    // What Ada may and the service may not, and the other way round.
+    let get = || GetUserRequest { user_id: ada.id.clone() };
+    let list = ListUsersRequest::default;
+    assert_eq!(problem(users.get_user(get()).await).reason, "PERMISSION_DENIED");
+    users.list_users(list()).await.unwrap();
+    assert_eq!(users.get_user(signed_in(get(), &token)).await.unwrap().into_inner().id, ada.id);
+    assert_eq!(problem(users.list_users(signed_in(list(), &token)).await).reason, "PERMISSION_DENIED");
+    let renamed = UpdateUserRequest { user_id: ada.id.clone(), name: Some("Ada".into()), ..Default::default() };
+    users.update_user(signed_in(renamed, &token)).await.unwrap();
+    // A token that is not good makes nobody of the caller, whatever the certificate says.
+    let (start, _) = token.split_at(token.len() - 4);
+    for bad in ["nonsense", start, "rk_nonsense"] {
+        let refused = problem(users.list_users(signed_in(list(), bad)).await);
+        assert_eq!(refused.kind(), (Code::Unauthenticated, "CREDENTIALS_INVALID"), "{bad}");
+    }
+    let (_, folder) = server.stop().await;
+    assert_eq!(actors(&folder).await, ["service:spiffe://example.org/lister", &format!("user:{}", ada.id)]);
+}
+
+#[tokio::test]
 async fn certificates_that_are_missing_or_bad_are_refused_in_the_handshake() {
     let (pki, stranger) = (Pki::new(), Pki::named("another CA"));
     let required = knowing(&pki, ClientCertificates::Required);
@@ -229,7 +261,7 @@ async fn the_operator_calls_on_a_socket_that_goes_with_the_server() {
 /// Who made the changes in a database, as its change log has it.
 async fn actors(folder: &TempDir) -> Vec<String> {
     let store = store_in(folder);
-    let changes = store.list_changes(0, 10).await.unwrap();
+    let changes = store.list_changes(0, 10).await.unwrap().changes;
     store.close().await;
     changes.into_iter().map(|change| change.actor).collect()
 }

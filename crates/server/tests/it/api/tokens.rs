@@ -11,7 +11,9 @@ use roster_api::{
 use roster_server::{
     auth::{AccessTokens, TokenOptions, generate_signing_key},
     config::{Config, DatabaseUrl},
-    model::{self, Actor, ChangeMeta, Clock as _, SessionId, SystemClock, Timestamp, UserId, UserStatus},
+    model::{
+        self, Actor, ChangeMeta, Clock as _, PermissionSet, SessionId, SystemClock, Timestamp, UserId, UserStatus,
+    },
     store::{NewUser, SigningKey, SigningKeyStore as _, Store as _},
 };
 use rusqlite::{Connection, params};
@@ -65,9 +67,11 @@ impl Prepared {
             let meta = ChangeMeta {
                 at: now,
                 actor: Actor::System,
+                held: PermissionSet::ALL,
                 request_id: "test".into(),
                 remote_address: String::new(),
                 validate_only: false,
+                idempotency: None,
             };
             let created = store.create_user(NewUser { user, password_hash: None, mail: None }, meta).await.unwrap();
             users.push(created.user().unwrap().id);

@@ -14,12 +14,15 @@ use tonic_reflection::pb::{v1, v1alpha};
 use super::USERS;
 use crate::harness::{Problem, Server, create_all, framed, grpc, problem};
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 9] = [
+    "NotificationService",
     "auth.v1.AuthService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "notification.v1.NotificationService",
     "roster.admin.v1.AdminService",
+    "user.UserService",
     "user.v1.UserService",
 ];
 
@@ -31,13 +34,14 @@ fn about(service: &str) -> HealthCheckRequest {
 async fn health_answers_for_the_whole_and_for_each_service() {
     let server = Server::dev();
     let mut health = HealthClient::new(server.channel().await);
-    for service in ["", "user.v1.UserService", "auth.v1.AuthService", "roster.admin.v1.AdminService"] {
+    let served = ["user.v1.UserService", "auth.v1.AuthService", "roster.admin.v1.AdminService", "user.UserService"];
+    for service in served.into_iter().chain(["", "NotificationService", "notification.v1.NotificationService"]) {
         let answer = health.check(about(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
         let mut watch = health.watch(about(service)).await.unwrap().into_inner();
         assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     }
-    for service in ["user.v1.NoService", "notification.v1.NotificationService"] {
+    for service in ["user.v1.NoService", "user.User"] {
         assert_eq!(problem(health.check(about(service)).await).kind(), (Code::NotFound, "NAME_UNKNOWN"));
         // The protocol has a watch of what is not there stay open: it might come to be.
         let mut watch = health.watch(about(service)).await.unwrap().into_inner();
@@ -116,7 +120,7 @@ async fn a_request_id_is_taken_or_made_and_always_echoed() {
     };
     let longest = "x".repeat(128);
     // Answers, errors of the use case, of a stream, of the way there, and of what does not exist.
-    for method in ["HealthCheck", "GetUser", "ListUsers", "WatchUsers", "Nothing"] {
+    for method in ["HealthCheck", "GetUser", "ListUsers", "Nothing"] {
         for id in ["a", "0af7651916cd43dd8448eb211c80319c", "order/7:retry=2", &longest] {
             assert_eq!(answered(method, Some(id.as_bytes())).await, id);
         }
@@ -194,15 +198,6 @@ async fn paths_are_exact() {
         let answer = wire.call(path, b"").await;
         assert_eq!(Problem::of(&answer.status()).kind(), (code, reason), "{path}");
     }
-    // What later versions bring is in the protos already.
-    for path in roster_api::access::METHODS.iter().map(|method| method.path) {
-        let later = !["/user.v1.", "/auth.v1.", "/roster.admin.v1."].iter().any(|served| path.starts_with(served));
-        if later || ["ImportUsers", "WatchUsers"].iter().any(|m| path.ends_with(m)) {
-            let answer = wire.call(path, b"").await;
-            let expected = (Code::Unimplemented, "METHOD_NOT_IMPLEMENTED");
-            assert_eq!(Problem::of(&answer.status()).kind(), expected, "{path}");
-        }
-    }
 }
 
 #[tokio::test]
@@ -254,7 +249,7 @@ async fn the_http_port_tells_of_life_and_readiness() {
         ("GET /readyz", "200 OK", "ok\n"),
         ("GET /readyz?verbose", "200 OK", "ok\n"),
         ("HEAD /livez", "200 OK", ""),
-        ("GET /", "404 Not Found", "here are /livez, /readyz and /.well-known/jwks.json\n"),
+        ("GET /", "404 Not Found", "here are /livez, /readyz, /metrics and /.well-known/jwks.json\n"),
         ("POST /livez", "405 Method Not Allowed", "only GET and HEAD\n"),
     ] {
         let mut stream = tokio::net::TcpStream::connect(server.http_addr()).await.unwrap();

@@ -6,7 +6,10 @@ use roster_api::user::v1::{
     CreateUserRequest, DeactivateUserRequest, DeleteUserRequest, GetUserByEmailRequest, GetUserRequest,
     HealthCheckRequest, HealthStatus, ReactivateUserRequest, Role, UpdateUserRequest, User, UserStatus,
 };
-use roster_server::{model::UserId, store::Store as _};
+use roster_server::{
+    model::UserId,
+    store::{FeedStore as _, Store as _},
+};
 use tonic::Code;
 
 use crate::harness::{Server, create_all, everything, problem, store_in, with_email};
@@ -215,7 +218,7 @@ async fn a_deleted_user_is_gone_and_a_stale_etag_deletes_nothing() {
     // One change for each of the two calls that changed something, under the ids of their calls.
     let (_, folder) = server.stop().await;
     let store = store_in(&folder);
-    let changes = store.list_changes(0, 10).await.unwrap();
+    let changes = store.list_changes(0, 10).await.unwrap().changes;
     let ids: Vec<_> = changes.iter().map(|change| change.user_id.clone()).collect();
     assert_eq!(ids, [UserId::parse(&user.id).unwrap(), UserId::parse(&user.id).unwrap()]);
     store.close().await;

@@ -71,7 +71,7 @@ pub async fn an_address_is_read_back_as_it_went_in(store: &dyn Store) {
     assert_eq!(store.list_addresses(&ada.id, Some(Billing)).await.unwrap(), [bare]);
     // The user has not changed, and whoever follows users has nothing to hear of.
     assert_eq!(store.find_user(&ada.id).await.unwrap().unwrap().user(), Ok(ada));
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 1);
 }
 
 pub async fn a_new_default_takes_the_place_of_the_old(store: &dyn Store) {

@@ -63,7 +63,7 @@ pub async fn a_key_is_listed_as_it_went_in_until_it_is_revoked(store: &dyn Store
     assert_eq!(store.revoke_api_key(one.key.id, meta()).await, Err(StoreError::NotFound));
     assert_eq!(store.list_api_keys(None, 10).await.unwrap(), [two.key]);
     // Nothing of it is about a user.
-    assert_eq!(store.list_changes(0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 10).await.unwrap().changes.len(), 1);
 }
 
 pub async fn there_are_no_more_than_the_limit(store: &dyn Store) {

@@ -69,7 +69,7 @@ pub async fn acts_and_refusals_are_read_back(store: &dyn Store) {
     assert_eq!((events[5].user_id.as_ref(), events[5].actor_id.as_str()), (None, "billing:eu"));
     assert_eq!((events[5].reason.as_str(), events[5].request_id.as_str()), ("PERMISSION_DENIED", "request-1"));
     // Those who follow users hear of users alone.
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 4);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 4);
 }
 
 pub async fn events_are_paged_in_both_orders(store: &dyn Store) {

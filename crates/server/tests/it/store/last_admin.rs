@@ -1,13 +1,23 @@
 //! There is always an administrator who can sign in.
 
 use roster_server::{
+    auth::PasswordHash,
     model::{Actor, ChangeMeta, Role, User, UserId, UserPatch, UserStatus},
-    store::{Store, StoreError},
+    store::{NewUser, Store, StoreError},
 };
 
 use super::{create, join_all, meta, user};
 
+/// An administrator who can sign in.
 async fn admin(store: &dyn Store, name: &str) -> User {
+    let admin = User { role: Role::Admin, ..user(name) };
+    let password_hash = Some(PasswordHash::from_store("$argon2id$of another program".to_owned()));
+    store.create_user(NewUser { user: admin.clone(), password_hash, mail: None }, meta()).await.unwrap();
+    admin
+}
+
+/// One who cannot: without a password.
+async fn mute_admin(store: &dyn Store, name: &str) -> User {
     let admin = User { role: Role::Admin, ..user(name) };
     create(store, &admin).await.unwrap();
     admin
@@ -42,7 +52,7 @@ pub async fn the_last_one_is_neither_demoted_nor_deactivated_nor_deleted(store: 
     let stale = store.delete_user(ada.id.clone(), Some("0-0".into()), by(&ada.id)).await;
     assert_eq!(stale, Err(StoreError::Stale));
     assert_eq!(store.find_user(&ada.id).await.unwrap().unwrap().user().unwrap(), ada);
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 4);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 4);
 
     // Everything else goes on, for her and for the others.
     let renamed = UserPatch { name: Some("Ada".into()), role: Some(Role::Admin), ..UserPatch::default() };
@@ -56,6 +66,27 @@ pub async fn the_last_one_is_neither_demoted_nor_deactivated_nor_deleted(store: 
     assert_eq!(left, Err(StoreError::LastAdmin));
     // Where everybody is an administrator, none is missed.
     store.delete_user(bea.id, None, meta()).await.unwrap();
+}
+
+pub async fn only_those_who_can_sign_in_count(store: &dyn Store) {
+    // Whoever cannot sign in is not missed.
+    let lone = mute_admin(store, "lone").await;
+    store.set_user_status(lone.id.clone(), UserStatus::Inactive, None, by(&lone.id)).await.unwrap();
+    store.set_user_status(lone.id.clone(), UserStatus::Active, None, by(&lone.id)).await.unwrap();
+    store.update_user(lone.id.clone(), role(Role::User), None, by(&lone.id)).await.unwrap();
+    store.delete_user(lone.id.clone(), None, by(&lone.id)).await.unwrap();
+
+    // And takes nobody's place, until there is a password.
+    let (ada, mute) = (admin(store, "ada").await, mute_admin(store, "mute").await);
+    let demote = async |id: &UserId| store.update_user(id.clone(), role(Role::User), None, by(id)).await.map(drop);
+    assert_eq!(demote(&ada.id).await, Err(StoreError::LastAdmin));
+    assert_eq!(store.delete_user(ada.id.clone(), None, by(&ada.id)).await, Err(StoreError::LastAdmin));
+    demote(&mute.id).await.unwrap();
+    store.update_user(mute.id.clone(), role(Role::Admin), None, by(&ada.id)).await.unwrap();
+    let hash = PasswordHash::from_store("$argon2id$of another program".to_owned());
+    store.set_password(&mute.id, hash, None, by(&mute.id)).await.unwrap();
+    demote(&ada.id).await.unwrap();
+    assert_eq!(demote(&mute.id).await, Err(StoreError::LastAdmin));
 }
 
 pub async fn of_two_who_demote_each_other_one_wins(store: &dyn Store) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use roster_server::{
     model::{Role, User, UserId, UserStatus},
     store::{
-        Store as _,
+        FeedStore as _, Store as _,
         sqlite::{APPLICATION_ID, Location, NEWEST_SCHEMA, OpenError, SqliteOptions, SqliteStore},
     },
 };
@@ -100,7 +100,8 @@ async fn a_database_of_the_first_schema_is_brought_up_to_date_or_left_as_it_is()
         assert_eq!(store.find_user(&user.id).await.decoded().unwrap().as_ref(), Some(user));
     }
     assert_eq!(lists::list(&store, "", "", "created_at desc", 2).await, users);
-    let logged: Vec<_> = store.list_changes(0, 10).await.unwrap().into_iter().map(|change| change.after).collect();
+    let logged: Vec<_> =
+        store.list_changes(0, 10).await.unwrap().changes.into_iter().map(|change| change.after.decoded()).collect();
     assert_eq!(logged[..3], users.map(Some));
     assert_eq!(logged[3..], [None]);
     store.close().await;

@@ -6,12 +6,16 @@ mod address_history;
 mod addresses;
 mod api_keys;
 mod audit;
+mod feed;
 mod history;
+mod idempotency;
+mod imports;
 mod last_admin;
 mod lists;
 mod mail;
 mod migrations;
 mod preferences;
+mod rank;
 mod search_index;
 mod sessions;
 mod signing_keys;
@@ -24,7 +28,7 @@ use std::{
 };
 
 use roster_server::{
-    model::{Actor, ChangeMeta, Role, Timestamp, User, UserId, UserStatus, order::Order},
+    model::{Actor, ChangeMeta, PermissionSet, Role, Timestamp, User, UserId, UserStatus, order::Order},
     store::{
         NewUser, Store, StoreError, StoredUser, UserQuery,
         sqlite::{Location, SqliteOptions, SqliteStore},
@@ -63,6 +67,11 @@ on_every_backend! {
     users::every_read_sees_every_write_before_it,
     users::secrets_stay_the_same,
     users::a_closed_store_refuses,
+    idempotency::a_call_with_a_key_runs_once_and_its_answer_is_kept,
+    idempotency::of_parallel_calls_with_a_key_one_runs,
+    idempotency::what_fails_or_is_rehearsed_keeps_no_answer,
+    idempotency::a_deleted_user_takes_the_answers_along,
+    idempotency::answers_are_kept_for_a_day,
     lists::pages_cover_every_order_exactly_once,
     lists::filters_agree_with_their_meaning,
     lists::searches_find_every_substring,
@@ -81,7 +90,10 @@ on_every_backend! {
     audit::filters_of_events_agree_with_their_meaning,
     audit::a_deleted_user_leaves_no_address_in_the_log,
     last_admin::the_last_one_is_neither_demoted_nor_deactivated_nor_deleted,
+    last_admin::only_those_who_can_sign_in_count,
     last_admin::of_two_who_demote_each_other_one_wins,
+    rank::whoever_holds_less_changes_nothing,
+    rank::a_promotion_just_before_is_seen,
     mail::a_mail_goes_to_who_has_the_address_and_to_nobody_else,
     mail::a_sign_up_and_its_mail_are_both_there_or_neither,
     mail::a_token_works_once_and_for_what_it_is,
@@ -91,6 +103,19 @@ on_every_backend! {
     mail::what_leads_nowhere_is_given_up_instead_of_sent,
     mail::a_token_is_wiped_with_the_end_of_its_mail,
     mail::mails_are_listed_newest_first_and_purged_after_their_time,
+    feed::a_change_has_the_user_before_and_after_it,
+    feed::the_newest_position_follows_every_commit,
+    feed::users_are_read_as_they_were,
+    feed::users_are_read_as_they_were_however_much_has_changed,
+    feed::a_page_is_small_where_few_match_now_and_many_have_changed,
+    feed::a_log_is_trimmed_by_number_and_by_age_and_keeps_its_newest,
+    imports::each_row_of_a_batch_stands_alone,
+    imports::an_update_changes_what_the_row_has,
+    imports::nobody_is_changed_who_may_do_more_and_an_administrator_stays,
+    imports::a_rehearsal_says_what_a_run_would_say,
+    imports::a_run_goes_on_from_where_it_is_and_nowhere_else,
+    imports::runs_are_forgotten_after_their_time,
+    imports::imported_users_are_read_as_they_are,
     history::every_change_is_logged_with_who_when_what_and_why,
     history::ten_thousand_random_commands_agree_with_a_plain_model,
     addresses::an_address_is_read_back_as_it_went_in,
@@ -198,9 +223,11 @@ fn meta() -> ChangeMeta {
     ChangeMeta {
         at: tick(),
         actor: Actor::Developer,
+        held: PermissionSet::ALL,
         request_id: "request-1".into(),
         remote_address: String::new(),
         validate_only: false,
+        idempotency: None,
     }
 }
 

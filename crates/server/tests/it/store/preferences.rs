@@ -71,7 +71,7 @@ pub async fn a_preferences_patch_changes_what_it_names(store: &dyn Store) {
 
     // Neither the user nor what its followers read has changed.
     assert_eq!(store.find_user(&ada.id).await.unwrap().unwrap().user(), Ok(ada));
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 1);
 }
 
 pub async fn the_limits_of_free_keys_hold_for_what_is_left(store: &dyn Store) {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use roster_server::{
-    model::{User, UserPatch, order::Order},
+    model::{Timestamp, User, UserPatch, order::Order},
     store::{
-        Store, UserQuery,
+        FeedStore as _, LogTrim, Store, UserQuery,
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
@@ -142,6 +142,34 @@ async fn a_database_put_back_to_a_backup_is_searched_as_it_is() {
         assert_eq!(search(&store, "before").await.len(), 20);
         assert_eq!(search(&store, "again").await.len(), 20);
         assert_eq!(search(&store, "after").await, [""; 0]);
+        await_index(&database);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_index_that_has_missed_what_was_trimmed_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, old) = (folder.path().join("roster.db"), folder.path().join("old-search"));
+    let store = open(&database);
+    fill(&store, "first", 20).await;
+    await_index(&database);
+    store.close().await;
+    drop(store);
+    fs::copy(index_of(&database), &old).unwrap();
+
+    let store = open(&database);
+    fill(&store, "second", 20).await;
+    let trim = LogTrim { before: Timestamp(0), keep_max: 5, batch_max: 1_000 };
+    assert_eq!(store.trim_log(trim).await.unwrap(), 35);
+    store.close().await;
+    drop(store);
+    fs::copy(&old, index_of(&database)).unwrap();
+
+    let store = open(&database);
+    for _ in 0..2 {
+        assert_eq!(search(&store, "first0").await.len(), 20);
+        assert_eq!(search(&store, "second0").await.len(), 20);
         await_index(&database);
     }
     store.close().await;

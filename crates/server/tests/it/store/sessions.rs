@@ -259,6 +259,10 @@ pub async fn a_session_grants_what_its_user_may_do_until_it_ends(store: &dyn Sto
 
     store.end_session(&ada.id, two.id, meta()).await.unwrap();
     assert!(live.stands(), "the end of another");
+    let same = UserPatch { role: Some(ada.role), name: Some("Ada".into()), ..UserPatch::default() };
+    store.update_user(ada.id.clone(), same, None, meta()).await.unwrap();
+    store.set_user_status(ada.id.clone(), UserStatus::Active, None, meta()).await.unwrap();
+    assert!(live.stands(), "neither role nor status has changed");
     let promoted = UserPatch { role: Some(Role::Moderator), ..UserPatch::default() };
     store.update_user(ada.id.clone(), promoted, None, meta()).await.unwrap();
     assert!(!live.stands());

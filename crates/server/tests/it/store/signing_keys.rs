@@ -38,7 +38,7 @@ pub async fn a_rotation_retires_the_key_that_signed(store: &dyn Store) {
     );
     assert_eq!(store.list_signing_keys().await.unwrap(), keys);
     // Nothing of it is about a user.
-    assert_eq!(store.list_changes(0, 10).await.unwrap(), []);
+    assert_eq!(store.list_changes(0, 10).await.unwrap().changes, []);
 
     assert_eq!(store.purge_signing_keys(first.at).await, Ok(0));
     assert_eq!(store.purge_signing_keys(Timestamp(first.at.0 + 1)).await, Ok(1));

@@ -95,7 +95,7 @@ pub async fn one_of_32_parallel_creates_wins(store: &dyn Store) {
     let lost = outcomes.iter().filter(|outcome| **outcome == Err(StoreError::Conflict(Unique::Email)));
     assert_eq!(lost.count(), 31);
     assert_eq!(store.find_user_by_email("same@example.com").await.decoded().unwrap().as_ref(), Some(won[0]));
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 1);
 }
 
 pub async fn a_patch_changes_what_it_names_and_no_more(store: &dyn Store) {
@@ -131,7 +131,7 @@ pub async fn a_patch_that_changes_nothing_leaves_no_trace(store: &dyn Store) {
     let user = create(store, &user("same")).await.unwrap();
     let patch = UserPatch { name: Some(user.name.clone()), role: Some(user.role), ..UserPatch::default() };
     assert_eq!(store.update_user(user.id.clone(), patch, None, meta()).await.decoded().unwrap(), user);
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 1);
 }
 
 pub async fn a_stale_etag_changes_nothing(store: &dyn Store) {
@@ -152,7 +152,7 @@ pub async fn a_stale_etag_changes_nothing(store: &dyn Store) {
     );
     assert_eq!(store.delete_user(id.clone(), stale, meta()).await, Err(StoreError::Stale));
     assert_eq!(store.find_user(&id).await.decoded().unwrap(), Some(second.clone()));
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 2);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 2);
     store.delete_user(id, Some(second.etag()), meta()).await.unwrap();
 }
 
@@ -179,10 +179,10 @@ pub async fn a_deleted_user_leaves_nothing_of_the_person(store: &dyn Store) {
     assert_eq!(store.find_user_by_email(&unique_key(&secret.email)).await.decoded().unwrap(), None);
     assert!(store.find_password_hash(&secret.id).await.unwrap().is_none());
     assert_eq!(super::count(store, "forgotten").await, 0);
-    let log = format!("{:?}", store.list_changes(0, 100).await.unwrap()).to_lowercase();
+    let log = format!("{:?}", store.list_changes(0, 100).await.unwrap().changes).to_lowercase();
     assert!(!log.contains("forgotten") && !log.contains(&secret.phone), "{log}");
     // That it happened stays.
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 3);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 3);
     // What it held is free again.
     create(store, &secret).await.unwrap();
 }
@@ -196,7 +196,7 @@ pub async fn an_absent_user_is_not_found_by_any_command(store: &dyn Store) {
     let status = store.set_user_status(id.clone(), UserStatus::Inactive, None, meta()).await.decoded();
     assert_eq!(status, Err(StoreError::NotFound));
     assert_eq!(store.delete_user(id, None, meta()).await, Err(StoreError::NotFound));
-    assert_eq!(store.list_changes(0, 100).await.unwrap(), []);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes, []);
 }
 
 pub async fn a_rehearsal_changes_nothing(store: &dyn Store) {
@@ -219,7 +219,7 @@ pub async fn a_rehearsal_changes_nothing(store: &dyn Store) {
     assert_eq!(store.find_user(&would_be.id).await.decoded().unwrap(), None);
     assert_eq!(store.find_user(&kept.id).await.decoded().unwrap(), Some(kept));
     assert_eq!(super::count(store, "").await, 1);
-    assert_eq!(store.list_changes(0, 100).await.unwrap().len(), 1);
+    assert_eq!(store.list_changes(0, 100).await.unwrap().changes.len(), 1);
 }
 
 pub async fn every_read_sees_every_write_before_it(store: &dyn Store) {

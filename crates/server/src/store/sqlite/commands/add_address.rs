@@ -7,6 +7,7 @@ use crate::{
     model::{Action, Address, ChangeMeta, address::ADDRESSES_MAX},
     store::{
         StoreError,
+        answers::Kept,
         sqlite::{addresses, writer::Command},
     },
 };
@@ -42,7 +43,11 @@ impl Command for AddAddress {
         Ok(address)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, address: &Address) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&address.user_id, address)
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     model::{Action, ApiKeyId, ChangeMeta, UserId},
     store::{
         API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError,
+        answers::Kept,
         sqlite::{api_keys::scopes_text, writer::Command},
     },
 };
@@ -44,8 +45,12 @@ impl Command for CreateApiKey {
         log(connection, Action::ApiKeyCreated, key.id, &self.meta)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, _: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::prepared(self.new.key.created_by.as_ref(), &self.meta)
     }
 }
 
@@ -73,8 +78,12 @@ impl Command for RevokeApiKey {
         vec![Ended::ApiKey { id: self.id, created_by: created_by.clone() }]
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, _: &Option<UserId>) -> Result<Option<Kept>, StoreError> {
+        Kept::of(&())
     }
 }
 

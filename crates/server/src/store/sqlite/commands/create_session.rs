@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Event, log_event, session_target};
 use crate::{
     model::{Action, ChangeMeta, SessionId, UserStatus},
-    store::{Ended, NewSession, StoreError, sqlite::writer::Command},
+    store::{Ended, NewSession, StoreError, answers::Kept, sqlite::writer::Command},
 };
 
 /// Sessions that a user may have.
@@ -61,8 +61,12 @@ impl Command for CreateSession {
         ended.iter().map(|id| Ended::Session { user_id: user_id.clone(), id: *id }).collect()
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, _: &Vec<SessionId>) -> Result<Option<Kept>, StoreError> {
+        Kept::prepared(Some(&self.new.session.user_id), &self.meta)
     }
 }
 

@@ -4,10 +4,15 @@ use rusqlite::{Connection, params};
 
 use super::{log_change, request_mail::write_mail};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId},
+    auth::PasswordHash,
+    model::{Action, ChangeMeta, User},
     store::{
         NewUser, StoreError, StoredUser,
-        sqlite::{row::Derived, writer::Command},
+        answers::Kept,
+        sqlite::{
+            row::Derived,
+            writer::{Command, ShowUser},
+        },
     },
 };
 
@@ -32,31 +37,38 @@ impl Command for CreateUser {
         let user = &self.new.user;
         let pk = insert(connection, user, &self.derived)?;
         if let Some(hash) = &self.new.password_hash {
-            connection
-                .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
-                .execute(params![pk, hash.as_str()])?;
+            insert_password(connection, pk, hash)?;
         }
         if let Some(mail) = &self.new.mail {
             write_mail(connection, (pk, &user.email, &self.derived.email_key), mail, self.meta.at)?;
         }
-        log_change(connection, Action::Created, (pk, user), Some(&self.derived.stored), &[], &self.meta)?;
+        log_change(connection, Action::Created, (pk, user), (None, Some(&self.derived.stored)), &[], &self.meta)?;
         Ok(self.derived.stored.clone())
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        Some(&self.new.user.id)
+    fn answer(&self, user: &StoredUser) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&self.new.user.id, user)
     }
 
-    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
-        Some(user)
+    fn show_users<'a>(&'a self, user: &'a StoredUser, show: &mut ShowUser<'_, 'a>) {
+        show(&self.new.user.id, Some(user));
     }
 }
 
-fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64, StoreError> {
+/// Gives a new user a password.
+pub(super) fn insert_password(connection: &Connection, pk: i64, hash: &PasswordHash) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT INTO credentials (user_pk, password_hash) VALUES (?1, ?2)")?
+        .execute(params![pk, hash.as_str()])?;
+    Ok(())
+}
+
+/// Writes the row of a new user. A conflict leaves nothing behind.
+pub(super) fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64, StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age,

@@ -7,6 +7,7 @@ use crate::{
     model::{Action, AddressId, ChangeMeta, UserId},
     store::{
         StoreError,
+        answers::Kept,
         sqlite::{addresses, writer::Command},
     },
 };
@@ -39,7 +40,11 @@ impl Command for DeleteAddress {
         log_event(connection, Action::AddressDeleted, &event, &self.meta)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, deleted: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::of(deleted)
     }
 }

@@ -2,10 +2,17 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, keep_an_admin, log_change};
+use super::{keep_an_admin, log_change, ruled_user};
 use crate::{
     model::{Action, Actor, ChangeMeta, UserId},
-    store::{Ended, StoreError, sqlite::writer::Command},
+    store::{
+        Ended, StoreError,
+        answers::Kept,
+        sqlite::{
+            answers,
+            writer::{Command, ShowUser},
+        },
+    },
 };
 
 /// See [`crate::store::Store::delete_user`].
@@ -19,35 +26,40 @@ impl Command for DeleteUser {
     type Output = ();
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let (pk, mut user, _) = current_user(connection, &self.id, self.etag.as_deref())?;
-        keep_an_admin(connection, &user, None, &self.meta)?;
+        let (pk, mut user, _) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
+        keep_an_admin(connection, (pk, &user), None, &self.meta)?;
         // Whoever gets this id later did not make these.
         connection.prepare_cached("DELETE FROM api_keys WHERE created_by = ?1")?.execute([&self.id])?;
         // Credentials go with the row; the search index follows the change log.
         connection.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&self.id])?;
         // That something happened, and when, stays; what the person was called does not.
         connection
-            .prepare_cached("UPDATE changes SET after = NULL WHERE user_id = ?1 AND after IS NOT NULL")?
+            .prepare_cached("UPDATE changes SET before = NULL, after = NULL WHERE user_id = ?1 AND after IS NOT NULL")?
             .execute(params![self.id])?;
+        answers::forget(connection, &self.id)?;
         forget_addresses(connection, &self.id)?;
         user.revision += 1;
         let mut meta = self.meta.clone();
         if meta.actor == Actor::User(self.id.clone()) {
             meta.remote_address.clear();
         }
-        log_change(connection, Action::Deleted, (pk, &user), None, &[], &meta)
+        log_change(connection, Action::Deleted, (pk, &user), (None, None), &[], &meta)
     }
 
     fn ends(&self, _: &()) -> Vec<Ended> {
         vec![Ended::User(self.id.clone())]
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        Some(&self.id)
+    fn answer(&self, deleted: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::of(deleted)
+    }
+
+    fn show_users<'a>(&'a self, (): &'a (), show: &mut ShowUser<'_, 'a>) {
+        show(&self.id, None);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Event, log_event, session_target, user_pk};
+use super::{Event, log_event, ruled_pk, session_target};
 use crate::{
     model::{Action, ChangeMeta, SessionId, UserId},
-    store::{Ended, StoreError, sqlite::writer::Command},
+    store::{Ended, StoreError, answers::Kept, sqlite::writer::Command},
 };
 
 /// See [`crate::store::SessionStore::end_session`].
@@ -19,7 +19,7 @@ impl Command for EndSession {
     type Output = ();
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let pk = user_pk(connection, &self.user_id)?.ok_or(StoreError::NotFound)?;
+        let pk = ruled_pk(connection, &self.user_id, &self.meta)?;
         let ended = connection
             .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND user_pk = ?2 AND expires_at > ?3")?
             .execute(params![self.id.0.as_bytes(), pk, self.meta.at])?;
@@ -34,7 +34,11 @@ impl Command for EndSession {
         vec![Ended::Session { user_id: self.user_id.clone(), id: self.id }]
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, ended: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::of(ended)
     }
 }

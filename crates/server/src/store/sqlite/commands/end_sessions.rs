@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::{ALL_SESSIONS, Event, log_event, user_pk};
+use super::{ALL_SESSIONS, Event, log_event, ruled_pk};
 use crate::{
     model::{Action, ChangeMeta, SessionId, UserId},
-    store::{Ended, StoreError, sqlite::writer::Command},
+    store::{Ended, StoreError, answers::Kept, sqlite::writer::Command},
 };
 
 /// See [`crate::store::SessionStore::end_sessions`].
@@ -19,7 +19,7 @@ impl Command for EndSessions {
     type Output = u32;
 
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
-        let pk = user_pk(connection, &self.user_id)?.ok_or(StoreError::NotFound)?;
+        let pk = ruled_pk(connection, &self.user_id, &self.meta)?;
         let except = self.except.map(|id| *id.0.as_bytes());
         // Those that have ended by themselves are left to the purge: they are nothing to count.
         let ended = connection
@@ -36,7 +36,11 @@ impl Command for EndSessions {
         vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: self.except }]
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, ended: &u32) -> Result<Option<Kept>, StoreError> {
+        Kept::of(ended)
     }
 }

@@ -31,7 +31,7 @@ impl Command for FailSignIn {
         )
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
     }
 }

@@ -10,8 +10,12 @@ mod delete_user;
 mod end_session;
 mod end_sessions;
 mod fail_sign_in;
+mod import_users;
+mod purge_answers;
+mod purge_imports;
 mod purge_sessions;
 mod refresh_session;
+mod rehearse_import;
 mod request_mail;
 mod secret;
 mod send_mail;
@@ -20,6 +24,7 @@ mod set_password;
 mod set_user_status;
 mod signing_keys;
 mod touch_sessions;
+mod trim_log;
 mod update_address;
 mod update_preferences;
 mod update_user;
@@ -35,8 +40,12 @@ pub(super) use delete_user::DeleteUser;
 pub(super) use end_session::EndSession;
 pub(super) use end_sessions::EndSessions;
 pub(super) use fail_sign_in::FailSignIn;
+pub(super) use import_users::ImportUsers;
+pub(super) use purge_answers::PurgeAnswers;
+pub(super) use purge_imports::PurgeImports;
 pub(super) use purge_sessions::PurgeSessions;
 pub(super) use refresh_session::{RefreshSession, Refreshed};
+pub(super) use rehearse_import::rehearse;
 pub(super) use request_mail::RequestMail;
 pub(super) use secret::Secret;
 pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
@@ -45,6 +54,7 @@ pub(super) use set_password::SetPassword;
 pub(super) use set_user_status::SetUserStatus;
 pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
 pub(super) use touch_sessions::TouchSessions;
+pub(super) use trim_log::TrimLog;
 pub(super) use update_address::UpdateAddress;
 pub(super) use update_preferences::UpdatePreferences;
 pub(super) use update_user::UpdateUser;
@@ -58,22 +68,53 @@ use crate::{
     store::{StoreError, StoredUser},
 };
 
-/// The row, the user as the transaction sees it, checked against the etag that the caller last saw, and the same stored.
-fn current_user(
-    connection: &Connection,
-    id: &UserId,
-    etag: Option<&str>,
-) -> Result<(i64, User, StoredUser), StoreError> {
+/// The row, the user as the transaction sees it, and the same stored.
+fn current_user(connection: &Connection, id: &UserId) -> Result<(i64, User, StoredUser), StoreError> {
     let row = connection
         .prepare_cached("SELECT pk, message FROM users WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get::<_, StoredUser>(1)?)))
         .optional()?;
     let (pk, stored) = row.ok_or(StoreError::NotFound)?;
-    let user = stored.user()?;
+    Ok((pk, stored.user()?, stored))
+}
+
+/// The same, if the actor may rule over the user, checked against the etag that the caller last saw.
+fn ruled_user(
+    connection: &Connection,
+    id: &UserId,
+    etag: Option<&str>,
+    meta: &ChangeMeta,
+) -> Result<(i64, User, StoredUser), StoreError> {
+    let (pk, user, stored) = current_user(connection, id)?;
+    check_rank(id, user.role, meta)?;
     if etag.is_some_and(|etag| etag != user.etag()) {
         return Err(StoreError::Stale);
     }
     Ok((pk, user, stored))
+}
+
+/// The row of the user, if the actor may rule over them.
+fn ruled_pk(connection: &Connection, id: &UserId, meta: &ChangeMeta) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT pk, role FROM users WHERE id = ?1")?;
+    let row = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (pk, role) = row.ok_or(StoreError::NotFound)?;
+    check_rank(id, role, meta)?;
+    Ok(pk)
+}
+
+/// Refuses whoever acts on another user and does not hold all that their role may do: one permission is not to become
+/// all of them by way of somebody who holds them. Here, and not before the command, or a promotion could come between.
+fn check_rank(id: &UserId, role: Role, meta: &ChangeMeta) -> Result<(), StoreError> {
+    let is_own = matches!(&meta.actor, Actor::User(actor) if actor == id);
+    let lacking = meta.held.lacks_of(role).filter(|_| !is_own);
+    lacking.map_or(Ok(()), |permission| Err(StoreError::Outranked(permission)))
+}
+
+/// A user after a command that may have changed what their grants are good for.
+pub(super) struct UserAfter {
+    pub(super) user: StoredUser,
+    /// Whether it has.
+    ends_grants: bool,
 }
 
 /// The address as the transaction sees it and its user's row, checked against the etag that the caller last saw.
@@ -116,11 +157,11 @@ fn address_target(id: AddressId) -> String {
     format!("addresses/{id}")
 }
 
-/// Refuses to leave the system without an administrator who can sign in. To be called before anything is changed:
-/// `before` is the user as it is, `after` as it will be; `None` if it is deleted.
+/// Refuses to leave the system without an administrator who can sign in: is active, and has a password. To be called
+/// before anything is changed: `before` is the user as it is, `after` as it will be; `None` if it is deleted.
 fn keep_an_admin(
     connection: &Connection,
-    before: &User,
+    (pk, before): (i64, &User),
     after: Option<&User>,
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
@@ -129,10 +170,13 @@ fn keep_an_admin(
     if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
         return Ok(());
     }
+    const HAS_PASSWORD: &str = "SELECT EXISTS (SELECT 1 FROM credentials WHERE user_pk = ?1)";
     // Numbers and not parameters: SQLite must see that the partial index has all of them.
-    const ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 2 AND status = 1 AND id <> ?1)";
-    let another: bool = connection.prepare_cached(ANOTHER)?.query_row([&before.id], |row| row.get(0))?;
-    if another { Ok(()) } else { Err(StoreError::LastAdmin) }
+    const ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM users u JOIN credentials c ON c.user_pk = u.pk
+                                          WHERE u.role = 2 AND u.status = 1 AND u.pk <> ?1)";
+    let holds = |sql| connection.prepare_cached(sql)?.query_row([pk], |row| row.get::<_, bool>(0));
+    // One who cannot sign in leaves as many who can.
+    if !holds(HAS_PASSWORD)? || holds(ANOTHER)? { Ok(()) } else { Err(StoreError::LastAdmin) }
 }
 
 /// Writes the change-log row that belongs to a change.
@@ -140,16 +184,16 @@ fn log_change(
     connection: &Connection,
     action: Action,
     (pk, user): (i64, &User),
-    after: Option<&StoredUser>,
+    (before, after): (Option<&StoredUser>, Option<&StoredUser>),
     fields: &[&str],
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
     let fields = json(fields)?;
     connection
         .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, after, remote_address,
-                                  by_another)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, before, after,
+                                  remote_address, by_another)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             meta.at,
@@ -160,6 +204,7 @@ fn log_change(
             user.revision,
             meta.request_id,
             fields,
+            before,
             after,
             meta.remote_address,
             is_by_another(&meta.actor, Some(&user.id)),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Event, log_event, session_target};
 use crate::{
     model::{Action, ChangeMeta, Session, SessionId, UserId, UserStatus},
-    store::{Ended, RefreshUse, StoreError, sqlite::writer::Command},
+    store::{Ended, RefreshUse, StoreError, answers::Kept, sqlite::writer::Command},
 };
 
 /// Why a session ended that nobody ended: the reason that the caller gets.
@@ -81,8 +81,15 @@ impl Command for RefreshSession {
         }
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, output: &Refreshed) -> Result<Option<Kept>, StoreError> {
+        match output {
+            Refreshed::Renewed(session) => Kept::prepared(Some(&session.user_id), &self.meta),
+            Refreshed::Reused { .. } | Refreshed::Refused => Ok(None),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Event, log_event};
 use crate::{
     model::{Action, ChangeMeta, MailKind, MailState, Timestamp, User, UserStatus},
-    store::{NewMail, StoreError, StoredUser, sqlite::writer::Command},
+    store::{NewMail, StoreError, StoredUser, answers::Kept, sqlite::writer::Command},
 };
 
 /// Mails of one kind to one user in an hour, whoever asks and from wherever.
@@ -40,6 +40,15 @@ impl Command for RequestMail {
         let target = format!("mails/{}", self.mail.id);
         let event = Event { user: Some((pk, &user.id)), target: &target, ..Event::default() };
         log_event(connection, Action::MailRequested, &event, &self.meta)
+    }
+
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    /// About nobody, whoever has the address: it says nothing.
+    fn answer(&self, requested: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::of(requested)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Event, delete_sessions, log_event, user_pk};
+use super::{delete_sessions, log_change, ruled_user};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, MailKind, UserId},
-    store::{Ended, StoreError, sqlite::writer::Command},
+    model::{Action, ChangeMeta, MailKind, User, UserId},
+    store::{Ended, StoreError, StoredUser, answers::Kept, sqlite::writer::Command},
 };
 
 /// See [`crate::store::SessionStore::set_password`].
@@ -21,7 +21,7 @@ impl Command for SetPassword {
     type Output = ();
 
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let pk = user_pk(connection, &self.user_id)?.ok_or(StoreError::NotFound)?;
+        let (pk, user, stored) = ruled_user(connection, &self.user_id, None, &self.meta)?;
         if let Some(verified) = &self.verified {
             let stored: Option<String> = connection
                 .prepare_cached("SELECT password_hash FROM credentials WHERE user_pk = ?1")?
@@ -31,22 +31,26 @@ impl Command for SetPassword {
                 return Err(StoreError::Stale);
             }
         }
-        write_password(connection, (pk, &self.user_id), &self.hash, &self.meta)
+        write_password(connection, (pk, &user, &stored), &self.hash, &self.meta)
     }
 
     fn ends(&self, _: &()) -> Vec<Ended> {
         vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: None }]
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, set: &()) -> Result<Option<Kept>, StoreError> {
+        Kept::of(set)
     }
 }
 
 /// Whatever sets a password does this, and ends the grants of the user's sessions.
 pub(super) fn write_password(
     connection: &Connection,
-    (pk, user_id): (i64, &UserId),
+    (pk, user, stored): (i64, &User, &StoredUser),
     hash: &PasswordHash,
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
@@ -61,5 +65,6 @@ pub(super) fn write_password(
         .prepare_cached("DELETE FROM one_time_tokens WHERE user_pk = ?1 AND kind = ?2")?
         .execute(params![pk, MailKind::PasswordReset as i64])?;
     delete_sessions(connection, pk)?;
-    log_event(connection, Action::PasswordChanged, &Event { user: Some((pk, user_id)), ..Event::default() }, meta)
+    // No field of the user shows it, so the revision stays.
+    log_change(connection, Action::PasswordChanged, (pk, user), (Some(stored), Some(stored)), &[], meta)
 }

@@ -2,10 +2,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, delete_sessions, keep_an_admin, log_change};
+use super::{UserAfter, delete_sessions, keep_an_admin, log_change, ruled_user};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserStatus},
-    store::{Ended, StoreError, StoredUser, sqlite::writer::Command},
+    store::{
+        Ended, StoreError, StoredUser,
+        answers::Kept,
+        sqlite::writer::{Command, ShowUser},
+    },
 };
 
 /// See [`crate::store::Store::set_user_status`].
@@ -17,49 +21,57 @@ pub(in crate::store::sqlite) struct SetUserStatus {
 }
 
 impl Command for SetUserStatus {
-    type Output = StoredUser;
+    type Output = UserAfter;
 
-    fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
-        let (pk, before, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
+    fn run(&self, connection: &Connection) -> Result<UserAfter, StoreError> {
+        let (pk, before, stored_before) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
         if before.status == self.status {
-            return Ok(stored);
+            return Ok(UserAfter { user: stored_before, ends_grants: false });
         }
-        let user = User {
-            status: self.status,
-            revision: before.revision + 1,
-            updated_at: self.meta.at.max(before.updated_at),
-            ..before.clone()
-        };
-        keep_an_admin(connection, &before, Some(&user), &self.meta)?;
-        let stored = StoredUser::of(&user);
-        connection
-            .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4, message = ?5 WHERE id = ?1")?
-            .execute(params![user.id, user.status as i64, user.updated_at, user.revision, stored])?;
-        let action = match self.status {
-            UserStatus::Active => Action::Reactivated,
-            UserStatus::Inactive => Action::Deactivated,
-        };
-        if self.status == UserStatus::Inactive {
-            // Whoever is made active again signs in anew.
-            delete_sessions(connection, pk)?;
-        }
-        log_change(connection, action, (pk, &user), Some(&stored), &["status"], &self.meta)?;
-        Ok(stored)
+        keep_an_admin(connection, (pk, &before), Some(&User { status: self.status, ..before.clone() }), &self.meta)?;
+        let user = write_status(connection, (pk, &before, &stored_before), self.status, &self.meta)?.1;
+        Ok(UserAfter { user, ends_grants: true })
     }
 
-    fn ends(&self, _: &StoredUser) -> Vec<Ended> {
-        vec![Ended::User(self.id.clone())]
+    fn ends(&self, after: &UserAfter) -> Vec<Ended> {
+        after.ends_grants.then(|| Ended::User(self.id.clone())).into_iter().collect()
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        Some(&self.id)
+    fn answer(&self, after: &UserAfter) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&self.id, &after.user)
     }
 
-    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
-        Some(user)
+    fn show_users<'a>(&'a self, after: &'a UserAfter, show: &mut ShowUser<'_, 'a>) {
+        show(&self.id, Some(&after.user));
     }
+}
+
+/// Sets a status that is another than the user's, and ends its sessions if it may not sign in any more. Gives the user after
+/// it.
+pub(super) fn write_status(
+    connection: &Connection,
+    (pk, before, stored_before): (i64, &User, &StoredUser),
+    status: UserStatus,
+    meta: &ChangeMeta,
+) -> Result<(User, StoredUser), StoreError> {
+    let updated_at = meta.at.max(before.updated_at);
+    let user = User { status, revision: before.revision + 1, updated_at, ..before.clone() };
+    let stored = StoredUser::of(&user);
+    connection
+        .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4, message = ?5 WHERE id = ?1")?
+        .execute(params![user.id, user.status as i64, user.updated_at, user.revision, stored])?;
+    let action = match status {
+        UserStatus::Active => Action::Reactivated,
+        UserStatus::Inactive => Action::Deactivated,
+    };
+    if status == UserStatus::Inactive {
+        // Whoever is made active again signs in anew.
+        delete_sessions(connection, pk)?;
+    }
+    log_change(connection, action, (pk, &user), (Some(stored_before), Some(&stored)), &["status"], meta)?;
+    Ok((user, stored))
 }

@@ -7,6 +7,7 @@ use crate::{
     model::{Action, ChangeMeta, Timestamp},
     store::{
         SigningKey, StoreError,
+        answers::Kept,
         sqlite::{signing_keys::all, writer::Command},
     },
 };
@@ -48,8 +49,12 @@ impl Command for RotateSigningKey {
         all(connection)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, _: &Vec<SigningKey>) -> Result<Option<Kept>, StoreError> {
+        Kept::prepared(None, &self.meta)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     model::{Action, Address, AddressId, AddressPatch, ChangeMeta, UserId},
     store::{
         StoreError,
+        answers::Kept,
         sqlite::{addresses, writer::Command},
     },
 };
@@ -40,7 +41,11 @@ impl Command for UpdateAddress {
         Ok(address)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, address: &Address) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&self.user_id, address)
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     model::{Action, ChangeMeta, Preferences, PreferencesPatch, UserId, inputs},
     store::{
         StoreError,
+        answers::Kept,
         sqlite::{preferences, writer::Command},
     },
 };
@@ -40,7 +41,11 @@ impl Command for UpdatePreferences {
         Ok(after)
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, preferences: &Preferences) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&self.user_id, preferences)
     }
 }

@@ -2,12 +2,16 @@
 
 use rusqlite::{Connection, params};
 
-use super::{current_user, keep_an_admin, log_change};
+use super::{UserAfter, keep_an_admin, log_change, ruled_user};
 use crate::{
     model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
     store::{
-        Ended, StoreError, StoredUser,
-        sqlite::{row::Derived, writer::Command},
+        Ended, StoreError,
+        answers::Kept,
+        sqlite::{
+            row::Derived,
+            writer::{Command, ShowUser},
+        },
     },
 };
 
@@ -20,43 +24,45 @@ pub(in crate::store::sqlite) struct UpdateUser {
 }
 
 impl Command for UpdateUser {
-    type Output = StoredUser;
+    type Output = UserAfter;
 
-    fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
-        let (pk, before, stored) = current_user(connection, &self.id, self.etag.as_deref())?;
+    fn run(&self, connection: &Connection) -> Result<UserAfter, StoreError> {
+        let (pk, before, stored) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
         let (user, changed) = self.patch.apply(&before, self.meta.at);
         // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
         inputs::check_attributes_size(&user.attributes)
             .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
         if changed.is_empty() {
-            return Ok(stored);
+            return Ok(UserAfter { user: stored, ends_grants: false });
         }
-        keep_an_admin(connection, &before, Some(&user), &self.meta)?;
+        keep_an_admin(connection, (pk, &before), Some(&user), &self.meta)?;
         let derived = Derived::of(&user)?;
         write(connection, &user, &derived)?;
-        log_change(connection, Action::Updated, (pk, &user), Some(&derived.stored), &changed, &self.meta)?;
-        Ok(derived.stored)
-    }
-
-    fn ends(&self, _: &StoredUser) -> Vec<Ended> {
+        let images = (Some(&stored), Some(&derived.stored));
+        log_change(connection, Action::Updated, (pk, &user), images, &changed, &self.meta)?;
         // Only the role is part of what a grant lets its holder do.
-        if self.patch.role.is_some() { vec![Ended::User(self.id.clone())] } else { Vec::new() }
+        Ok(UserAfter { user: derived.stored, ends_grants: user.role != before.role })
     }
 
-    fn keep(&self) -> bool {
-        !self.meta.validate_only
+    fn ends(&self, after: &UserAfter) -> Vec<Ended> {
+        after.ends_grants.then(|| Ended::User(self.id.clone())).into_iter().collect()
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        Some(&self.id)
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
     }
 
-    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
-        Some(user)
+    fn answer(&self, after: &UserAfter) -> Result<Option<Kept>, StoreError> {
+        Kept::about(&self.id, &after.user)
+    }
+
+    fn show_users<'a>(&'a self, after: &'a UserAfter, show: &mut ShowUser<'_, 'a>) {
+        show(&self.id, Some(&after.user));
     }
 }
 
-fn write(connection: &Connection, user: &User, derived: &Derived) -> Result<(), StoreError> {
+/// Writes the row of a user whose fields have changed. A conflict leaves nothing behind.
+pub(super) fn write(connection: &Connection, user: &User, derived: &Derived) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "UPDATE users SET email = ?2, email_key = ?3, username = ?4, username_key = ?5, name = ?6, name_key = ?7,

@@ -6,7 +6,11 @@ use super::{current_user, log_change, set_password::write_password};
 use crate::{
     auth::PasswordHash,
     model::{Action, ChangeMeta, MailKind, User, UserId, UserStatus, text},
-    store::{Ended, StoreError, StoredUser, sqlite::writer::Command},
+    store::{
+        Ended, StoreError, StoredUser,
+        answers::Kept,
+        sqlite::writer::{Command, ShowUser},
+    },
 };
 
 /// See [`crate::store::MailStore::verify_email`] and [`crate::store::MailStore::reset_password`].
@@ -23,19 +27,23 @@ impl Command for UseToken {
 
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
         let kind = if self.password.is_some() { MailKind::PasswordReset } else { MailKind::Verification };
-        let (pk, user, stored) = current_user(connection, &self.id, None)?;
+        let (pk, user, stored) = current_user(connection, &self.id)?;
         if user.status != UserStatus::Active || !take(connection, (pk, &user), kind, &self.hash, &self.meta)? {
             return Err(StoreError::NotFound);
         }
         if let Some(password) = &self.password {
-            write_password(connection, (pk, &user.id), password, &self.meta)?;
+            write_password(connection, (pk, &user, &stored), password, &self.meta)?;
         }
         // A reset shows that the address is the user's as well as a verification does.
-        if user.email_verified { Ok(stored) } else { mark_verified(connection, pk, user, &self.meta) }
+        if user.email_verified { Ok(stored) } else { mark_verified(connection, (pk, user, &stored), &self.meta) }
     }
 
-    fn touches(&self) -> Option<&UserId> {
-        Some(&self.id)
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, user: &StoredUser) -> Result<Option<Kept>, StoreError> {
+        if self.password.is_some() { Kept::of(&()) } else { Kept::about(&self.id, user) }
     }
 
     fn ends(&self, _: &StoredUser) -> Vec<Ended> {
@@ -43,8 +51,8 @@ impl Command for UseToken {
         resets.then(|| Ended::SessionsOf { user_id: self.id.clone(), except: None }).into_iter().collect()
     }
 
-    fn user_after(user: &StoredUser) -> Option<&StoredUser> {
-        Some(user)
+    fn show_users<'a>(&'a self, user: &'a StoredUser, show: &mut ShowUser<'_, 'a>) {
+        show(&self.id, Some(user));
     }
 }
 
@@ -65,7 +73,11 @@ fn take(
     Ok(taken == 1)
 }
 
-fn mark_verified(connection: &Connection, pk: i64, user: User, meta: &ChangeMeta) -> Result<StoredUser, StoreError> {
+fn mark_verified(
+    connection: &Connection,
+    (pk, user, before): (i64, User, &StoredUser),
+    meta: &ChangeMeta,
+) -> Result<StoredUser, StoreError> {
     let user =
         User { email_verified: true, revision: user.revision + 1, updated_at: meta.at.max(user.updated_at), ..user };
     let stored = StoredUser::of(&user);
@@ -74,6 +86,13 @@ fn mark_verified(connection: &Connection, pk: i64, user: User, meta: &ChangeMeta
             "UPDATE users SET email_verified = TRUE, updated_at = ?2, revision = ?3, message = ?4 WHERE pk = ?1",
         )?
         .execute(params![pk, user.updated_at, user.revision, stored])?;
-    log_change(connection, Action::EmailVerified, (pk, &user), Some(&stored), &["email_verified"], meta)?;
+    log_change(
+        connection,
+        Action::EmailVerified,
+        (pk, &user),
+        (Some(before), Some(&stored)),
+        &["email_verified"],
+        meta,
+    )?;
     Ok(stored)
 }

@@ -27,6 +27,6 @@ mod order;
 mod tests;
 
 pub use audit::where_audit_filter;
-pub use builder::SqlBuilder;
+pub use builder::{SqlBuilder, id_value};
 pub use filter::where_filter;
 pub use order::{after_cursor, order_by};

@@ -70,6 +70,11 @@ pub fn about(path: &str, id: &str) -> Vec<u8> {
                 pb::UpdatePreferencesRequest { user_id: user_id(), preferences, etag: etag(), ..Default::default() }
                     .encode_to_vec()
             }
+            // Beats too seldom to be taken, and would never end.
+            "WatchUsers" => {
+                let heartbeat_interval = Some(prost_types::Duration { seconds: 301, nanos: 0 });
+                pb::WatchUsersRequest { heartbeat_interval, ..Default::default() }.encode_to_vec()
+            }
             _ => Vec::new(),
         },
         ("auth.v1.AuthService", method) => match method {
@@ -82,12 +87,29 @@ pub fn about(path: &str, id: &str) -> Vec<u8> {
             "RevokeApiKey" => auth::RevokeApiKeyRequest { api_key_id: nothing() }.encode_to_vec(),
             _ => Vec::new(),
         },
-        ("notification.v1.NotificationService", "GetClientStatus") => {
-            notification::GetClientStatusRequest { client_id: user_id(), ..Default::default() }.encode_to_vec()
-        }
+        ("notification.v1.NotificationService", method) => match method {
+            "SendMessage" => {
+                let ping = notification::MessageType::Ping.into();
+                notification::SendMessageRequest { client_id: user_id(), message_type: ping }.encode_to_vec()
+            }
+            "GetClientStatus" => {
+                notification::GetClientStatusRequest { client_id: user_id(), ..Default::default() }.encode_to_vec()
+            }
+            // Ends with this one message.
+            "Connect" => notification::ConnectRequest { client_id: user_id(), message_type: 0 }.encode_to_vec(),
+            "WatchClientStatus" => {
+                notification::WatchClientStatusRequest { client_ids: vec![user_id()], ..Default::default() }
+                    .encode_to_vec()
+            }
+            _ => Vec::new(),
+        },
         ("roster.admin.v1.AdminService", "GetMail") => GetMailRequest { mail_id: nothing() }.encode_to_vec(),
         ("user.UserService", "GetUser") => old::GetUserRequest { id: user_id() }.encode_to_vec(),
         ("user.UserService", "DeleteUser") => old::DeleteUserRequest { id: user_id() }.encode_to_vec(),
+        ("NotificationService", "SendMessage") => {
+            let goodbye = old_notification::MessageType::Goodbye.into();
+            old_notification::SendMessageRequest { client_id: user_id(), message_type: goodbye }.encode_to_vec()
+        }
         ("NotificationService", "GetClientStatus") => {
             old_notification::GetClientStatusRequest { client_id: user_id() }.encode_to_vec()
         }

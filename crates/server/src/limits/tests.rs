@@ -19,12 +19,16 @@ fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
+fn take(limits: &Limits, class: RateClass, user: &UserId, now: u64) -> Result<(), Exceeded> {
+    let table = limits.classes[class as usize].as_ref().unwrap();
+    table.take(limits.hasher.hash_one(Holder::User(user)), now)
+}
+
 #[test]
 fn a_bucket_gives_its_burst_and_then_its_rate() {
     let limits = limits(Rate { per_minute: 60, burst: 3 });
-    let cells = limits.rates[RateClass::Read as usize].unwrap();
     let ada = user("ada");
-    let take = |now| limits.take(cells, (0, Holder::User(&ada)), now);
+    let take = |now| take(&limits, RateClass::Read, &ada, now);
     assert_eq!([take(0), take(0), take(0)], [Ok(()); 3]);
     let refused = |retry_after, is_news| Err(Exceeded { retry_after: Duration::from_nanos(retry_after), is_news });
     assert_eq!(take(0), refused(SECOND, true));
@@ -76,16 +80,47 @@ fn everybody_and_every_class_has_a_bucket() {
 #[test]
 fn when_all_buckets_are_taken_from_nobody_gains_by_it() {
     let limits = limits(Rate { per_minute: 60, burst: 100 });
-    let cells = limits.rates[RateClass::Read as usize].unwrap();
     // Four times as many callers as there are buckets, each of whom would have a hundred calls to spare.
     let callers: Vec<UserId> = (0..4 * GROUPS * WAYS).map(|number| user(&format!("u{number}"))).collect();
     let mut taken = 0;
     for _ in 0..200 {
         for caller in &callers {
-            taken += u64::from(limits.take(cells, (0, Holder::User(caller)), 0).is_ok());
+            taken += u64::from(take(&limits, RateClass::Read, caller, 0).is_ok());
         }
     }
     assert!(taken <= (GROUPS * WAYS) as u64 * 100, "{taken}");
+}
+
+#[test]
+fn a_newcomer_waits_no_longer_than_the_class_has_anybody_wait() {
+    let slow = Rate { per_minute: 1, burst: 10 };
+    let rates =
+        Rates { sign_in: slow, sign_up: slow, mail: slow, read: Rate { per_minute: 60, burst: 2 }, write: slow };
+    let limits = Limits::new(&rates);
+    let crowd: Vec<UserId> = (0..4 * GROUPS * WAYS).map(|number| user(&format!("u{number}"))).collect();
+    // Everybody does everything else as often as they may, is refused, and that is noted: hours of waiting.
+    for caller in &crowd {
+        for class in [RateClass::SignIn, RateClass::SignUp, RateClass::Mail, RateClass::Write] {
+            while take(&limits, class, caller, 0).is_ok() {}
+        }
+    }
+    for number in 0..32 {
+        // Networks of their own.
+        let address = IpAddr::from((u128::try_from(number).unwrap() << 64).to_be_bytes());
+        while limits.may_note(address) {}
+    }
+    for caller in crowd.iter().take(1_000) {
+        assert_eq!([take(&limits, RateClass::Read, caller, 0), take(&limits, RateClass::Read, caller, 0)], [Ok(()); 2]);
+    }
+    // In a class that all others have emptied, one call is waited for, and not all of somebody's burst.
+    for caller in &crowd {
+        while take(&limits, RateClass::Read, caller, 0).is_ok() {}
+    }
+    for number in 0..1_000 {
+        let newcomer = user(&format!("new{number}"));
+        let refused = take(&limits, RateClass::Read, &newcomer, 0).unwrap_err();
+        assert!(refused.is_news && refused.retry_after <= Duration::from_secs(1), "{refused:?}");
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //!
 //! Memory is fixed: a hash names eight buckets, and a newcomer takes the one that is fullest, with what has been taken
 //! from it. So nobody gains calls by pushing others out; at worst some share a bucket. For that, somebody must keep
-//! thousands of buckets from being full at the same time. Nothing is locked: two calls that meet can at worst let a
-//! newcomer share another's bucket. A call costs about 50 ns.
+//! thousands of buckets from being full at the same time. Each class has buckets of its own, so whoever takes one over
+//! never finds it emptier than calls of that class can make it: a newcomer waits no longer than the class has anybody
+//! wait. Nothing is locked: two calls that meet can at worst let a newcomer share another's bucket. A call costs about
+//! 50 ns.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +16,10 @@ mod tests;
 use std::{
     hash::{BuildHasher as _, RandomState},
     net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,14 +28,17 @@ use roster_api::access::RateClass;
 use crate::{
     auth::Caller,
     model::{ApiKeyId, Grant, Rate, Rates, UserId},
+    ops::{Ops, RefusedCall},
 };
 
 /// In nanoseconds.
 const MINUTE: u64 = 60_000_000_000;
 /// Buckets that a hash names.
 const WAYS: usize = 8;
-/// Such groups: 32,768 buckets in all, of 24 bytes.
-const GROUPS: usize = 4_096;
+/// Such groups of a class: 16,384 buckets of 24 bytes.
+const GROUPS: usize = 2_048;
+/// Such groups for [`NOTES`].
+const NOTE_GROUPS: usize = 512;
 /// For how long further refusals of one bucket are no news.
 const WINDOW: u64 = MINUTE;
 /// Refusals of one address that go into the audit log. A program that has lost its token and tries on, or somebody
@@ -39,20 +47,54 @@ const NOTES: Rate = Rate { per_minute: 60, burst: 10_000 };
 
 /// The buckets of all classes, addresses and callers.
 pub struct Limits {
-    rates: [Option<Cells>; 5],
-    notes: Option<Cells>,
-    buckets: Box<[[Bucket; WAYS]]>,
+    /// By the number of the class; `None` where there is no limit.
+    classes: [Option<Table>; 5],
+    notes: Option<Table>,
     hasher: RandomState,
     started: Instant,
 }
 
-/// A bucket is empty.
+/// The buckets of a class.
+struct Table {
+    cells: Cells,
+    groups: Box<[[Bucket; WAYS]]>,
+}
+
+/// What each message of one call that streams takes from, as if it were a call.
+#[derive(Clone)]
+pub struct MessageLimits {
+    /// All of them.
+    pub limits: Arc<Limits>,
+    /// What each counts as.
+    pub class: RateClass,
+    /// Who sends them.
+    pub caller: Caller,
+    /// From where; `None` for this machine's operator.
+    pub remote: Option<IpAddr>,
+}
+
+impl MessageLimits {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// The bucket is empty.
+    pub fn take(&self) -> Result<(), Exceeded> {
+        match (&self.caller, self.remote) {
+            (Caller::Anonymous | Caller::Developer, Some(address)) => {
+                self.limits.take_from_address(self.class, address)
+            }
+            (caller, _) => self.limits.take_from_caller(self.class, caller),
+        }
+    }
+}
+
+/// Why a call must wait: its bucket is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Exceeded {
+pub struct Exceeded {
     /// When it will have one call again.
-    pub(super) retry_after: Duration,
+    pub retry_after: Duration,
     /// Whether it has not been for a while.
-    pub(super) is_news: bool,
+    pub is_news: bool,
 }
 
 /// A rate, in nanoseconds.
@@ -99,51 +141,70 @@ impl Limits {
     pub fn new(rates: &Rates) -> Self {
         let Rates { sign_in, sign_up, mail, read, write } = *rates;
         Self {
-            rates: [sign_in, sign_up, mail, read, write].map(Cells::of),
-            notes: Cells::of(NOTES),
-            buckets: (0..GROUPS).map(|_| Default::default()).collect(),
+            classes: [sign_in, sign_up, mail, read, write].map(|rate| Table::of(rate, GROUPS)),
+            notes: Table::of(NOTES, NOTE_GROUPS),
             hasher: RandomState::new(),
             started: Instant::now(),
         }
     }
 
     /// Takes a call of nobody in particular from its address.
-    pub(super) fn take_from_address(&self, class: RateClass, address: IpAddr) -> Result<(), Exceeded> {
-        match self.rates[class as usize] {
-            Some(cells) => self.take(cells, (class as usize, Holder::of_address(address)), self.now()),
-            None => Ok(()),
-        }
+    ///
+    /// # Errors
+    /// The bucket is empty.
+    pub fn take_from_address(&self, class: RateClass, address: IpAddr) -> Result<(), Exceeded> {
+        let Some(table) = &self.classes[class as usize] else { return Ok(()) };
+        self.take(table, Holder::of_address(address))
     }
 
     /// Takes a call from its caller, if that is somebody in particular and neither developer nor operator.
-    pub(super) fn take_from_caller(&self, class: RateClass, caller: &Caller) -> Result<(), Exceeded> {
-        match (self.rates[class as usize], Holder::of_caller(caller)) {
-            (Some(cells), Some(holder)) => self.take(cells, (class as usize, holder), self.now()),
+    ///
+    /// # Errors
+    /// The bucket is empty.
+    pub fn take_from_caller(&self, class: RateClass, caller: &Caller) -> Result<(), Exceeded> {
+        match (&self.classes[class as usize], Holder::of_caller(caller)) {
+            (Some(table), Some(holder)) => self.take(table, holder),
             _ => Ok(()),
         }
     }
 
+    /// Has a refusal written to the audit log, unless there were too many of its address.
+    pub fn note_refusal(&self, ops: &Ops, refused: RefusedCall) {
+        if refused.remote.is_none_or(|address| self.may_note(address)) {
+            ops.note_refusal(refused);
+        } else {
+            ops.lose_refusal();
+        }
+    }
+
     /// Whether one more refusal of this address goes into the audit log.
-    pub(super) fn may_note(&self, address: IpAddr) -> bool {
-        let key = (self.rates.len(), Holder::of_address(address));
-        self.notes.is_none_or(|cells| self.take(cells, key, self.now()).is_ok())
+    fn may_note(&self, address: IpAddr) -> bool {
+        self.notes.as_ref().is_none_or(|table| self.take(table, Holder::of_address(address)).is_ok())
     }
 
-    /// Nanoseconds since the start; there are enough of them for 500 years.
-    fn now(&self) -> u64 {
-        self.started.elapsed().as_nanos() as u64
+    fn take(&self, table: &Table, holder: Holder<'_>) -> Result<(), Exceeded> {
+        // Nanoseconds since the start; there are enough of them for 500 years.
+        let now = self.started.elapsed().as_nanos() as u64;
+        table.take(self.hasher.hash_one(holder), now)
+    }
+}
+
+impl Table {
+    /// `None` if there is no limit.
+    fn of(rate: Rate, groups: usize) -> Option<Self> {
+        Some(Self { cells: Cells::of(rate)?, groups: (0..groups).map(|_| Default::default()).collect() })
     }
 
-    fn take(&self, cells: Cells, key: (usize, Holder<'_>), now: u64) -> Result<(), Exceeded> {
-        let bucket = self.bucket(self.hasher.hash_one(key));
+    fn take(&self, hash: u64, now: u64) -> Result<(), Exceeded> {
+        let bucket = self.bucket(hash);
         bucket
-            .take(cells, now)
+            .take(self.cells, now)
             .map_err(|wait| Exceeded { retry_after: Duration::from_nanos(wait), is_news: bucket.tell(now) })
     }
 
     /// The bucket of this hash: its own, or the fullest of its group.
     fn bucket(&self, hash: u64) -> &Bucket {
-        let group = &self.buckets[(hash >> 32) as usize % GROUPS];
+        let group = &self.groups[(hash >> 32) as usize % self.groups.len()];
         let holder = hash | 1;
         let mut fullest = &group[0];
         for bucket in group {

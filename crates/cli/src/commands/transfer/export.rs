@@ -1,0 +1,216 @@
+//! `roster export`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use roster_api::{
+    Error, Export as Stream,
+    user::v1::{ExportUsersRequest, Role, User, UserStatus},
+};
+
+use super::{
+    FileFormat, csv, is_dash,
+    progress::{Progress, grouped},
+    retry::Retry,
+};
+use crate::{
+    context::Context,
+    error::{CliError, Failure},
+    exit::Exit,
+    output::{canonical, time},
+};
+
+/// The columns of CSV.
+const COLUMNS: [&str; 13] = [
+    "id",
+    "email",
+    "name",
+    "username",
+    "status",
+    "role",
+    "age",
+    "phone",
+    "locale",
+    "email_verified",
+    "created_at",
+    "updated_at",
+    "attributes",
+];
+
+/// Export users into a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+For example:
+  roster export users.csv
+  roster export active.jsonl --filter 'status = ACTIVE'
+  roster export - --format csv | gzip > users.csv.gz
+
+All users are as they were at one moment. `roster import` takes what this writes; passwords are not in it.")]
+pub struct Export {
+    /// The file to write; - for stdout
+    file: PathBuf,
+    /// How to write it [default: by its name; else JSON lines]
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
+    /// Only users that match, such as 'status = ACTIVE AND role = ADMIN'
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    filter: String,
+}
+
+impl Export {
+    /// Writes all users, into a file that is there only when it is whole.
+    pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        let format = FileFormat::choose(self.format, &self.file, FileFormat::Jsonl);
+        let mut target = Target::open(&self.file)?;
+        let mut run =
+            Run { format, filter: &self.filter, last_id: String::new(), count: 0, progress: Progress::start() };
+        let result = run.drive(context, &mut target.out).await;
+        run.progress.clear();
+        result?;
+        target.finish()?;
+        let seconds = run.progress.elapsed().as_secs_f64();
+        // The results may be on stdout.
+        let _ = writeln!(io::stderr(), "{} users in {seconds:.1} s", grouped(run.count));
+        Ok(())
+    }
+}
+
+/// Where users are written to: beside the file, until all are there.
+struct Target {
+    out: Box<dyn Write + Send>,
+    /// The file that is written, and the one that it becomes.
+    files: Option<(PathBuf, PathBuf)>,
+}
+
+impl Target {
+    fn open(path: &Path) -> Result<Self, CliError> {
+        if is_dash(path) {
+            return Ok(Self { out: Box::new(BufWriter::new(io::stdout())), files: None });
+        }
+        let mut part = path.to_owned().into_os_string();
+        part.push(format!(".part-{}", std::process::id()));
+        let part = PathBuf::from(part);
+        // Users are nobody's business.
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(|error| {
+                CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", part.display()))
+            })?;
+        let files = Some((part, path.to_owned()));
+        Ok(Self { out: Box::new(BufWriter::with_capacity(1 << 16, file)), files })
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.out.flush()?;
+        if let Some((part, path)) = self.files.take() {
+            let moved = File::open(&part).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&part, &path));
+            moved.map_err(|error| CliError::new(Exit::Io, format!("cannot write {}: {error}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some((part, _)) = &self.files {
+            // What is not whole is of no use; if it cannot be removed, its name says what it is.
+            let _ = fs::remove_file(part);
+        }
+    }
+}
+
+/// An export, over as many connections as it takes.
+struct Run<'a> {
+    format: FileFormat,
+    filter: &'a str,
+    last_id: String,
+    count: u64,
+    progress: Progress,
+}
+
+impl Run<'_> {
+    async fn drive(&mut self, context: &mut Context, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        if self.format == FileFormat::Csv {
+            csv::write_record(out, b',', COLUMNS)?;
+        }
+        let mut retry = Retry::default();
+        loop {
+            let Some(error) = self.connection(context, out, &mut retry).await? else { return Ok(()) };
+            retry.pause(error).await.map_err(|error| Failure::from(error.status().clone()))?;
+            self.progress.clear();
+            if !self.last_id.is_empty() {
+                let note = "the connection broke; the users that are left come as they are now";
+                let _ = writeln!(io::stderr(), "{note}");
+            }
+            // The token may have ended meanwhile.
+            context.identify().await?;
+        }
+    }
+
+    /// Reads over one connection, to the end or until it breaks: then what broke it.
+    async fn connection(
+        &mut self,
+        context: &Context,
+        out: &mut (dyn Write + Send),
+        retry: &mut Retry,
+    ) -> Result<Option<Error>, Failure> {
+        let request = ExportUsersRequest { filter: self.filter.to_owned(), after_user_id: self.last_id.clone() };
+        let mut stream = match Stream::begin(context.users.clone(), context.endless_request(request)).await {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Some(error)),
+        };
+        let total = self.count + stream.total_size().unsigned_abs();
+        loop {
+            match stream.next().await {
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some(error)),
+                Ok(Some(user)) => {
+                    retry.progressed();
+                    self.write(out, &user)?;
+                    self.last_id = user.id;
+                    self.count += 1;
+                    self.progress.show(self.count, "users", Some(self.count as f64 / total.max(1) as f64));
+                }
+            }
+        }
+    }
+
+    fn write(&self, out: &mut (dyn Write + Send), user: &User) -> Result<(), Failure> {
+        let cannot = |error: String| CliError::new(Exit::Internal, format!("cannot write a user: {error}"));
+        match self.format {
+            FileFormat::Jsonl => {
+                let line = canonical(user, "user.v1.User").map_err(|error| cannot(error.to_string()))?;
+                writeln!(out, "{line}")?;
+            }
+            FileFormat::Csv => {
+                let attributes = match user.attributes.is_empty() {
+                    true => String::new(),
+                    false => serde_json::to_string(&user.attributes).map_err(|error| cannot(error.to_string()))?,
+                };
+                let word = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
+                let status = UserStatus::try_from(user.status).unwrap_or_default();
+                let role = Role::try_from(user.role).unwrap_or_default();
+                let cells = [
+                    &user.id,
+                    &user.email,
+                    &user.name,
+                    &user.username,
+                    &word(status.as_str_name(), "USER_STATUS_"),
+                    &word(role.as_str_name(), "ROLE_"),
+                    &user.age.map_or_else(String::new, |age| age.to_string()),
+                    &user.phone,
+                    &user.locale,
+                    &user.email_verified.to_string(),
+                    &time(user.created_at.as_ref(), 6),
+                    &time(user.updated_at.as_ref(), 6),
+                    &attributes,
+                ];
+                csv::write_record(out, b',', cells.map(String::as_str))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! The file with the rows that failed: like the file that they came from, with a column that says why, which is ignored on
+//! the way back in.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+};
+
+use serde_json::Value;
+
+use super::{
+    FileFormat, csv,
+    fields::REASON,
+    source::{Layout, Raw},
+};
+use crate::{
+    error::{CliError, Failure},
+    exit::Exit,
+};
+
+/// Made with the first row that fails.
+pub struct FailedRows {
+    path: Option<PathBuf>,
+    format: FileFormat,
+    delimiter: u8,
+    header: Vec<String>,
+    /// Which column says why; one more than there were if none did.
+    reason_at: usize,
+    file: Option<BufWriter<File>>,
+}
+
+impl FailedRows {
+    /// Into `path`; nowhere if there is none.
+    pub fn new(path: Option<PathBuf>, layout: &Layout, mut header: Vec<String>) -> Self {
+        let reason_at = header.iter().position(|column| column == REASON).unwrap_or_else(|| {
+            header.push(REASON.to_owned());
+            header.len() - 1
+        });
+        Self { path, format: layout.format, delimiter: layout.delimiter, header, reason_at, file: None }
+    }
+
+    /// Adds a row.
+    pub fn add(&mut self, raw: &Raw, reason: &str) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            empty => {
+                // Rows can have passwords in them.
+                let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+                let file = open.map_err(|error| {
+                    CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
+                        .hint("name another file for the rows that fail with --failed FILE")
+                })?;
+                let file = empty.insert(BufWriter::new(file));
+                if self.format == FileFormat::Csv {
+                    csv::write_record(file, self.delimiter, self.header.iter().map(String::as_str))?;
+                }
+                file
+            }
+        };
+        match (self.format, raw) {
+            (FileFormat::Csv, Raw::Cells(cells)) => {
+                // Of too many cells the last are kept together, so that the reason is in its place.
+                let mut cells: Vec<&str> = cells.iter().map(String::as_str).take(self.header.len()).collect();
+                cells.resize(self.header.len(), "");
+                cells[self.reason_at] = reason;
+                csv::write_record(file, self.delimiter, cells)?;
+            }
+            (FileFormat::Csv, Raw::Line(line)) => {
+                let mut cells = vec![""; self.header.len()];
+                cells[0] = line;
+                cells[self.reason_at] = reason;
+                csv::write_record(file, self.delimiter, cells)?;
+            }
+            (FileFormat::Jsonl, Raw::Line(line)) => match serde_json::from_str(line) {
+                Ok(Value::Object(mut object)) => {
+                    object.insert(REASON.to_owned(), reason.into());
+                    writeln!(file, "{}", Value::Object(object))?;
+                }
+                // It is to be mended as it is.
+                _ => writeln!(file, "{line}")?,
+            },
+            (FileFormat::Jsonl, Raw::Cells(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what is left; gives the path if there is such a file.
+    pub fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        file.flush()?;
+        Ok(self.path)
+    }
+}

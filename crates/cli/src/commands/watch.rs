@@ -1,0 +1,125 @@
+//! `roster watch`: the changes of users as they happen, across servers and connections that end.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use roster_api::{
+    user::v1::{WatchUsersRequest, watch_users_request::Start},
+    watch::{Step, Watch as Feed},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tonic::Code;
+
+use crate::{
+    context::Context,
+    error::{CliError, Failure},
+    exit::Exit,
+};
+
+/// Characters that a token has at most.
+const TOKEN_MAX_CHARS: usize = 512;
+
+/// Follow the changes of users as they happen, until Ctrl-C
+///
+/// A line for each change; with --output json a user.v1.WatchUsersResponse for each event, heartbeats included, with the
+/// token to go on from. When the connection breaks or the server stops, it goes on where it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+For example:
+  roster watch --filter 'role = ADMIN'
+  roster watch --snapshot --token-file users.token --output json >> users.jsonl")]
+pub struct Watch {
+    /// Only users that match, as in `roster user list`
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    filter: String,
+    /// All users first, as they are now
+    #[arg(long, conflicts_with = "resume_token")]
+    snapshot: bool,
+    /// Start after the event that had this token
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    resume_token: Option<String>,
+    /// Keep the token of the latest event in this file, and start after it if the file is there
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Watch {
+    /// Watches until it is told to stop.
+    pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let request = WatchUsersRequest { start: self.start()?, filter: self.filter.clone(), ..Default::default() };
+        let mut feed = Feed::new(context.users.clone(), request);
+        feed.authorize(context.authorization());
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+            ended = self.follow(&mut feed, context) => return ended,
+        }
+        context.out.flush()
+    }
+
+    fn start(&self) -> Result<Option<Start>, Failure> {
+        let kept = self.token_file.as_deref().map(read_token).transpose()?.flatten();
+        let token = self.resume_token.clone().or(kept);
+        Ok(token.map(Start::ResumeToken).or(self.snapshot.then_some(Start::Snapshot(true))))
+    }
+
+    async fn follow(&self, feed: &mut Feed, context: &mut Context) -> Result<(), Failure> {
+        // A token that ends within the life of a watch is renewed; one that is refused at once is not.
+        let mut was_told = false;
+        loop {
+            match feed.step().await {
+                Ok(Step::Told(told)) => {
+                    was_told = true;
+                    context.out.watched(&told)?;
+                    // Whoever reads along sees it now, and the token must not be kept before that.
+                    context.out.flush()?;
+                    if let Some(file) = &self.token_file {
+                        keep_token(file, &told.resume_token)?;
+                    }
+                }
+                Ok(Step::Cut(error, wait)) => {
+                    // Nobody is there to read it if this fails, and the watch goes on.
+                    let note = format!("{}; going on in {:.1} s", error.message(), wait.as_secs_f64());
+                    let _ = writeln!(io::stderr(), "{}", roster_server::telemetry::escape(&note));
+                }
+                Err(error) if error.code() == Code::Unauthenticated && was_told => {
+                    was_told = false;
+                    context.identify().await?;
+                    feed.authorize(context.authorization());
+                }
+                Err(error) => return Err(error.status().clone().into()),
+            }
+        }
+    }
+}
+
+/// The token in the file; `None` if there is no file.
+fn read_token(file: &Path) -> Result<Option<String>, Failure> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(CliError::new(Exit::Io, format!("cannot read {}: {error}", file.display())).into());
+        }
+    };
+    let token = text.trim();
+    if token.is_empty() || token.len() > TOKEN_MAX_CHARS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("{} holds no token of a watch", file.display());
+        return Err(CliError::new(Exit::Data, message)
+            .hint("name another --token-file, or remove it to start anew")
+            .into());
+    }
+    Ok(Some(token.to_owned()))
+}
+
+/// Puts the token into the file: the old one or the new one is there at any moment.
+fn keep_token(file: &Path, token: &str) -> Result<(), Failure> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    let kept = fs::write(&beside, format!("{token}\n")).and_then(|()| fs::rename(&beside, file));
+    kept.map_err(|error| CliError::new(Exit::Io, format!("cannot write {}: {error}", file.display())).into())
+}

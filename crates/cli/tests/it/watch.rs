@@ -1,0 +1,141 @@
+//! `roster watch` as people and programs run it: it goes on through kills, of itself and of the server.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{
+    process::{ROSTER, command, run},
+    server::Server,
+};
+
+/// A `roster watch` that runs; killed when dropped.
+struct Watching {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Watching {
+    fn start(server: &Server, folder: &Path, args: &[&str]) -> Self {
+        let mut command = command(ROSTER, folder);
+        command.arg("watch").args(args).env("ROSTER_SERVER", &server.grpc);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    /// The next line; none at the end.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next event that is no heartbeat.
+    fn event(&mut self) -> Value {
+        loop {
+            let event: Value = serde_json::from_str(&self.line()).unwrap();
+            assert!(event["resumeToken"].is_string(), "{event}");
+            if event.get("heartbeat").is_none() {
+                return event;
+            }
+        }
+    }
+
+    fn end(mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn create(server: &Server, id: &str) {
+    let email = format!("{id}@example.com");
+    server.roster(&["user", "create", "--id", id, "--email", &email, "--name", id]).with_code(0);
+}
+
+#[test]
+fn people_get_a_line_for_each_change_until_they_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    create(&server, "ada");
+    let mut watching = Watching::start(&server, folder.path(), &["--snapshot", "--filter", "name:a"]);
+    assert_eq!(watching.line(), "there is  ada <ada@example.com> ada");
+    assert_eq!(watching.line(), "1 users there; what changes follows");
+    server.roster(&["user", "update", "ada", "--name", "Countess of Lovelace", "--age", "36"]).with_code(0);
+    let line = watching.line();
+    let rest = "  updated  ada <ada@example.com> Countess of Lovelace: name, age  (developer)";
+    assert!(line.ends_with(rest) && line.len() == rest.len() + "2026-01-01T00:00:00.000Z".len(), "{line}");
+    server.roster(&["user", "update", "ada", "--name", "Bee"]).with_code(0);
+    assert!(watching.line().contains("  matches no more  ada "));
+    assert_eq!(watching.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn a_watch_with_a_token_file_goes_on_through_kills_of_both_ends() {
+    const ROUNDS: usize = 6;
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--snapshot", "--token-file", "users.token", "--output", "json"];
+    let mut server = Server::on_file(folder.path());
+    let port = server.grpc.rsplit_once(':').unwrap().1.to_owned();
+    create(&server, "there");
+    let mut watching = Watching::start(&server, folder.path(), &args);
+    assert_eq!(watching.event()["snapshotUser"]["id"], "there");
+    assert_eq!(watching.event()["snapshotComplete"]["userCount"], "1");
+    let (mut seen, mut repeats) = (Vec::new(), 0);
+    for round in 0..ROUNDS {
+        let id = format!("u-{round}");
+        create(&server, &id);
+        while seen.last() != Some(&id) {
+            let event = watching.event();
+            // Killed before it had kept the token of what it had shown, it shows that again; nothing else.
+            if event.get("snapshotComplete").is_some() {
+                assert!(seen.is_empty());
+                continue;
+            }
+            let told = event["change"]["userId"].as_str().unwrap().to_owned();
+            if seen.last() == Some(&told) { repeats += 1 } else { seen.push(told) }
+        }
+        match round % 3 {
+            0 => {
+                drop(watching);
+                watching = Watching::start(&server, folder.path(), &args);
+            }
+            1 => {
+                // It waits for the server, which comes back with what it had.
+                server.kill();
+                let mut again = command(ROSTER, folder.path());
+                server = Server::start(again.args(["serve", "--dev", "--port", &port, "--http-addr", "off"]));
+            }
+            _ => {
+                assert_eq!(watching.end(Signal::TERM), Some(0));
+                create(&server, &format!("away-{round}"));
+                watching = Watching::start(&server, folder.path(), &args);
+                assert_eq!(watching.event()["change"]["userId"], format!("away-{round}"));
+            }
+        }
+    }
+    assert_eq!(seen, (0..ROUNDS).map(|round| format!("u-{round}")).collect::<Vec<_>>());
+    assert!(repeats <= ROUNDS / 3, "{repeats}");
+
+    // What is no token is refused, and so is one that this server did not give.
+    drop(watching);
+    for (token, fragment) in [("", "holds no token"), ("~AbCd", "RESUME_TOKEN_INVALID")] {
+        fs::write(folder.path().join("users.token"), token).unwrap();
+        let mut command = command(ROSTER, folder.path());
+        let ended = run(command.arg("watch").args(args).env("ROSTER_SERVER", &server.grpc)).with_code(65);
+        assert!(ended.err.contains(fragment), "{ended:?}");
+    }
+}

@@ -1,0 +1,103 @@
+//! Every family that is exported, in the order of the page.
+
+/// What a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, from 0 at the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How often something was how much.
+    Histogram,
+}
+
+/// A family of samples.
+#[derive(Debug)]
+pub struct Metric {
+    /// By [Prometheus' conventions](https://prometheus.io/docs/practices/naming/).
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $kind:ident $name:literal $labels:expr, $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &$labels, help: $help };
+        )+
+
+        /// All of them.
+        pub static ALL: &[&Metric] = &[$(&$constant,)+];
+    };
+}
+
+metrics! {
+    BUILD_INFO = Gauge "roster_build_info" ["version"], "Always 1; the label says which Roster this is.";
+    CALLS = Counter "roster_calls_total" ["service", "method", "code"],
+        "Calls that are over, by gRPC status. CANCELLED are those whose client went away, too.";
+    CALL_DURATION = Histogram "roster_call_duration_seconds" ["service", "method"],
+        "Time from the headers of a call to its end; a stream's whole life.";
+    CALLS_IN_FLIGHT = Gauge "roster_calls_in_flight" ["service", "method"], "Calls that are under way.";
+    CALLS_LIMITED = Counter "roster_calls_limited_total" ["class"],
+        "Calls that were refused because of a rate, by the class of their method.";
+    CONNECTIONS = Gauge "roster_connections" ["port"], "Connections that are open.";
+    CONNECTIONS_ACCEPTED = Counter "roster_connections_accepted_total" ["port"], "Connections that were taken.";
+    SIGN_INS = Counter "roster_sign_ins_total" ["outcome"],
+        "Sign-ins: done, failed (wrong login or password), locked, busy (too many passwords to hash), or other.";
+    HASH_QUEUE = Gauge "roster_hash_queue_length" [], "Passwords that wait to be hashed or checked.";
+    HASH_WAIT = Histogram "roster_hash_wait_seconds" [], "How long a password waited for a thread.";
+    HASH_DURATION = Histogram "roster_hash_duration_seconds" [], "How long it took to hash or check a password.";
+    HASH_REFUSED = Counter "roster_hash_refused_total" [], "Passwords that were refused because the queue was full.";
+    STORE_QUEUE = Gauge "roster_store_queue_length" ["queue"], "Commands that wait for the writer.";
+    STORE_REFUSED = Counter "roster_store_refused_total" ["queue"],
+        "Commands and scans that were refused because the queue was full.";
+    STORE_COMMAND = Histogram "roster_store_command_duration_seconds" ["command"],
+        "How long a command ran, without its wait and its commit.";
+    STORE_WAIT = Histogram "roster_store_wait_seconds" ["queue"], "How long a command waited for the writer.";
+    STORE_COMMIT = Histogram "roster_store_commit_duration_seconds" [], "How long a commit took until it was on disk.";
+    STORE_BATCH = Histogram "roster_store_batch_commands" [], "Commands that shared a commit.";
+    STORE_FAILED = Counter "roster_store_commits_failed_total" [], "Commits that failed, with every command in them.";
+    STORE_CHECKPOINT = Histogram "roster_store_checkpoint_duration_seconds" [],
+        "How long it took to move the write-ahead log into the database.";
+    STORE_CACHE = Counter "roster_store_cache_lookups_total" ["result"], "Looks for a user in memory: hit or miss.";
+    LOG_POSITION = Gauge "roster_change_log_position" [], "The newest position of the change log.";
+    PRESENCE_CLIENTS = Gauge "roster_presence_clients" [],
+        "Clients that presence knows: connected, or not yet forgotten.";
+    WATCHERS = Gauge "roster_watchers" [], "Clients that follow the changes of users.";
+    WATCH_READS = Counter "roster_watch_reads_total" [],
+        "Reads of the store for those who watch. Those who are up to date share theirs.";
+    MAILS = Counter "roster_mails_total" ["outcome"],
+        "Attempts to send a mail: sent, retried (the server did not take it now), or given_up.";
+    MAIL_FAILING = Gauge "roster_mail_failing" [], "1 while the mail server does not take mails.";
+    AUDIT_LOST = Counter "roster_audit_events_lost_total" [],
+        "Refusals that are missing in the audit log because there were too many.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" [], "Time of the processors that the process has used.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [], "Memory that the process holds.";
+    PROCESS_THREADS = Gauge "process_threads" [], "Threads of the process.";
+    PROCESS_OPEN_FDS = Gauge "process_open_fds" [], "Files and connections that are open.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" [], "Files and connections that may be open.";
+    PROCESS_START = Gauge "process_start_time_seconds" [], "When the process began, in seconds since 1970.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in ALL {
+            let Metric { name, kind, labels, help } = metric;
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{name}");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(name.starts_with("roster_") || name.starts_with("process_"), "{name}");
+            assert!(!labels.contains(&"le") && help.ends_with('.'), "{name}");
+            assert_eq!(ALL.iter().filter(|other| other.name == *name).count(), 1, "{name}");
+        }
+    }
+}

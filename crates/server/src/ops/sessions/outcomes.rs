@@ -1,0 +1,41 @@
+//! How sign-ins end, in numbers.
+
+use super::SignedIn;
+use crate::{
+    metrics::{Counter, Page, names::SIGN_INS},
+    ops::Error,
+};
+
+/// Counts how sign-ins end.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct SignInOutcomes {
+    done: Counter,
+    failed: Counter,
+    locked: Counter,
+    busy: Counter,
+    /// Whatever else stood in the way, such as a request that was no request.
+    other: Counter,
+}
+
+impl SignInOutcomes {
+    pub(super) fn count(&self, outcome: &Result<SignedIn, Error>) {
+        let counter = match outcome {
+            Ok(_) => &self.done,
+            Err(Error::Unauthenticated(_)) => &self.failed,
+            Err(Error::AccountLocked { .. }) => &self.locked,
+            Err(Error::HashingBusy { .. }) => &self.busy,
+            Err(_) => &self.other,
+        };
+        counter.increment();
+    }
+
+    /// Puts them on the page.
+    pub(in crate::ops) fn report(&self, page: &mut Page) {
+        let Self { done, failed, locked, busy, other } = self;
+        for (outcome, counter) in
+            [("done", done), ("failed", failed), ("locked", locked), ("busy", busy), ("other", other)]
+        {
+            page.value(&SIGN_INS, &[outcome], counter.get());
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Imports users: many in one command, each as if it were alone.
+//!
+//! A row that meets a conflict changes nothing, because its first change is the one that can meet it. So new users are
+//! written straight away, and only what stands in the way is looked up.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    create_user, keep_an_admin, log_change, ruled_user, set_password::write_password, set_user_status::write_status,
+    update_user,
+};
+use crate::{
+    auth::PasswordHash,
+    model::{Action, Actor, ChangeMeta, User, UserId, UserStatus},
+    store::{
+        Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, StoredUser, Unique,
+        sqlite::{
+            imports,
+            row::Derived,
+            writer::{Command, ShowUser},
+        },
+    },
+};
+
+/// See [`crate::store::TransferStore::import_users`].
+pub(in crate::store::sqlite) struct ImportUsers {
+    batch: ImportBatch,
+    /// Of each row with a user.
+    derived: Vec<Option<Derived>>,
+}
+
+/// What became of the rows, and the grants that end with it.
+pub(in crate::store::sqlite) struct Imported {
+    pub(in crate::store::sqlite) verdicts: Vec<RowVerdict>,
+    ended: Vec<Ended>,
+}
+
+impl ImportUsers {
+    /// Readies all that can be made without the database, so that the writer need not.
+    pub(in crate::store::sqlite) fn new(batch: ImportBatch) -> Result<Self, StoreError> {
+        let derived = |content: &RowContent| match content {
+            RowContent::User(row) => Derived::of(&row.user).map(Some),
+            RowContent::Decided(_) => Ok(None),
+        };
+        Ok(Self { derived: batch.rows.iter().map(|row| derived(&row.content)).collect::<Result<_, _>>()?, batch })
+    }
+}
+
+impl Command for ImportUsers {
+    type Output = Imported;
+
+    fn run(&self, connection: &Connection) -> Result<Imported, StoreError> {
+        // First: a run that has gone on elsewhere is refused before anything changes.
+        let run = self.batch.step.as_ref().map(|step| imports::check_step(connection, step)).transpose()?;
+        let mut ended = Vec::new();
+        let mut verdicts = Vec::with_capacity(self.batch.rows.len());
+        for (row, derived) in self.batch.rows.iter().zip(&self.derived) {
+            let outcome = match (&row.content, derived) {
+                (RowContent::User(user), Some(derived)) => self.import(connection, user, derived, &mut ended)?,
+                (RowContent::Decided(outcome), _) => outcome.clone(),
+                (RowContent::User(_), None) => return Err(StoreError::Internal("a row was not readied".into())),
+            };
+            verdicts.push(RowVerdict { number: row.number, outcome });
+        }
+        if let (Some(run), Some(step)) = (run, &self.batch.step) {
+            imports::keep(connection, (run, step), &verdicts, self.batch.meta.at)?;
+        }
+        Ok(Imported { verdicts, ended })
+    }
+
+    fn ends(&self, imported: &Imported) -> Vec<Ended> {
+        imported.ended.clone()
+    }
+
+    fn show_users<'a>(&'a self, imported: &'a Imported, show: &mut ShowUser<'_, 'a>) {
+        // The cache holds nobody who was not there before, and a million new users would drive all others out of it.
+        for verdict in &imported.verdicts {
+            if let RowOutcome::Updated(Some(id)) = &verdict.outcome {
+                show(id, None);
+            }
+        }
+    }
+}
+
+impl ImportUsers {
+    fn import(
+        &self,
+        connection: &Connection,
+        row: &ImportUser,
+        derived: &Derived,
+        ended: &mut Vec<Ended>,
+    ) -> Result<RowOutcome, StoreError> {
+        let conflict = match create(connection, row, derived, &self.batch.meta) {
+            Ok(()) => return Ok(RowOutcome::Created(row.user.id.clone())),
+            Err(StoreError::Conflict(unique)) => unique,
+            Err(error) => return Err(error),
+        };
+        match find_existing(connection, row, &derived.email_key)? {
+            None => Ok(RowOutcome::Failed(first_taken(connection, &row.user.id, &derived.email_key, conflict)?)),
+            Some(id) if !self.batch.update_existing => Ok(RowOutcome::Skipped(Some(id))),
+            Some(id) => {
+                let change = Change::plan(connection, &self.batch, row, &id)?;
+                let change = match change {
+                    Ok(change) => change,
+                    Err(failure) => return Ok(RowOutcome::Failed(failure)),
+                };
+                match change.write(connection, row.password_hash.as_ref(), &self.batch.meta, ended) {
+                    Ok(()) => Ok(RowOutcome::Updated(Some(id))),
+                    Err(StoreError::Conflict(unique)) => {
+                        Ok(RowOutcome::Failed(first_taken(connection, &id, &derived.email_key, unique)?))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// Of several things that are taken SQLite names any; the email comes first.
+fn first_taken(
+    connection: &Connection,
+    id: &UserId,
+    email_key: &str,
+    conflict: Unique,
+) -> Result<RowFailure, StoreError> {
+    let holder: Option<UserId> = connection
+        .prepare_cached("SELECT id FROM users WHERE email_key = ?1")?
+        .query_row([email_key], |found| found.get(0))
+        .optional()?;
+    let by_another = holder.is_some_and(|holder| holder != *id);
+    Ok(RowFailure::Taken(if by_another { Unique::Email } else { conflict }))
+}
+
+/// Adds the user; a conflict leaves nothing behind.
+fn create(connection: &Connection, row: &ImportUser, derived: &Derived, meta: &ChangeMeta) -> Result<(), StoreError> {
+    let pk = create_user::insert(connection, &row.user, derived)?;
+    if let Some(hash) = &row.password_hash {
+        create_user::insert_password(connection, pk, hash)?;
+    }
+    log_change(connection, Action::Created, (pk, &row.user), (None, Some(&derived.stored)), &[], meta)
+}
+
+/// The user that the row is about: by its id if it says one, else by its email.
+pub(in crate::store::sqlite) fn find_existing(
+    connection: &Connection,
+    row: &ImportUser,
+    email_key: &str,
+) -> Result<Option<UserId>, StoreError> {
+    let found = match row.has_id {
+        true => connection
+            .prepare_cached("SELECT id FROM users WHERE id = ?1")?
+            .query_row([&row.user.id], |found| found.get(0)),
+        false => connection
+            .prepare_cached("SELECT id FROM users WHERE email_key = ?1")?
+            .query_row([email_key], |found| found.get(0)),
+    };
+    Ok(found.optional()?)
+}
+
+/// What a row makes of a user that exists.
+pub(in crate::store::sqlite) struct Change {
+    pk: i64,
+    pub(in crate::store::sqlite) before: User,
+    stored: StoredUser,
+    pub(in crate::store::sqlite) after: User,
+    fields: Vec<&'static str>,
+    status: UserStatus,
+}
+
+impl Change {
+    /// Decides what the row changes, and whether it may.
+    pub(in crate::store::sqlite) fn plan(
+        connection: &Connection,
+        batch: &ImportBatch,
+        row: &ImportUser,
+        id: &UserId,
+    ) -> Result<Result<Self, RowFailure>, StoreError> {
+        let (pk, before, stored) = match ruled_user(connection, id, None, &batch.meta) {
+            Err(StoreError::Outranked(permission)) => return Ok(Err(RowFailure::Refused(permission))),
+            found => found?,
+        };
+        let (after, fields) = row.patch().apply(&before, batch.meta.at);
+        // A stolen token alone is not to become the account: what changes these asks for the password.
+        let is_own = batch.meta.actor == Actor::User(id.clone());
+        if is_own && (row.has_password || !before.email.eq_ignore_ascii_case(&after.email)) {
+            return Ok(Err(RowFailure::Own));
+        }
+        let status = if row.has_status { row.user.status } else { before.status };
+        let becomes = User { status, ..after.clone() };
+        match keep_an_admin(connection, (pk, &before), Some(&becomes), &batch.meta) {
+            Ok(()) => Ok(Ok(Self { pk, before, stored, after, fields, status })),
+            Err(StoreError::LastAdmin) => Ok(Err(RowFailure::LastAdmin)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does it. The first write is the one that can meet a conflict.
+    fn write(
+        self,
+        connection: &Connection,
+        password: Option<&PasswordHash>,
+        meta: &ChangeMeta,
+        ended: &mut Vec<Ended>,
+    ) -> Result<(), StoreError> {
+        let Self { pk, before, mut stored, after, fields, status } = self;
+        if !fields.is_empty() {
+            let derived = Derived::of(&after)?;
+            update_user::write(connection, &after, &derived)?;
+            log_change(
+                connection,
+                Action::Updated,
+                (pk, &after),
+                (Some(&stored), Some(&derived.stored)),
+                &fields,
+                meta,
+            )?;
+            stored = derived.stored;
+        }
+        let mut user = after;
+        if status != user.status {
+            (user, stored) = write_status(connection, (pk, &user, &stored), status, meta)?;
+        }
+        if (before.role, before.status) != (user.role, user.status) {
+            ended.push(Ended::User(user.id.clone()));
+        }
+        if let Some(hash) = password
+            && current_password(connection, pk)?.as_deref() != Some(hash.as_str())
+        {
+            write_password(connection, (pk, &user, &stored), hash, meta)?;
+            ended.push(Ended::SessionsOf { user_id: user.id, except: None });
+        }
+        Ok(())
+    }
+
+    /// The keys that the user gives up and takes: of which kind, the old one, the new one.
+    pub(in crate::store::sqlite) fn keys(&self) -> [(Unique, &str, &str); 2] {
+        [
+            (Unique::Email, &self.before.email, &self.after.email),
+            (Unique::Username, &self.before.username, &self.after.username),
+        ]
+    }
+}
+
+fn current_password(connection: &Connection, pk: i64) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT password_hash FROM credentials WHERE user_pk = ?1")?;
+    Ok(statement.query_row(params![pk], |row| row.get(0)).optional()?)
+}

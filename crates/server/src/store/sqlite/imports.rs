@@ -1,0 +1,165 @@
+//! Runs of imports, and what became of their rows.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    SqliteStore,
+    commands::{ImportUsers, PurgeImports, rehearse},
+    feed,
+};
+use crate::{
+    model::{Permission, Timestamp, UserId, filter::Filter},
+    store::{
+        ImportBatch, ImportKey, ImportStep, Moment, Rehearsal, RowFailure, RowOutcome, RowVerdict, StoreError,
+        TransferStore, Unique,
+    },
+};
+
+#[async_trait]
+impl TransferStore for SqliteStore {
+    async fn find_import(&self, key: ImportKey) -> Result<i64, StoreError> {
+        // In the writer's queue, behind the batches that are in it.
+        let find = move |connection: &Connection| Ok(find_run(connection, &key)?.map_or(0, |run| run.last_row));
+        self.writer.execute(super::Read(find)).await
+    }
+
+    async fn find_verdicts(&self, key: ImportKey, number: i64) -> Result<Vec<RowVerdict>, StoreError> {
+        self.point(move |connection| find_verdicts(connection, &key, number)).await
+    }
+
+    async fn import_users(&self, batch: ImportBatch) -> Result<Vec<RowVerdict>, StoreError> {
+        Ok(self.writer.execute(ImportUsers::new(batch)?).await?.verdicts)
+    }
+
+    async fn rehearse_import(&self, batch: ImportBatch, rehearsal: &Rehearsal) -> Result<Vec<RowVerdict>, StoreError> {
+        let seen = rehearsal.clone();
+        let scan =
+            move |connection: &Connection| feed::in_snapshot(connection, || rehearse(connection, &batch, &seen.lock()));
+        let (verdicts, added) = self.scan(scan).await?;
+        rehearsal.add(added);
+        Ok(verdicts)
+    }
+
+    async fn purge_imports(&self, before: Timestamp, batch_max: u32) -> Result<bool, StoreError> {
+        self.writer.execute(PurgeImports { before, batch_max }).await
+    }
+
+    async fn export_moment(&self, filter: Option<Filter>, after: Option<UserId>) -> Result<Moment, StoreError> {
+        let moment = move |connection: &Connection| {
+            feed::in_snapshot(connection, || feed::moment(connection, filter.as_ref(), after.as_ref()))
+        };
+        self.scan(moment).await
+    }
+}
+
+/// A run, as the transaction sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pk: i64,
+    last_row: i64,
+}
+
+fn find_run(connection: &Connection, key: &ImportKey) -> rusqlite::Result<Option<Run>> {
+    connection
+        .prepare_cached("SELECT pk, last_row FROM imports WHERE owner = ?1 AND name = ?2")?
+        .query_row(params![key.owner, key.name], |row| Ok(Run { pk: row.get(0)?, last_row: row.get(1)? }))
+        .optional()
+}
+
+/// The run, if it is where the step says; `None` if the step begins it.
+pub(super) fn check_step(connection: &Connection, step: &ImportStep) -> Result<Option<Run>, StoreError> {
+    let run = find_run(connection, &step.key)?;
+    if run.map_or(0, |run| run.last_row) == step.after { Ok(run) } else { Err(StoreError::Stale) }
+}
+
+/// Keeps what became of a batch of rows.
+pub(super) fn keep(
+    connection: &Connection,
+    (run, step): (Option<Run>, &ImportStep),
+    verdicts: &[RowVerdict],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (verdicts.first(), verdicts.last()) else { return Ok(()) };
+    let pk = match run {
+        Some(run) => {
+            connection
+                .prepare_cached("UPDATE imports SET last_row = ?2, used_at = ?3 WHERE pk = ?1")?
+                .execute(params![run.pk, last.number, at])?;
+            run.pk
+        }
+        None => {
+            connection
+                .prepare_cached("INSERT INTO imports (owner, name, last_row, used_at) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![step.key.owner, step.key.name, last.number, at])?;
+            connection.last_insert_rowid()
+        }
+    };
+    connection
+        .prepare_cached("INSERT INTO import_verdicts (import_pk, first_row, verdicts) VALUES (?1, ?2, ?3)")?
+        .execute(params![pk, first.number, encoded(verdicts)])?;
+    Ok(())
+}
+
+fn find_verdicts(connection: &Connection, key: &ImportKey, number: i64) -> Result<Vec<RowVerdict>, StoreError> {
+    const SQL: &str = "SELECT verdicts FROM import_verdicts
+         WHERE import_pk = ?1 AND first_row <= ?2 ORDER BY first_row DESC LIMIT 1";
+    let Some(run) = find_run(connection, key)? else { return Ok(Vec::new()) };
+    let bytes: Option<Vec<u8>> =
+        connection.prepare_cached(SQL)?.query_row(params![run.pk, number], |row| row.get(0)).optional()?;
+    let corrupt = || StoreError::Corrupt("the verdicts of an import cannot be read".into());
+    bytes.map_or(Ok(Vec::new()), |bytes| decoded(&bytes).ok_or_else(corrupt))
+}
+
+/// A verdict is the row's number (8 bytes), a byte that says what became of it, and then a length and as many bytes: the
+/// id of the user as text, or the name of the permission that was lacking.
+fn encoded(verdicts: &[RowVerdict]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(verdicts.len() * 46);
+    for verdict in verdicts {
+        let text = |id: &Option<UserId>| id.as_ref().map(UserId::to_text).unwrap_or_default();
+        let (code, text) = match &verdict.outcome {
+            RowOutcome::Created(id) => (0, id.to_text()),
+            RowOutcome::Updated(id) => (1, text(id)),
+            RowOutcome::Skipped(id) => (2, text(id)),
+            RowOutcome::Failed(RowFailure::Invalid) => (3, String::new()),
+            RowOutcome::Failed(RowFailure::Taken(Unique::Id)) => (4, String::new()),
+            RowOutcome::Failed(RowFailure::Taken(Unique::Email)) => (5, String::new()),
+            RowOutcome::Failed(RowFailure::Taken(Unique::Username)) => (6, String::new()),
+            RowOutcome::Failed(RowFailure::Refused(permission)) => (7, permission.name().to_owned()),
+            RowOutcome::Failed(RowFailure::LastAdmin) => (8, String::new()),
+            RowOutcome::Failed(RowFailure::Own) => (9, String::new()),
+        };
+        bytes.extend_from_slice(&verdict.number.to_le_bytes());
+        // Ids and names of permissions have at most 64 bytes.
+        bytes.extend([code, text.len() as u8]);
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes
+}
+
+fn decoded(mut bytes: &[u8]) -> Option<Vec<RowVerdict>> {
+    let mut verdicts = Vec::new();
+    while !bytes.is_empty() {
+        let (number, rest) = bytes.split_first_chunk()?;
+        let ([code, length], rest) = rest.split_first_chunk()?;
+        let (text, rest) = rest.split_at_checked(usize::from(*length))?;
+        let text = str::from_utf8(text).ok()?;
+        let id = || UserId::parse(text).ok();
+        let outcome = match code {
+            0 => RowOutcome::Created(id()?),
+            1 => RowOutcome::Updated(id()),
+            2 => RowOutcome::Skipped(id()),
+            3 => RowOutcome::Failed(RowFailure::Invalid),
+            4 => RowOutcome::Failed(RowFailure::Taken(Unique::Id)),
+            5 => RowOutcome::Failed(RowFailure::Taken(Unique::Email)),
+            6 => RowOutcome::Failed(RowFailure::Taken(Unique::Username)),
+            7 => RowOutcome::Failed(RowFailure::Refused(Permission::find(text)?)),
+            8 => RowOutcome::Failed(RowFailure::LastAdmin),
+            9 => RowOutcome::Failed(RowFailure::Own),
+            _ => return None,
+        };
+        verdicts.push(RowVerdict { number: i64::from_le_bytes(*number), outcome });
+        bytes = rest;
+    }
+    Some(verdicts)
+}

@@ -1,0 +1,91 @@
+//! What the writer and its followers do, in numbers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::metrics::{
+    COUNTS, Counter, Histogram, LATENCIES, Page,
+    names::{
+        STORE_BATCH, STORE_CHECKPOINT, STORE_COMMAND, STORE_COMMIT, STORE_FAILED, STORE_QUEUE, STORE_REFUSED,
+        STORE_WAIT,
+    },
+};
+
+/// Shared by the writer, the checkpoints, the readers, and whoever asks.
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub(super) waits: Histogram,
+    pub(super) commits: Histogram,
+    pub(super) batches: Histogram,
+    pub(super) checkpoints: Histogram,
+    pub(super) failed: Counter,
+    pub(super) writes_refused: Counter,
+    pub(super) scans_refused: Counter,
+    /// By the command's name. Only the writer adds to them, so its lock is hardly ever waited for.
+    commands: Mutex<BTreeMap<&'static str, Histogram>>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let times = || Histogram::new(&LATENCIES);
+        Self {
+            waits: times(),
+            commits: times(),
+            batches: Histogram::new(&COUNTS),
+            checkpoints: times(),
+            failed: Counter::default(),
+            writes_refused: Counter::default(),
+            scans_refused: Counter::default(),
+            commands: Mutex::default(),
+        }
+    }
+}
+
+impl Stats {
+    /// Takes in how long a command ran.
+    pub(super) fn ran(&self, command: &'static str, took: Duration) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.entry(command).or_insert_with(|| Histogram::new(&LATENCIES)).observe(took);
+    }
+
+    /// Puts all of it on the page; `waiting` commands are in the queue.
+    pub(super) fn report(&self, page: &mut Page, waiting: usize) {
+        page.value(&STORE_QUEUE, &["write"], waiting);
+        page.value(&STORE_REFUSED, &["write"], self.writes_refused.get());
+        page.value(&STORE_REFUSED, &["scan"], self.scans_refused.get());
+        for (command, times) in self.commands.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            page.histogram(&STORE_COMMAND, &[command], times);
+        }
+        page.histogram(&STORE_WAIT, &["write"], &self.waits);
+        page.histogram(&STORE_COMMIT, &[], &self.commits);
+        page.histogram(&STORE_BATCH, &[], &self.batches);
+        page.value(&STORE_FAILED, &[], self.failed.get());
+        page.histogram(&STORE_CHECKPOINT, &[], &self.checkpoints);
+    }
+}
+
+/// The name of a command: the last part of its type's, without parameters.
+pub(super) fn name_of<C>() -> &'static str {
+    let name = std::any::type_name::<C>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// A handle to share.
+pub(super) type SharedStats = Arc<Stats>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Wrapped<T>(T);
+
+    #[test]
+    fn a_command_is_called_what_its_type_is() {
+        assert_eq!(name_of::<Stats>(), "Stats");
+        assert_eq!(name_of::<Wrapped<Vec<u8>>>(), "Wrapped");
+    }
+}

@@ -1,0 +1,98 @@
+//! `/metrics`: what it tells is what happened, and `docs/metrics.md` tells of all of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use roster_api::{auth::v1::SignInRequest, user::v1::GetUserRequest};
+use roster_server::{metrics, model::Rate};
+use tonic::Code;
+
+use crate::harness::{Server, create_all};
+
+/// The samples of a page by name and labels, and the families that it has.
+struct Scraped {
+    samples: BTreeMap<String, f64>,
+    families: BTreeSet<String>,
+}
+
+impl Scraped {
+    async fn of(server: &Server) -> Self {
+        let answer = server.http_get("/metrics").await;
+        let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+        let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let samples = page.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        });
+        Self { samples: samples.collect(), families: families.map(str::to_owned).collect() }
+    }
+
+    fn get(&self, name: &str) -> f64 {
+        *self.samples.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.samples.keys()))
+    }
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let page = metrics::reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == page,
+        "docs/metrics.md is out of date: UPDATE_DOCS=1 cargo test -p roster-server --test it metrics"
+    );
+}
+
+#[tokio::test]
+async fn a_server_tells_what_it_did_and_every_family_of_the_reference() {
+    let server = Server::dev();
+    let mut users = server.users().await;
+    let ada = create_all(&mut users, &["ada"]).await.remove(0);
+    for user_id in [ada.id.as_str(), &ada.id, "nobody"] {
+        let _ = users.get_user(GetUserRequest { user_id: user_id.into() }).await;
+    }
+    let wrong = SignInRequest { login: "ada@example.com".into(), password: "not the one".into(), ..Default::default() };
+    assert_eq!(server.auth().await.sign_in(wrong).await.unwrap_err().code(), Code::Unauthenticated);
+
+    let page = Scraped::of(&server).await;
+    let known: BTreeSet<_> = metrics::names::ALL.iter().map(|metric| metric.name.to_owned()).collect();
+    assert_eq!(page.families, known);
+    const USERS: &str = "service=\"user.v1.UserService\"";
+    let calls = |method: &str, code: &str| format!("roster_calls_total{{{USERS},method=\"{method}\",code=\"{code}\"}}");
+    assert_eq!(page.get(&calls("GetUser", "OK")), 2.0);
+    assert_eq!(page.get(&calls("GetUser", "NOT_FOUND")), 1.0);
+    assert_eq!(page.get(&calls("CreateUser", "OK")), 1.0);
+    assert_eq!(page.get(&format!("roster_call_duration_seconds_count{{{USERS},method=\"GetUser\"}}")), 3.0);
+    assert_eq!(page.get(&format!("roster_calls_in_flight{{{USERS},method=\"GetUser\"}}")), 0.0);
+    assert_eq!(page.get("roster_sign_ins_total{outcome=\"failed\"}"), 1.0);
+    assert_eq!(page.get("roster_hash_duration_seconds_count"), 1.0);
+    assert_eq!(page.get("roster_store_command_duration_seconds_count{command=\"CreateUser\"}"), 1.0);
+    assert_eq!(page.get("roster_connections_accepted_total{port=\"grpc\"}"), 2.0);
+    assert!(page.get("roster_change_log_position") >= 1.0);
+    assert!(page.get("process_resident_memory_bytes") > 1e6);
+    assert!(page.get("process_start_time_seconds") > 1.7e9);
+}
+
+#[tokio::test]
+async fn refusals_by_rate_and_unknown_methods_are_counted_by_names_of_ours_alone() {
+    let server = Server::start(|config| config.rates.read = Rate { per_minute: 1, burst: 1 });
+    let mut users = server.users().await;
+    for _ in 0..3 {
+        let _ = users.get_user(GetUserRequest { user_id: "nobody".into() }).await;
+    }
+    let unknown = crate::harness::grpc("/made.Up/Method", &[]);
+    server.wire().await.send(unknown).await;
+    let page = Scraped::of(&server).await;
+    assert_eq!(page.get("roster_calls_limited_total{class=\"read\"}"), 2.0);
+    let unknown = "roster_calls_total{service=\"unknown\",method=\"unknown\",code=\"UNIMPLEMENTED\"}";
+    assert_eq!(page.get(unknown), 1.0);
+    assert!(page.samples.keys().all(|name| !name.contains("made")));
+}
