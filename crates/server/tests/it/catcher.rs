@@ -66,9 +66,12 @@ impl Caught {
     }
 
     fn part(&self, kind: &str) -> String {
+        // The whole delimiter: a line of a part may begin with two hyphens too, where a token was folded.
+        let kind_of_all = self.header("Content-Type");
+        let boundary = kind_of_all.split_once("boundary=\"").unwrap().1.split('"').next().unwrap();
         let at = self.data.find(&format!("Content-Type: {kind}")).unwrap();
         let (head, rest) = self.data[at..].split_once("\r\n\r\n").unwrap();
-        let body = rest.split("\r\n--").next().unwrap();
+        let body = rest.split(&format!("\r\n--{boundary}")).next().unwrap();
         match head.lines().find_map(|line| line.strip_prefix("Content-Transfer-Encoding: ")) {
             Some("quoted-printable") => quoted_printable(body),
             Some("base64") => String::from_utf8(BASE64_STANDARD.decode(body.replace("\r\n", "")).unwrap()).unwrap(),
