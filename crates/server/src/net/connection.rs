@@ -1,6 +1,6 @@
 //! One connection: preface, HTTP/2 or HTTP/1.1, and its end.
 
-use std::{convert::Infallible, future::Future, io, pin::Pin, sync::Arc};
+use std::{future::Future, io, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,7 +16,7 @@ use super::{
     Acceptor, DrainSignal, NetOptions, Peer,
     accept::{Accepted, Socket},
     certificate_name::name_in,
-    load::{Counted, Ending},
+    load::{CountedResponse, Ending},
     preface::{Protocol, Replay, sniff},
     stream::Io,
 };
@@ -68,8 +68,7 @@ where
     let requests = Arc::clone(load);
     let service = service_fn(move |request| {
         let in_flight = requests.request();
-        let response = handler(Arc::clone(&peer), request);
-        async move { Ok::<_, Infallible>(response.await.map(|body| Counted::new(body, in_flight))) }
+        CountedResponse::new(handler(Arc::clone(&peer), request), in_flight)
     });
     let io = TokioIo::new(stream);
     let ending = match protocol {

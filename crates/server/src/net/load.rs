@@ -1,14 +1,16 @@
 //! Counters of what is open and in flight, kept per worker so that no two threads fight for a cache line.
 
 use std::{
+    convert::Infallible,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -138,13 +140,35 @@ pin_project! {
     pub(super) struct Counted<B> {
         #[pin]
         body: B,
-        in_flight: InFlight,
+        in_flight: Option<InFlight>,
     }
 }
 
-impl<B> Counted<B> {
-    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
-        Self { body, in_flight }
+pin_project! {
+    /// A response to come, whose request is counted. Written out because an async block would hold the response's
+    /// future twice, and be moved with both.
+    pub(super) struct CountedResponse<F> {
+        #[pin]
+        response: F,
+        // `None` once the response has it.
+        in_flight: Option<InFlight>,
+    }
+}
+
+impl<F> CountedResponse<F> {
+    pub(super) fn new(response: F, in_flight: InFlight) -> Self {
+        Self { response, in_flight: Some(in_flight) }
+    }
+}
+
+impl<F: Future<Output = Response<B>>, B> Future for CountedResponse<F> {
+    type Output = Result<Response<Counted<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        let in_flight = this.in_flight.take();
+        Poll::Ready(Ok(response.map(|body| Counted { body, in_flight })))
     }
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod admin_v1;
 mod auth_v1;
 mod body;
+mod call;
 mod call_log;
 mod call_stats;
 mod compat_notification;

@@ -3,21 +3,22 @@
 //! Plain functions in one order rather than a stack of layers: the order can be read here, and
 //! nothing is boxed or wrapped for a call that does not need it.
 
-use std::{net::IpAddr, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use http::{
     HeaderValue, Method, Request, Response, Version,
-    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, TRAILER, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, USER_AGENT},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use roster_api::access::{AccessRule, Method as Rpc, RateClass};
-use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, body::Body, metadata::MetadataValue};
+use tokio::time::Instant;
+use tonic::{Status, metadata::MetadataValue};
 
 use super::{
     access,
-    body::{CallBody, Moment, Watched, code_in},
+    body::{CallBody, Moment},
+    call::{Answer, Call, Start, WayBack},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
     deadline,
@@ -26,7 +27,7 @@ use super::{
     leftover,
     own::Own,
     request_id,
-    services::{ENCODING, ResponseFuture, Services},
+    services::{ENCODING, Services},
     status,
     tokenless::Tokenless,
 };
@@ -35,20 +36,13 @@ use crate::{
     limits::{Exceeded, Limits, MessageLimits},
     model::Permission,
     net::{DrainSignal, Peer},
-    ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    ops::{Called, Ctx, Error, Reason, RefusedCall, UserAgent},
 };
 
 /// Where a caller is told what it could have used.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
 const ENCODINGS: &str = "identity,gzip,zstd";
-
-/// The stream that says that its caller's session has ended; see `ops::presence`.
-const CONNECT: &str = "/notification.v1.NotificationService/Connect";
-
-/// What can come after the body of a response.
-const TRAILERS: &str =
-    "grpc-status, grpc-message, grpc-status-details-bin, next-page-token, skipped-count, skipped-row";
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -103,18 +97,14 @@ impl Pipeline {
     ///
     /// What can be done at once is done before the future is made: a future that held the request
     /// would be moved about with it on every call.
-    pub fn handle(
-        self: &Arc<Self>,
-        peer: &Peer,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<CallBody>> + Send + use<> {
+    pub fn handle(self: &Arc<Self>, peer: &Peer, request: Request<Incoming>) -> Answer {
         let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let is_post = request.method() == Method::POST;
-        let answer = if !self.grpc_web.allows(request.headers().get(ORIGIN)) {
+        if !self.grpc_web.allows(request.headers().get(ORIGIN)) {
             // Only browsers send an origin, and a page that has rebound its own name to this server
             // asks for no preflight: whatever it sends is refused here.
             leftover::take_in(request.into_body());
-            Answer::Ready(Box::new(grpc_web::forbidden_origin().map(unwatched)))
+            Answer::ready(grpc_web::forbidden_origin().map(unwatched))
         } else if is_post && kind.starts_with(b"application/grpc-web") {
             Answer::Later(Box::pin(Arc::clone(self).web(peer.clone(), request)))
         } else if is_post && kind.starts_with(b"application/grpc") {
@@ -122,15 +112,14 @@ impl Pipeline {
         } else {
             let response = not_grpc(&request);
             leftover::take_in(request.into_body());
-            Answer::Ready(Box::new(response))
-        };
-        answer.finish()
+            Answer::ready(response)
+        }
     }
 
     /// gRPC-Web is translated to gRPC on the way in and back on the way out.
     async fn web(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<CallBody> {
         let origin = request.headers().get(ORIGIN).cloned();
-        let response = grpc_web::translate(request, move |request| self.call(&peer, request).finish()).await;
+        let response = grpc_web::translate(request, move |request| self.call(&peer, request)).await;
         GrpcWeb::expose(origin, response).map(unwatched)
     }
 
@@ -160,7 +149,7 @@ impl Pipeline {
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
-                Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal))
+                Answer::Call(refused(self, request, start, Caller::Anonymous, refusal))
             }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
@@ -190,9 +179,9 @@ impl Pipeline {
         };
         let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => Call::refused(&self, request, start, Caller::Anonymous, refusal),
+            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal),
         };
-        call.finish().await
+        call.await
     }
 
     /// Lets the caller through to the service, or not.
@@ -208,7 +197,7 @@ impl Pipeline {
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
         let (deadline, key) = match admitted {
             Ok(admitted) => admitted,
-            Err(refusal) => return Call::refused(self, request, start, caller, refusal),
+            Err(refusal) => return refused(self, request, start, caller, refusal),
         };
         let path = request.uri().path();
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
@@ -238,8 +227,9 @@ impl Pipeline {
             let limits = MessageLimits { limits, class: method.rate_class, caller, remote: start.remote };
             request.extensions_mut().insert(limits);
         }
-        let response = Ok(self.services.call(ctx, key, request));
-        Call { pipeline: Arc::clone(self), start, caller, drain, grant_end, deadline, over_http1, response }
+        let response = self.services.call(ctx, key, request);
+        let pipeline = Arc::clone(self);
+        Call::served(response, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -279,7 +269,7 @@ impl Pipeline {
     }
 
     /// Has a refusal of a call written to the audit log.
-    fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
+    pub(super) fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
         let ops = self.services.ops();
         let Some(method) = start.method else { return ops.lose_refusal() };
         let refused = RefusedCall {
@@ -302,103 +292,19 @@ fn class_for(method: &Rpc, caller: &Caller) -> RateClass {
     }
 }
 
-/// How a request is answered.
-#[expect(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost it an allocation")]
-enum Answer {
-    Call(Call),
-    Later(Pin<Box<dyn Future<Output = Response<CallBody>> + Send>>),
-    Ready(Box<Response<CallBody>>),
-}
-
-impl Answer {
-    async fn finish(self) -> Response<CallBody> {
-        match self {
-            Self::Call(call) => call.finish().await,
-            Self::Later(response) => response.await,
-            Self::Ready(response) => *response,
-        }
-    }
-}
-
-/// What is known of a call before it is known who calls.
-struct Start {
-    /// From where; `None` for this machine's operator.
-    remote: Option<IpAddr>,
-    request_id: RequestId,
-    /// `None` if there is no such method.
-    method: Option<&'static Rpc>,
-    meter: CallMeter,
-    record: Option<CallRecord>,
-}
-
-/// A call under way.
-struct Call {
-    pipeline: Arc<Pipeline>,
-    start: Start,
-    caller: Caller,
-    drain: Option<DrainSignal>,
-    /// When the caller's right to a stream ends.
-    grant_end: Option<Moment>,
-    deadline: Option<Instant>,
-    /// Some proxies speak no HTTP/2 to what is behind them.
-    over_http1: bool,
-    response: Result<ResponseFuture, Status>,
-}
-
-impl Call {
-    /// One that goes no further.
-    fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Self
-    where
-        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
-        B::Error: Send,
-    {
-        let pipeline = Arc::clone(pipeline);
-        let over_http1 = request.version() < Version::HTTP_2;
-        leftover::take_in(request.into_body());
-        let response = Err(refusal);
-        Self { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1, response }
-    }
-
-    /// Waits for the response and readies it for the way back.
-    async fn finish(self) -> Response<CallBody> {
-        let Self { pipeline, mut start, caller, drain, mut grant_end, deadline, over_http1, response } = self;
-        let mut response = match response {
-            Ok(response) => match &mut grant_end {
-                None => before(deadline, response).await,
-                // The service may answer a stream of requests only when that has ended.
-                Some(end) => Box::pin(unless(end, before(deadline, response))).await,
-            },
-            Err(refusal) => refusal.into_http(),
-        };
-        // A response of headers alone is over already.
-        let is_over = code_in(response.headers()).is_some();
-        if is_over {
-            status::complete(response.headers_mut());
-            let code = code_in(response.headers()).unwrap_or(Code::Unknown);
-            start.meter.end(code);
-            if let Some(record) = &mut start.record {
-                record.finish(code);
-            }
-            // Here, where all of them pass, so that no method can forget it.
-            if matches!(code, Code::PermissionDenied | Code::Unauthenticated)
-                && let Some(reason) = status::reason_in(response.headers())
-                // A sign-in has an event of its own, which knows whose account it was.
-                && reason != Reason::SignInFailed
-            {
-                pipeline.note_refusal(&start, &caller, reason);
-            }
-        }
-        request_id::echo(&start.request_id, response.headers_mut());
-        if over_http1 && !is_over {
-            // HTTP/1.1 sends no trailer that was not announced.
-            response.headers_mut().insert(TRAILER, HeaderValue::from_static(TRAILERS));
-        }
-        let has_last_words = start.method.is_some_and(|method| method.path == CONNECT);
-        let watched =
-            if is_over { None } else { Watched::new(deadline, drain, grant_end, has_last_words, start.record) };
-        let meter = (!is_over).then_some(start.meter);
-        response.map(|body| CallBody::new(body, watched, meter))
-    }
+/// A call that goes no further.
+fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Call
+where
+    B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+    B::Error: Send,
+{
+    let pipeline = Arc::clone(pipeline);
+    let over_http1 = request.version() < Version::HTTP_2;
+    leftover::take_in(request.into_body());
+    Call::refused(
+        refusal,
+        WayBack { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1 },
+    )
 }
 
 /// Decides before any byte of the message is read; gives the deadline, and the key of a call that may change something.
@@ -432,31 +338,11 @@ fn check<B>(
     Ok((deadline, key))
 }
 
-/// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins.
-async fn unless(grant_end: &mut Moment, response: impl Future<Output = Response<Body>>) -> Response<Body> {
-    tokio::select! {
-        biased;
-        () = grant_end => status::credentials_invalid().into_http(),
-        response = response => response,
-    }
-}
-
-/// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
-async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
-    let Some(deadline) = deadline else { return response.await };
-    let late = || status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http();
-    // Nobody waits any more, and what is not begun changes nothing.
-    if deadline <= Instant::now() {
-        return late();
-    }
-    Box::pin(timeout_at(deadline, response)).await.unwrap_or_else(|_| late())
-}
-
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {
     let response = if grpc_web::is_preflight(request) { GrpcWeb::preflight(request) } else { grpc_web::not_grpc() };
     response.map(unwatched)
 }
 
-fn unwatched(body: Body) -> CallBody {
+fn unwatched(body: tonic::body::Body) -> CallBody {
     CallBody::new(body, None, None)
 }
