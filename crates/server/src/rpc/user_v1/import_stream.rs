@@ -25,8 +25,9 @@ use crate::{
 
 /// Rows that are checked before other calls of this thread get their turn.
 const ROWS_PER_TURN: usize = 64;
-/// Pieces under way: one that is written, and one that is ready when the writer is.
-const PIECES_MAX: usize = 2;
+/// Pieces under way. What gathers while the writer is at work is written in one transaction, and a page that many rows
+/// change is then written once; few enough not to keep the writes of others waiting.
+const PIECES_MAX: usize = 8;
 
 type Begin = Pin<Box<dyn Future<Output = Result<ImportRun, Error>> + Send>>;
 type Piece = Pin<Box<dyn Future<Output = Result<Vec<ImportVerdict>, Error>> + Send>>;

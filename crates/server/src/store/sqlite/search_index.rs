@@ -187,7 +187,7 @@ impl Follower {
                     return Ok(());
                 }
                 // One look a while is enough while writes keep coming.
-                thread::sleep(QUIET / 10);
+                thread::sleep(QUIET / 2);
                 continue;
             }
             self.take_bite()?;
