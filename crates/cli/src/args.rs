@@ -112,6 +112,10 @@ pub enum Command {
     Presence(commands::presence::Presence),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
+    /// Copy the database into a file, whether or not the server runs
+    Backup(commands::backup::Backup),
+    /// Put a backup in the place of the database
+    Restore(commands::backup::Restore),
     /// Print a completion script for your shell
     Completions(commands::completions::Completions),
 }

@@ -42,6 +42,13 @@ impl ConfigFlags {
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
         Config::load(file, env, self.given.iter().cloned())
     }
+
+    /// The same for what opens the database itself: where the server listens, and whether it may, is no matter then.
+    pub fn load_to_open(&self) -> Result<Config, ConfigError> {
+        let mut flags = self.clone();
+        flags.given.extend([("grpc_addr", "127.0.0.1:0".to_owned()), ("http_addr", "off".to_owned())]);
+        flags.load()
+    }
 }
 
 fn lossy(text: &std::ffi::OsStr) -> String {

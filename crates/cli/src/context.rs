@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, IsTerminal as _, Write as _, stderr, stdin},
+    io::{self, BufRead, BufReader, IsTerminal as _, Write as _, stderr, stdin},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use roster_api::{
     notification::v1::notification_service_client::NotificationServiceClient,
     user::v1::user_service_client::UserServiceClient,
 };
+use tokio::sync::oneshot;
 use tonic::{
     Code, Request,
     metadata::{Ascii, MetadataValue},
@@ -26,11 +27,14 @@ use crate::{
     error::{CliError, Failure},
     exit::Exit,
     output::{Output, Style},
+    stop::Stop,
 };
 
 /// A token or an API key to call with; empty counts as not set. No flag takes it: other users see the flags of a
 /// process.
 const TOKEN_VARIABLE: &str = "ROSTER_TOKEN";
+/// Bytes that a token has at most, by far.
+const TOKEN_MAX_BYTES: usize = 8 * 1024;
 /// An access token that ends sooner, in seconds, is renewed before the call.
 const RENEW_BEFORE: i64 = 30;
 
@@ -64,6 +68,8 @@ pub struct Context {
     pub input: Box<dyn BufRead + Send>,
     /// Whether a person can be asked.
     pub interactive: bool,
+    /// What ends a command that would go on for ever, if not signals.
+    pub stop: Option<oneshot::Receiver<()>>,
 }
 
 impl Context {
@@ -97,7 +103,18 @@ impl Context {
             out,
             input: Box::new(std::io::empty()),
             interactive: false,
+            stop: None,
         }
+    }
+
+    /// Another over the same connection, as nobody too.
+    pub fn beside(&self, out: Output) -> Self {
+        Self { timeout: self.timeout, ..Self::new(&self.server, &self.client, out) }
+    }
+
+    /// What ends a command that would go on for ever.
+    pub fn stop(&mut self) -> io::Result<Stop> {
+        self.stop.take().map_or_else(Stop::on_signals, |told| Ok(Stop::Demo(told)))
     }
 
     /// Calls with what `ROSTER_TOKEN` holds from now on, or as whoever is signed in to the server, if anyone is.
@@ -194,6 +211,10 @@ impl Context {
 }
 
 fn bearer(token: &str) -> Result<MetadataValue<Ascii>, CliError> {
+    if token.len() > TOKEN_MAX_BYTES {
+        let message = format!("{TOKEN_VARIABLE} has {} bytes; no token has more than {TOKEN_MAX_BYTES}", token.len());
+        return Err(CliError::new(Exit::Usage, message).hint("set it to an access token or an API key"));
+    }
     let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| {
         CliError::new(Exit::Usage, format!("{TOKEN_VARIABLE} holds characters that no token has"))
             .hint("set it to an access token or an API key, without quotes and line feeds")

@@ -142,6 +142,9 @@ fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
         Code::OutOfRange if reason == Some("RESUME_TOKEN_EXPIRED") => {
             "start again with --snapshot and without the token"
         }
+        Code::InvalidArgument if reason == Some("RESUME_TOKEN_INVALID") => {
+            "it is of another filter, another database, or one that was restored: start again with --snapshot, without it"
+        }
         Code::InvalidArgument | Code::OutOfRange => {
             "mend what is named and try again; --help says what each flag takes"
         }
@@ -157,6 +160,9 @@ fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
             "someone else changed it meanwhile: look at it with `roster … get`, then try again with its etag"
         }
         Code::DeadlineExceeded | Code::Cancelled => "try again, or allow more time with --timeout SECONDS",
+        Code::ResourceExhausted if matches!(reason, Some("HEADERS_TOO_LARGE" | "MESSAGE_TOO_LARGE")) => {
+            "make it smaller: to try again is of no use"
+        }
         Code::ResourceExhausted => "the server is busy or the request is too large: wait a little, then try again",
         Code::Unauthenticated => {
             "sign in with `roster login`, or set ROSTER_TOKEN to an API key; `roster serve --dev` needs neither"

@@ -10,6 +10,7 @@ mod error;
 mod exit;
 mod output;
 mod password;
+mod stop;
 
 use std::process::ExitCode;
 

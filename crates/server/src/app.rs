@@ -28,7 +28,7 @@ use crate::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
         operator_socket::{self, SocketError, SocketFile},
     },
-    ops::{FeedOptions, HOUSEKEEPING_EVERY, HealthState, LogRetention, Ops, SessionOptions},
+    ops::{FeedOptions, HealthState, LogRetention, Ops, SessionOptions},
     presence::PresenceOptions,
     rpc::{CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
@@ -87,7 +87,7 @@ pub enum StartError {
         pid: String,
     },
     /// The database is damaged.
-    #[error("{} is damaged ({detail}); keep the file and start from your last backup of it", path.display())]
+    #[error("{} is damaged ({detail}); keep the file and put your last backup in its place: roster restore BACKUP --force", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -365,7 +365,7 @@ impl End {
         loop {
             tokio::select! {
                 _ = stopped.as_mut() => return,
-                () = tokio::time::sleep(HOUSEKEEPING_EVERY) => {}
+                () = tokio::time::sleep(self.config.housekeeping_every) => {}
             }
             self.pipeline.services().ops().keep_house().await;
         }

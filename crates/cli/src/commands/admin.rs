@@ -58,7 +58,7 @@ impl Admin {
     /// Does it.
     pub fn run(&self, global: &Global) -> Result<(), Failure> {
         let Self::Create(create) = self;
-        let config = create.config()?;
+        let config = create.flags.load_to_open()?;
         let path = config.operator_socket_path().ok_or_else(no_socket)?;
         let password = password::read(&mut BufReader::new(stdin()), "Password")?;
         let own = match UnixStream::connect(&path) {
@@ -75,13 +75,6 @@ impl Admin {
 }
 
 impl Create {
-    /// The server's settings, but for where it listens: whether it may do so is no matter of this command.
-    fn config(&self) -> Result<Config, Failure> {
-        let mut flags = self.flags.clone();
-        flags.given.extend([("grpc_addr", "127.0.0.1:0".to_owned()), ("http_addr", "off".to_owned())]);
-        Ok(flags.load()?)
-    }
-
     async fn through(&self, socket: &Path, password: String, global: &Global) -> Result<(), Failure> {
         let server = format!("unix:{}", socket.display());
         let client = Connection::to(&server).connect().await?;

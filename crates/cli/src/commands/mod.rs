@@ -5,6 +5,7 @@ pub mod address;
 pub mod admin;
 pub mod api_key;
 pub mod audit;
+pub mod backup;
 pub mod cert;
 pub mod completions;
 pub mod demo;
@@ -16,6 +17,7 @@ mod mask;
 mod pages;
 pub mod preferences;
 pub mod presence;
+mod progress;
 pub mod serve;
 pub mod session;
 pub mod transfer;
@@ -39,6 +41,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo => demo::run(&global),
         Command::Doctor(doctor) => block_on(doctor.run(&global)),
         Command::Completions(completions) => completions.run(),
+        Command::Backup(backup) => backup.run(&global),
+        Command::Restore(restore) => restore.run(&global),
         Command::Cert(cert) => cert.run(&global),
         Command::Admin(admin) => admin.run(&global),
         command => block_on(async {
@@ -79,6 +83,8 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         Command::Serve(_)
         | Command::Demo
         | Command::Doctor(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Completions(_)
         | Command::Cert(_)
         | Command::Admin(_) => Err(CliError::new(Exit::Internal, "this command calls no server").into()),

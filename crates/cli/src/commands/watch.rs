@@ -10,7 +10,6 @@ use roster_api::{
     user::v1::{WatchUsersRequest, watch_users_request::Start},
     watch::{Step, Watch as Feed},
 };
-use tokio::signal::unix::{SignalKind, signal};
 use tonic::Code;
 
 use crate::{
@@ -49,13 +48,12 @@ pub struct Watch {
 impl Watch {
     /// Watches until it is told to stop.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut stop = context.stop()?;
         let request = WatchUsersRequest { start: self.start()?, filter: self.filter.clone(), ..Default::default() };
         let mut feed = Feed::new(context.users.clone(), request);
         feed.authorize(context.authorization());
         tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
+            () = stop.asked() => {}
             ended = self.follow(&mut feed, context) => return ended,
         }
         context.out.flush()
@@ -101,6 +99,8 @@ impl Watch {
 fn read_token(file: &Path) -> Result<Option<String>, Failure> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
+        // No text at all; an empty one is refused below.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             return Err(CliError::new(Exit::Io, format!("cannot read {}: {error}", file.display())).into());

@@ -4,12 +4,15 @@
 
 mod accounts;
 mod addresses;
+mod backup;
 mod cli;
 mod crash;
 mod database;
+mod demo;
 mod disk_full;
 mod examples;
 mod feed;
+mod housekeeping;
 mod killer;
 mod presence;
 mod process;

@@ -179,6 +179,10 @@ fn files_that_are_of_no_use_are_told_by_what_is_wrong() {
         ("twice.csv", "email,name,Name\n", &[], 65, "column \"Name\" is the second for its field"),
         ("map.csv", "email,name\n", &["--map", "Mail=email"], 64, "no column \"Mail\", which --map names"),
         ("quote.csv", "email,\"name\n", &[], 65, "line 1 of quote.csv: column 2: a quote opens"),
+        ("other.csv", "email;name\nx@example.com;x\n", &[], 65, "; stands between the fields: say --delimiter ';'"),
+        ("other.csv", "email\tname\n", &[], 65, "say --delimiter tab"),
+        ("nul.csv", "e\0m\0a\0i\0l\0\n\0", &[], 65, "nul.csv is in UTF-16, or no text"),
+        ("key.csv", "email\nx@example.com\n", &["--import-key", "a b"], 65, "options.import_key"),
     ] {
         fs::write(folder.path().join(name), bytes).unwrap();
         roster(&server, folder.path(), &[&["import", name], args].concat()).refused(exit, &[told]);
@@ -188,6 +192,70 @@ fn files_that_are_of_no_use_are_told_by_what_is_wrong() {
     roster(&server, folder.path(), &["import", "absent.csv"]).refused(66, &["absent.csv"]);
     roster(&server, folder.path(), &["import", "map.csv", "--map", "x=colour"]).with_code(64);
     roster(&server, folder.path(), &["import", "map.csv", "--failed", "map.csv"]).refused(64, &["is the file"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_row_is_told_and_nothing_of_it_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    let words = "w".repeat(5_000);
+    // Hashes that are none, one in another form than ours, and a good one whose commas have no quotes around them.
+    let file = format!(
+        "email,password_hash,name\n\
+         a@example.com,5f4dcc3b5aa765d61d8327deb882cf99,A\n\
+         b@example.com,$2b$31$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW,B\n\
+         c@example.com,$2b$10$tooshort,C\n\
+         d@example.com,\"$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQxMjM0$iWh06vD8Fy27wf9npn6FXQ\",D\n\
+         e@example.com,$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$iWh06vD8Fy27wf9npn6FXQ,E\n\
+         f@example.com,,\"{words}\"end\n\
+         g@example.com,$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e,G\n"
+    );
+    fs::write(folder.path().join("hashes.csv"), file).unwrap();
+    let ended = roster(&server, folder.path(), &["import", "hashes.csv"]).with_code(65);
+    assert!(ended.out.starts_with("1 created, 0 updated, 0 skipped, 6 failed\n"), "{ended:?}");
+    for told in [
+        "line 2: password_hash: is of no known kind; must start with $argon2id$",
+        "line 3: password_hash: must look like $2b$12$",
+        "line 4: password_hash: must look like $2b$12$",
+        "line 5: password_hash: ",
+        "line 6: has 5 fields, and the header 3; a field with the delimiter in it stands in quotes",
+        "line 7: column \"name\": something stands behind the closing quote",
+    ] {
+        assert!(ended.err.contains(told), "{told}: {ended:?}");
+    }
+    let failed = fs::read_to_string(folder.path().join("hashes.csv.failed.csv")).unwrap();
+    let all_of = |line: &str, text: &str| assert!(failed.lines().any(|it| it.starts_with(line) && it.contains(text)));
+    all_of("e@example.com,$argon2id$v=19$m=19456,", "t=2,p=1$c29tZXNhbHQxMjM0$iWh06vD8Fy27wf9npn6FXQ,E");
+    all_of("\"f@example.com,", &words);
+    // The rows that could be read are mended in their columns.
+    all_of("c@example.com,$2b$10$tooshort,C,", "password_hash: must look like");
+}
+
+#[test]
+fn tokens_that_are_none_are_told_before_they_are_sent_or_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    fs::write(folder.path().join("noise.token"), b"\xff\xfe\0\x9c").unwrap();
+    let noise = ["watch", "--token-file", "noise.token"];
+    roster(&server, folder.path(), &noise).refused(65, &["noise.token holds no token of a watch", "remove it"]);
+    let started_anew = ["RESUME_TOKEN_INVALID", "resume_token: ", "--snapshot"];
+    for token in ["garbage", "~AAAA", &"A".repeat(600)] {
+        roster(&server, folder.path(), &["watch", "--resume-token", token]).refused(65, &started_anew);
+    }
+    let with_token = |token: &str| {
+        let mut list = command(ROSTER, folder.path());
+        run(list.env("ROSTER_SERVER", &server.grpc).env("ROSTER_TOKEN", token).args(["user", "list"]))
+    };
+    with_token("rk_garbage").refused(77, &["CREDENTIALS_INVALID"]);
+    with_token("a\nb").refused(64, &["ROSTER_TOKEN holds characters that no token has"]);
+    with_token(&"a".repeat(70_000)).refused(64, &["ROSTER_TOKEN has 70000 bytes; no token has more than 8192"]);
+    for args in [&["user", "list"][..], &["user", "search", "a"], &["presence", "list"], &["audit", "list"]] {
+        let args = [args, &["--page-token", "~AAAA"]].concat();
+        roster(&server, folder.path(), &args).refused(65, &["PAGE_TOKEN_INVALID", "page_token: "]);
+    }
+    for args in [["account", "verify-email", "garbage"], ["account", "verify-email", ""]] {
+        roster(&server, folder.path(), &args).refused(65, &["TOKEN_INVALID", "ask for a new mail"]);
+    }
 }
 
 /// Rows of the file that is imported while things break.

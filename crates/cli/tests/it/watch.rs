@@ -2,17 +2,26 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdout, Stdio},
+    sync::{Arc, Mutex},
 };
 
+use http::HeaderValue;
+use roster_api::{
+    Client,
+    auth::v1::SignInRequest,
+    user::v1::{GetUserRequest, WatchUsersRequest, watch_users_request::Start, watch_users_response::Event},
+    watch::{Step, Watch},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tonic::Code;
 
 use crate::{
     process::{ROSTER, command, run},
-    server::Server,
+    server::{Server, new_user},
 };
 
 /// A `roster watch` that runs; killed when dropped.
@@ -138,4 +147,93 @@ fn a_watch_with_a_token_file_goes_on_through_kills_of_both_ends() {
         let ended = run(command.arg("watch").args(args).env("ROSTER_SERVER", &server.grpc)).with_code(65);
         assert!(ended.err.contains(fragment), "{ended:?}");
     }
+}
+
+/// A watch of the Rust client, and what it has heard.
+struct Following {
+    watch: Watch,
+    /// Users in the order in which they were heard of.
+    users: Vec<String>,
+    heartbeats: usize,
+    cuts: usize,
+}
+
+impl Following {
+    fn start(client: &Client) -> Self {
+        let request = WatchUsersRequest {
+            start: Some(Start::Snapshot(true)),
+            heartbeat_interval: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+            ..Default::default()
+        };
+        Self { watch: client.watch(request), users: Vec::new(), heartbeats: 0, cuts: 0 }
+    }
+
+    async fn until(&mut self, is_enough: impl Fn(&Self) -> bool) {
+        while !is_enough(self) {
+            match self.watch.step().await.unwrap() {
+                Step::Cut(..) => self.cuts += 1,
+                Step::Told(told) => match told.event {
+                    Some(Event::SnapshotUser(user)) => self.users.push(user.id),
+                    Some(Event::Change(change)) => self.users.push(change.user_id),
+                    Some(Event::Heartbeat(_)) => self.heartbeats += 1,
+                    _ => {}
+                },
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_clients_watch_goes_on_through_a_kill_of_the_server_after_its_token_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |grpc: &str| {
+        let mut serve = command(ROSTER, folder.path());
+        serve.args(["serve", "--grpc-addr", grpc, "--http-addr", "off"]);
+        Server::start(serve.env("ROSTER_ACCESS_TOKEN_LIFETIME_MS", "1000"))
+    };
+    let mut create = command(ROSTER, folder.path());
+    create.args(["admin", "create", "--email", "root@example.com"]).stdin(Stdio::piped());
+    let mut child = create.stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"correct horse battery\n").unwrap();
+    assert!(child.wait().unwrap().success());
+
+    let server = serve("127.0.0.1:0");
+    let address = server.grpc.clone();
+    let nobody = Client::connect(&address).await.unwrap();
+    let sign_in = SignInRequest {
+        login: "root@example.com".into(),
+        password: "correct horse battery".into(),
+        ..SignInRequest::default()
+    };
+    let tokens = nobody.auth().sign_in(sign_in).await.unwrap().into_inner().tokens.unwrap();
+    let first = Arc::new(Mutex::new(tokens.access_token.clone()));
+    let used = Arc::clone(&first);
+    // What the watch begins with is the last token that was renewed before it.
+    let client =
+        nobody.with_session(tokens, move |renewed| *used.lock().unwrap() = renewed.access_token.clone()).unwrap();
+    let create = async |id: &str| client.users().create_user(new_user(id)).await.map(drop).unwrap();
+    create("there").await;
+    let mut following = Following::start(&client);
+    following.until(|it| it.users.len() == 2).await;
+    let began_with = first.lock().unwrap().clone();
+    // Two of them take longer than the token lives; the session holds the watch.
+    following.until(|it| it.heartbeats == 2).await;
+    let old = HeaderValue::try_from(format!("Bearer {began_with}")).unwrap();
+    let mut with_old = nobody.with_authorization(old).unwrap().users();
+    let refused = with_old.get_user(GetUserRequest { user_id: "there".into() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    create("late").await;
+    following.until(|it| it.users.len() == 3).await;
+
+    create("before-the-kill").await;
+    server.kill();
+    // It notices, and waits; what it had not been told it hears of afterwards, with another token.
+    following.until(|it| it.cuts > 0).await;
+    let server = serve(&address);
+    create("after-the-kill").await;
+    following.until(|it| it.users.len() == 5).await;
+    assert_ne!(*first.lock().unwrap(), began_with);
+    following.users[..2].sort_unstable();
+    assert_eq!(following.users[1..], ["there", "late", "before-the-kill", "after-the-kill"]);
+    server.stop();
 }

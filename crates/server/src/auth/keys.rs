@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::{model::Timestamp, store::SigningKey};
 
 /// How long a retired key stays beyond the life of its last token. A node that has not heard of a rotation yet may sign
-/// with it for a while: every node looks for new keys each minute.
+/// with it for a while: every node looks for new keys each `housekeeping_every_ms`, at most four minutes.
 const GRACE_MICROS: i64 = 5 * 60 * 1_000_000;
 
 /// Why there are no keys to sign and verify with.

@@ -65,6 +65,7 @@ const DEFAULT_SIGN_IN_FREE_FAILURES_PER_ADDRESS: usize = 500;
 const DEFAULT_WATCHERS_MAX: usize = 20_000;
 const DEFAULT_CHANGE_LOG_AGE: Duration = Duration::from_secs(90 * 24 * 3_600);
 const DEFAULT_CHANGE_LOG_ROWS: usize = 10_000_000;
+const DEFAULT_HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 /// A link that resets a password is good for ten minutes: the first retries come soon.
 const DEFAULT_MAIL_RETRY: Duration = Duration::from_secs(5);
 
@@ -149,6 +150,8 @@ pub struct Config {
     pub change_log_max_age: Duration,
     /// How many rows the change log keeps.
     pub change_log_max_rows: usize,
+    /// How often the house is kept.
+    pub housekeeping_every: Duration,
     /// Who may make an account.
     pub sign_up: SignUp,
     /// How often one caller or one address may call.
@@ -223,6 +226,7 @@ impl Config {
             watchers_max: DEFAULT_WATCHERS_MAX,
             change_log_max_age: DEFAULT_CHANGE_LOG_AGE,
             change_log_max_rows: DEFAULT_CHANGE_LOG_ROWS,
+            housekeeping_every: DEFAULT_HOUSEKEEPING_EVERY,
             sign_up: SignUp::Open,
             rates: default_rates(dev),
             public_url: None,

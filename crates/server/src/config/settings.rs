@@ -425,6 +425,15 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How many rows the change log keeps, if they are not too old. Each takes about 1 KiB on the disk.",
     },
     Setting {
+        key: "housekeeping_every_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(100..=240_000, |c| &mut c.housekeeping_every),
+        default: None,
+        doc: "How often the server removes what has ended (sessions, kept answers, old rows of the change log), notes when \
+              sessions and API keys were last used, and looks for signing keys that another node has rotated.",
+    },
+    Setting {
         key: "sign_up",
         also_env: &[],
         flag: None,

@@ -43,6 +43,8 @@ pub enum Action {
     ApiKeyRevoked,
     /// The keys that sign access tokens were rotated.
     KeysRotated,
+    /// A backup took the database's place; rows before this one are older than it.
+    DatabaseRestored,
     /// A call was refused; the reason says why.
     CallRefused,
 }
@@ -68,6 +70,7 @@ impl Action {
         (Self::ApiKeyCreated, "api_key.created"),
         (Self::ApiKeyRevoked, "api_key.revoked"),
         (Self::KeysRotated, "keys.rotated"),
+        (Self::DatabaseRestored, "database.restored"),
         (Self::CallRefused, "call.refused"),
     ];
 

@@ -21,8 +21,11 @@ use super::{
     stream::Io,
 };
 
-/// Bytes of a request's header, names and values with their overhead, in either protocol.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Bytes of a request's headers, names and values with their overhead, that are read. To more than that the protocol
+/// answers by itself, with 431 and no status of gRPC; so it is far above what a call may have, which is for `rpc` to say.
+const MAX_HTTP2_HEADER_BYTES: u32 = 64 * 1024;
+/// The same in HTTP/1.1, which gRPC-Web alone speaks.
+const MAX_HTTP1_HEADER_BYTES: usize = 16 * 1024;
 /// Streams that a client's faulty frames may make us reset before the connection is closed ("MadeYouReset",
 /// CVE-2025-8671): each costs us a request and the client a frame.
 const MAX_LOCAL_ERROR_RESETS: usize = 100;
@@ -137,7 +140,7 @@ fn http2_builder(options: &NetOptions) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(options.max_concurrent_streams)
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
         .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)
-        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_header_list_size(MAX_HTTP2_HEADER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
@@ -154,6 +157,6 @@ fn http1_builder(options: &NetOptions) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_read_timeout)
-        .max_header_size(MAX_HEADER_BYTES as usize);
+        .max_header_size(MAX_HTTP1_HEADER_BYTES);
     builder
 }

@@ -8,8 +8,6 @@ use crate::{
     store::{LogTrim, StoreError},
 };
 
-/// How often the house is kept.
-pub const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 /// Uses in one command, so that no command holds up the writes of others.
 const USES_BATCH: usize = 500;
 /// Sessions, or answers, that are removed by one command.
@@ -50,6 +48,7 @@ impl Ops {
         report("remove kept answers", self.purge_answers().await);
         report("trim the change log", self.trim_log().await);
         report("forget imports", self.purge_imports().await);
+        tracing::debug!("the house is kept");
     }
 
     /// Hands the uses of API keys and sessions to the store.

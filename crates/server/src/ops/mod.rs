@@ -33,7 +33,7 @@ pub use self::{
         ChangeKind, FeedEvent, FeedItem, FeedLoad, FeedOptions, UserChange, UserWatch, WatchStart, WatchUsersInput,
     },
     health::{DependencyHealth, Health, HealthState},
-    housekeeping::{HOUSEKEEPING_EVERY, LogRetention},
+    housekeeping::LogRetention,
     mail::{MailPage, MailView},
     passwords::ChangePasswordInput,
     preferences::{SwitchesInput, UpdatePreferencesInput},

@@ -155,6 +155,8 @@ reasons! {
     EncodingUnsupported = "ENCODING_UNSUPPORTED", Unimplemented;
     /// The message is larger than `max_message_bytes`.
     MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted;
+    /// The call's metadata is larger than 16 KiB. (Beyond 64 KiB, HTTP/2 itself answers with 431.)
+    HeadersTooLarge = "HEADERS_TOO_LARGE", ResourceExhausted;
     /// The call's deadline passed. A write may have been done; read before you try again.
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded;
     /// The caller gave up.

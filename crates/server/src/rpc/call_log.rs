@@ -6,6 +6,9 @@ use tonic::Code;
 
 use crate::{auth::Caller, net::Peer, ops::RequestId};
 
+/// Bytes of a method's path that are logged.
+const METHOD_MAX_BYTES: usize = 200;
+
 /// What is known of a call when it starts. Logs when it is finished, or dropped before that.
 #[derive(Debug)]
 pub(super) struct CallRecord {
@@ -23,7 +26,9 @@ impl CallRecord {
         if !tracing::enabled!(target: "roster::call", tracing::Level::INFO) {
             return None;
         }
-        let (method, request_id, caller) = (method.to_owned(), request_id.clone(), Caller::Anonymous);
+        // The path of no method can be of any length.
+        let method = method[..method.floor_char_boundary(METHOD_MAX_BYTES)].to_owned();
+        let (request_id, caller) = (request_id.clone(), Caller::Anonymous);
         let peer = peer.clone();
         Some(Self { method, request_id, caller, peer, started: Instant::now(), finished: false })
     }

@@ -14,6 +14,7 @@ mod compat_notification;
 mod compat_user;
 mod deadline;
 mod grpc_web;
+mod headers;
 mod health;
 mod idempotency;
 mod intake;

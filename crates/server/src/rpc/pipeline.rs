@@ -23,6 +23,7 @@ use super::{
     call_stats::{CallMeter, CallStats},
     deadline,
     grpc_web::{self, GrpcWeb},
+    headers,
     idempotency::{self, CallKey},
     leftover,
     own::Own,
@@ -134,6 +135,11 @@ impl Pipeline {
         let method = access::method(request.uri().path());
         let meter = CallMeter::start(&self.stats, method);
         let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, meter, record };
+        if headers::are_too_large(&request) {
+            let too_large = || status::of_reason(Reason::HeadersTooLarge, headers::TOO_LARGE);
+            let refusal = self.take_from_address(&start).err().unwrap_or_else(too_large);
+            return Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal));
+        }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
             return Answer::Call(self.admit(start, tokenless, request));

@@ -8,12 +8,14 @@ pub struct Step {
     pub title: &'static str,
     /// Why it is worth a look.
     pub why: &'static str,
-    /// What comes after `roster`.
+    /// What comes after `roster`; nothing for [`Expect::Ends`].
     pub args: &'static [&'static str],
     /// What is piped in.
     pub input: &'static str,
     /// How it ends.
     pub expect: Expect,
+    /// Lines that a step which goes on says to this one.
+    pub told: usize,
 }
 
 /// How a step ends.
@@ -23,21 +25,26 @@ pub enum Expect {
     Done,
     /// Refused, with this exit code.
     Refused(Exit),
+    /// Not yet: it goes on beside the steps after it.
+    GoesOn,
+    /// It ends what goes on.
+    Ends,
 }
 
-/// Stands for an etag that is looked up when the step begins.
-pub const ETAG: &str = "ETAG";
-/// Stands for the id of the oldest address, looked up in the same way.
-pub const ADDRESS: &str = "ADDRESS";
-/// Whose.
-pub const WHOSE: &str = "ada";
 /// No user has this etag.
 const STALE_ETAG: &str = "1-0";
 
-use Expect::{Done, Refused};
+use Expect::{Done, Ends, GoesOn, Refused};
 
 const fn step(title: &'static str, why: &'static str, args: &'static [&'static str], expect: Expect) -> Step {
-    Step { title, why, args, input: "", expect }
+    Step { title, why, args, input: "", expect, told: 0 }
+}
+
+impl Step {
+    /// The same, while something goes on that has so many lines to say to it.
+    const fn told(self, told: usize) -> Self {
+        Self { told, ..self }
+    }
 }
 
 /// All steps after the first, which asks for the server's health.
@@ -66,6 +73,7 @@ pub const STEPS: &[Step] = &[
         ],
         input: "Note-G-1843",
         expect: Done,
+        told: 0,
     },
     step(
         "Create an administrator",
@@ -100,7 +108,7 @@ pub const STEPS: &[Step] = &[
     step("Get a user by email", "In any case.", &["user", "get", "--email", "Ada@Example.com"], Done),
     step(
         "Update some fields, clear others",
-        "The update mask names exactly what was given. --etag makes sure that nobody changed the user meanwhile.",
+        "The update mask names exactly what was given.",
         &[
             "user",
             "update",
@@ -111,14 +119,12 @@ pub const STEPS: &[Step] = &[
             "title=countess",
             "--clear",
             "locale",
-            "--etag",
-            ETAG,
         ],
         Done,
     ),
     step(
         "Update with a stale etag",
-        "Two people edit the same user: the second is told instead of overwriting the first.",
+        "Two people edit the same user: with the etag that was read, the second is told instead of overwriting the first.",
         &["user", "update", "ada", "--name", "Ada Byron", "--etag", STALE_ETAG],
         Refused(Exit::TryAgain),
     ),
@@ -181,24 +187,6 @@ pub const STEPS: &[Step] = &[
     ),
     step("List the addresses", "Oldest first.", &["address", "list", "ada"], Done),
     step(
-        "Change an address",
-        "Countries are codes of ISO 3166, and every field has its limit.",
-        &["address", "update", "ada", ADDRESS, "--line2", "2nd floor", "--clear", "label"],
-        Done,
-    ),
-    step(
-        "Make the first one the default again",
-        "The other ceases to be it in the same moment.",
-        &["address", "set-default", "ada", ADDRESS],
-        Done,
-    ),
-    step(
-        "Delete an address",
-        "If it was the default, the oldest left of its kind becomes it.",
-        &["address", "delete", "ada", ADDRESS, "--yes"],
-        Done,
-    ),
-    step(
         "Set preferences",
         "Language (BCP 47), time zone (IANA), which messages to get, and free keys. Each switch can be set by itself.",
         &[
@@ -223,19 +211,52 @@ pub const STEPS: &[Step] = &[
         Refused(Exit::Data),
     ),
     step("Get the preferences", "A user who never set any has the defaults.", &["preferences", "get", "ada"], Done),
-    step("Deactivate a user", "The user is kept, but may not sign in.", &["user", "deactivate", "ada"], Done),
+    step(
+        "Watch users",
+        "All there are, and then every change as it happens. A token with each lets a service that was away miss nothing.",
+        &["watch", "--snapshot"],
+        GoesOn,
+    )
+    .told(3),
+    step("Deactivate a user", "The user is kept, but may not sign in.", &["user", "deactivate", "ada"], Done).told(1),
     step(
         "Deactivate again",
-        "Saying it twice changes nothing, so a retry is safe: the etag stays.",
+        "Saying it twice changes nothing, so a retry is safe: the etag stays, and the watch has nothing to tell.",
         &["user", "deactivate", "ada"],
         Done,
     ),
-    step("Reactivate the user", "As it was.", &["user", "reactivate", "ada"], Done),
+    step("Reactivate the user", "As it was.", &["user", "reactivate", "ada"], Done).told(1),
     step(
         "Delete the user",
         "For good, with the personal data in the change log. On a terminal you are asked first, unless you say --yes.",
         &["user", "delete", "ada", "--yes"],
         Done,
-    ),
+    )
+    .told(1),
     step("Get the deleted user", "Reads see writes at once.", &["user", "get", "ada"], Refused(Exit::NotFound)),
+    Step {
+        title: "Import users",
+        why: "A file of any length, CSV or JSON lines; existing password hashes too. A run that breaks goes on where it stood.",
+        args: &["import", "-"],
+        input: "id,email,name\nalan,alan@example.com,Alan Turing\nmary,mary@example.com,Mary Jackson",
+        expect: Done,
+        told: 2,
+    },
+    step("Stop watching", "With --token-file, the next watch would begin where this one ends.", &[], Ends),
+    step(
+        "Export users",
+        "All, or those that match, as they are at one moment. What is exported can be imported.",
+        &["export", "-", "--format", "csv", "--filter", "name : \"Turing\""],
+        Done,
+    ),
+    step(
+        "Be online",
+        "A client is present while its connection lives or its heartbeats come. Nothing of that is written to a disk.",
+        &["presence", "connect", "grace/laptop"],
+        GoesOn,
+    )
+    .told(1),
+    step("Who is online?", "`roster presence watch` shows it live.", &["presence", "list"], Done),
+    step("Leave", "GOODBYE is said on the way out; a client that dies without it is missed soon.", &[], Ends).told(1),
+    step("Who is online now?", "Those who left are known for a while.", &["presence", "list"], Done),
 ];

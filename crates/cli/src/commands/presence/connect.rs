@@ -1,6 +1,5 @@
 //! `roster presence connect`.
 
-use tokio::signal::unix::{SignalKind, signal};
 use tonic::Status;
 
 use crate::{context::Context, error::Failure};
@@ -20,13 +19,12 @@ pub struct Connect {
 impl Connect {
     /// Stays until a signal, or until the server takes the client no more.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
-        // Before the start, so that none is missed.
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // Before the start, so that no signal is missed.
+        let mut stop = context.stop()?;
         let stay = context.presence()?;
         let mut presence = tokio::select! {
             present = stay.stay(&self.client_id) => present.map_err(|error| Status::clone(error.status()))?,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = stop.asked() => return Ok(()),
         };
         context.out.note(&format!("{} is connected; Ctrl-C ends it", self.client_id))?;
         context.out.flush()?;
@@ -35,8 +33,7 @@ impl Connect {
                 Some(error) => return Err(Status::clone(error.status()).into()),
                 None => return Ok(()),
             },
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = stop.asked() => {}
         }
         presence.leave().await;
         context.out.note(&format!("{} is disconnected", self.client_id))

@@ -7,6 +7,10 @@ use std::{
 
 /// Bytes of a line; what is longer is no user.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Bytes that are kept of such a line.
+const SHOWN_OF_CUT_BYTES: usize = 1_000;
+/// What to do with text in another encoding.
+pub const TO_UTF8: &str = "convert the file: iconv -f WINDOWS-1252 -t UTF-8, or whatever it is in";
 /// Lines that a record can span, in quotes. A quote that is never closed would take the rest of the file with it.
 const RECORD_LINES_MAX: usize = 1_000;
 
@@ -98,10 +102,13 @@ pub fn next_record<R: BufRead>(lines: &mut Lines<R>, delimiter: u8, columns: &[S
         }
     };
     let (number, mut offset) = (first.number, first.offset);
-    let raw = String::from_utf8_lossy(&first.bytes[..first.bytes.len().min(1_000)]).trim_end_matches('\r').to_owned();
+    // Who mends the line needs all of it; of one that is no line at all, its beginning says where it is.
+    let kept = if first.is_cut { &first.bytes[..SHOWN_OF_CUT_BYTES] } else { &first.bytes };
+    let raw = String::from_utf8_lossy(kept).trim_end_matches('\r').to_owned();
     let bad = |problem: String, offset| Record { line: number, offset, cells: Err((raw.clone(), problem)) };
     if first.is_cut {
-        return Ok(Some(bad(format!("is longer than {LINE_BYTES_MAX} bytes"), offset)));
+        let problem = format!("is longer than {LINE_BYTES_MAX} bytes, of which {SHOWN_OF_CUT_BYTES} are kept here");
+        return Ok(Some(bad(problem, offset)));
     }
     let mut text = first.bytes;
     let mut rest: Vec<Line> = Vec::new();
@@ -181,7 +188,7 @@ fn split(text: &[u8], delimiter: u8, columns: &[String]) -> Split {
         }
         match String::from_utf8(cell) {
             Ok(cell) => cells.push(cell),
-            Err(_) => return Split::Bad(format!("{}: is not UTF-8", name())),
+            Err(_) => return Split::Bad(format!("{}: is not UTF-8; {TO_UTF8}", name())),
         }
         if at >= text.len() {
             return Split::Cells(cells);
@@ -266,8 +273,13 @@ mod tests {
                      those inside",
                 ),
             ),
-            (5, problem("column \"name\": is not UTF-8")),
-            (6, problem("is longer than 1048576 bytes")),
+            (
+                5,
+                problem(
+                    "column \"name\": is not UTF-8; convert the file: iconv -f WINDOWS-1252 -t UTF-8, or whatever it is in",
+                ),
+            ),
+            (6, problem("is longer than 1048576 bytes, of which 1000 are kept here")),
             (7, None),
         ];
         assert_eq!(problems, expected);

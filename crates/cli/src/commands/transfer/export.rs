@@ -12,12 +12,9 @@ use roster_api::{
     user::v1::{ExportUsersRequest, Role, User, UserStatus},
 };
 
-use super::{
-    FileFormat, csv, is_dash,
-    progress::{Progress, grouped},
-    retry::Retry,
-};
+use super::{FileFormat, csv, is_dash, retry::Retry};
 use crate::{
+    commands::progress::{Progress, grouped},
     context::Context,
     error::{CliError, Failure},
     exit::Exit,

@@ -26,6 +26,8 @@ pub struct FailedRows {
     format: FileFormat,
     delimiter: u8,
     header: Vec<String>,
+    /// Columns that the rows came with.
+    columns: usize,
     /// Which column says why; one more than there were if none did.
     reason_at: usize,
     file: Option<BufWriter<File>>,
@@ -34,11 +36,12 @@ pub struct FailedRows {
 impl FailedRows {
     /// Into `path`; nowhere if there is none.
     pub fn new(path: Option<PathBuf>, layout: &Layout, mut header: Vec<String>) -> Self {
+        let columns = header.len();
         let reason_at = header.iter().position(|column| column == REASON).unwrap_or_else(|| {
             header.push(REASON.to_owned());
             header.len() - 1
         });
-        Self { path, format: layout.format, delimiter: layout.delimiter, header, reason_at, file: None }
+        Self { path, format: layout.format, delimiter: layout.delimiter, header, columns, reason_at, file: None }
     }
 
     /// Adds a row.
@@ -62,8 +65,11 @@ impl FailedRows {
         };
         match (self.format, raw) {
             (FileFormat::Csv, Raw::Cells(cells)) => {
-                // Of too many cells the last are kept together, so that the reason is in its place.
-                let mut cells: Vec<&str> = cells.iter().map(String::as_str).take(self.header.len()).collect();
+                // Of too many cells the last are kept together, so that none is lost and the reason is in its place.
+                let last = self.columns.min(cells.len()).saturating_sub(1);
+                let together = cells[last..].join(char::from(self.delimiter).to_string().as_str());
+                let mut cells: Vec<&str> = cells[..last].iter().map(String::as_str).collect();
+                cells.push(&together);
                 cells.resize(self.header.len(), "");
                 cells[self.reason_at] = reason;
                 csv::write_record(file, self.delimiter, cells)?;

@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Read, Write as _, stderr},
+    io::{self, BufRead, Read, Write as _, stderr},
+    mem,
     path::{Path, PathBuf},
 };
 
@@ -20,11 +21,11 @@ use super::{
     FileFormat,
     failed::FailedRows,
     is_dash,
-    progress::{Progress, grouped},
     retry::Retry,
     source::{Item, Layout, Raw, Source},
 };
 use crate::{
+    commands::progress::{Progress, grouped},
     context::Context,
     error::{CliError, Failure},
     exit::Exit,
@@ -112,7 +113,7 @@ impl Import {
             },
             validate_only: self.validate_only,
         };
-        let (input, size) = self.open()?;
+        let (input, size) = self.open(context)?;
         let name = if is_dash(&self.file) { "stdin".to_owned() } else { self.file.display().to_string() };
         let source = Source::start(&name, input, layout.clone())?;
         let failed = FailedRows::new(self.failed_path(layout.format)?, &layout, source.header.clone());
@@ -133,9 +134,10 @@ impl Import {
         run.finish(context, result)
     }
 
-    fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
+    fn open(&self, context: &mut Context) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
         if is_dash(&self.file) {
-            return Ok((Box::new(io::stdin()), None));
+            let input: Box<dyn BufRead + Send> = mem::replace(&mut context.input, Box::new(io::empty()));
+            return Ok((input, None));
         }
         let file = File::open(&self.file).map_err(|error| self.cannot_read(&error))?;
         let size = file.metadata().ok().filter(|data| data.is_file()).map(|data| data.len());
@@ -370,7 +372,7 @@ impl Run {
         for note in notes {
             context.out.note(&note)?;
         }
-        if result.is_err() && !self.options.import_key.is_empty() {
+        if result.is_err() && count > 0 && !self.options.import_key.is_empty() {
             context.out.note("run it again to go on")?;
         }
         result?;

@@ -7,7 +7,6 @@ mod export;
 mod failed;
 mod fields;
 mod import;
-mod progress;
 mod retry;
 mod source;
 

@@ -59,8 +59,7 @@ impl Source {
         let name = name.to_owned();
         let start = input.fill_buf().map_err(|error| cannot_read(&name, &error))?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-            let message = format!("{name} is in UTF-16");
-            return Err(CliError::new(Exit::Data, message).hint("save it as UTF-8, or: iconv -f UTF-16 -t UTF-8"));
+            return Err(in_utf16(&name));
         }
         let mut lines = Lines::new(input);
         let (header, targets) = match layout.format {
@@ -95,6 +94,11 @@ impl Source {
     }
 }
 
+fn in_utf16(name: &str) -> CliError {
+    let error = CliError::new(Exit::Data, format!("{name} is in UTF-16, or no text"));
+    error.hint("save it as UTF-8, or: iconv -f UTF-16 -t UTF-8")
+}
+
 fn cannot_read(name: &str, error: &std::io::Error) -> CliError {
     CliError::new(Exit::Io, format!("cannot read {name}: {error}"))
 }
@@ -112,10 +116,18 @@ fn read_header<R: BufRead>(
     };
     let line = header.line;
     let header = header.cells.map_err(|(_, problem)| wrong(format!("line {line} of {name}: {problem}")))?;
+    if header.iter().any(|column| column.contains('\0')) {
+        return Err(in_utf16(name));
+    }
     let mut targets = Vec::new();
     for column in &header {
         let target = target(column, &layout.maps).map_err(|problem| {
-            let hint = "name the field with --map 'COLUMN=FIELD', or leave the column out with --map 'COLUMN='";
+            let other = [';', '\t', '|'].into_iter().find(|other| header.len() == 1 && column.contains(*other));
+            let hint = match other {
+                None => "name the field with --map 'COLUMN=FIELD', or leave the column out with --map 'COLUMN='".into(),
+                Some('\t') => "tabs stand between the fields: say --delimiter tab".to_owned(),
+                Some(other) => format!("{other} stands between the fields: say --delimiter '{other}'"),
+            };
             wrong(format!("line {line} of {name}, column {column:?}: {problem}")).hint(hint)
         })?;
         if target != Target::Ignored && targets.contains(&target) {
@@ -148,7 +160,9 @@ fn next_csv<R: BufRead>(
     let (raw, row) = match record.cells {
         Err((line, problem)) => (Raw::Line(line), Err(problem)),
         Ok(cells) if cells.len() != columns.len() => {
-            let problem = format!("has {} fields, and the header {}", cells.len(), columns.len());
+            let quotes =
+                if cells.len() > columns.len() { "; a field with the delimiter in it stands in quotes" } else { "" };
+            let problem = format!("has {} fields, and the header {}{quotes}", cells.len(), columns.len());
             (Raw::Cells(cells), Err(problem))
         }
         Ok(cells) => {

@@ -253,7 +253,7 @@ fn no_token(token: &str) -> String {
         length if length > TOKEN_MAX_CHARS => {
             format!("has {length} characters; a token of ours has at most {TOKEN_MAX_CHARS}")
         }
-        _ => "is not one that this server gave for the same filter".into(),
+        _ => "is not one that this server gave for the same filter; start again with a snapshot".into(),
     }
 }
 

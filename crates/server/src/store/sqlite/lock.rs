@@ -6,11 +6,11 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use super::OpenError;
+use super::{OpenError, open::beside};
 
 /// Holds a database file until dropped. The kernel frees it when the process ends, however it ends.
 ///
@@ -33,18 +33,22 @@ impl FileLock {
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
             options.open(path).map_err(|error| failed(path, error))
         };
-        let file = private(database)?;
         let path = lock_path(database);
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                // The holder may know the file by another name; then its pid is unknown, not wrong.
-                let pid = fs::read_to_string(&path).unwrap_or_default();
-                let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
-                return Err(OpenError::Locked { path: database.to_owned(), pid });
+        let file = loop {
+            let file = private(database)?;
+            match file.try_lock() {
+                // A restore may have put another file in its place between the two.
+                Ok(()) if is_still(&file, database) => break file,
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    // The holder may know the file by another name; then its pid is unknown, not wrong.
+                    let pid = fs::read_to_string(&path).unwrap_or_default();
+                    let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
+                    return Err(OpenError::Locked { path: database.to_owned(), pid });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(database, error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(database, error)),
-        }
+        };
         let mut note = private(&path)?;
         note.set_len(0).map_err(|error| failed(&path, error))?;
         writeln!(note, "{}", std::process::id()).map_err(|error| failed(&path, error))?;
@@ -52,10 +56,14 @@ impl FileLock {
     }
 }
 
+/// Whether `path` names this file.
+fn is_still(file: &File, path: &Path) -> bool {
+    let id = |data: &fs::Metadata| (data.dev(), data.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(named)) if id(&file) == id(&named))
+}
+
 /// Where the pid of a database's server is written.
 #[must_use]
 pub fn lock_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
+    beside(database, ".lock")
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod answers;
 mod api_keys;
 mod audit;
+pub mod backup;
 mod candidates;
 mod checkpoint;
 mod commands;
@@ -40,7 +41,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use self::{
     checkpoint::Checkpointer,
-    commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
+    commands::{ChangeUser, CreateUser, DeleteUser, Secret},
     readers::Readers,
     search_index::SearchIndex,
     stats::SharedStats,
@@ -240,7 +241,7 @@ impl Store for SqliteStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        Ok(self.writer.execute(UpdateUser { id, patch, etag, meta }).await?.user)
+        Ok(self.writer.execute(ChangeUser { id, change: patch, etag, meta }).await?.user)
     }
 
     async fn set_user_status(
@@ -250,7 +251,7 @@ impl Store for SqliteStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        Ok(self.writer.execute(SetUserStatus { id, status, etag, meta }).await?.user)
+        Ok(self.writer.execute(ChangeUser { id, change: status, etag, meta }).await?.user)
     }
 
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError> {

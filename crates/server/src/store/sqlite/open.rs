@@ -40,10 +40,22 @@ impl Location {
         if let Ok(path) = path.canonicalize() {
             return Ok(Self::File(path));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         Ok(Self::File(folder.canonicalize().map_err(failed)?.join(name)))
     }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The file next to `path` whose name has `suffix` at its end.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A database that passed its checks.
@@ -120,10 +132,8 @@ pub(super) fn make_private(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Refuses a log without its database: SQLite would throw away the changes in it and begin anew.
-fn check_no_log(path: &Path) -> Result<(), OpenError> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
+pub(super) fn check_no_log(path: &Path) -> Result<(), OpenError> {
+    let log = beside(path, "-wal");
     if fs::metadata(&log).map_or(0, |meta| meta.len()) == 0 {
         return Ok(());
     }
@@ -133,7 +143,7 @@ fn check_no_log(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Refuses files of other programs and of newer Rosters.
-fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+pub(super) fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let pragma = |name| -> Result<i64, OpenError> {
         connection
             .pragma_query_value(None, name, |row| row.get(0))
@@ -155,8 +165,17 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError>
 
 /// Reads every page of the file and checks that they fit together.
 pub(super) fn check_whole(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    check(path, connection, "quick_check")
+}
+
+/// The same, and that every index has what its table has.
+pub(super) fn check_thoroughly(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    check(path, connection, "integrity_check")
+}
+
+fn check(path: &Path, connection: &Connection, how: &str) -> Result<(), OpenError> {
     let found: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .query_row(&format!("PRAGMA {how}(1)"), [], |row| row.get(0))
         .map_err(|error| OpenError::from_sqlite(path, &error))?;
     if found == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), detail: found }) }
 }

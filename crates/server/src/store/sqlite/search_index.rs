@@ -101,10 +101,8 @@ pub(super) fn position(connection: &Connection) -> rusqlite::Result<Option<i64>>
 }
 
 /// The index's file.
-fn path_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-search");
-    name.into()
+pub(super) fn path_of(database: &Path) -> PathBuf {
+    open::beside(database, "-search")
 }
 
 /// Opens the index, or makes a new one if there is none or it is not of this database as it is now.

@@ -545,3 +545,46 @@ async fn imports_side_by_side_share_out_what_is_unique() {
     let created: usize = runs.join_all().await.into_iter().sum();
     assert_eq!(created, 2_000);
 }
+
+#[tokio::test]
+async fn an_import_waits_for_room_among_the_passwords_and_loses_no_row() {
+    const ROWS: usize = 20;
+    // One thread and one place: an import fills that by itself, and so does whoever signs up beside it.
+    let server = Server::start(|config| (config.hash_threads, config.hash_queue_max) = (1, 1));
+    let client = client(&server).await;
+    let with_password = |number| {
+        let mut row = numbered(number);
+        row.user.as_mut().unwrap().password = format!("a good password {number}");
+        row
+    };
+    let importing = import(&client, keyed("hashing"), (0..ROWS).map(with_password).collect());
+    let signing_up = async {
+        let mut refused = 0;
+        for number in 0..ROWS {
+            let password = "a good password".to_owned();
+            let request = CreateUserRequest { password, ..with_email(&format!("beside-{number}@example.com")) };
+            match server.users().await.create_user(request).await {
+                Ok(_) => {}
+                Err(status) => {
+                    assert_eq!(Problem::of(&status).kind(), (Code::ResourceExhausted, "HASHING_BUSY"));
+                    refused += 1;
+                }
+            }
+        }
+        refused
+    };
+    let (verdicts, refused) = tokio::join!(importing, signing_up);
+    let expected: Vec<_> = (1..=ROWS as i64).map(|number| (number, ImportOutcome::Created, "", vec![])).collect();
+    assert_eq!(verdicts.iter().map(told).collect::<Vec<_>>(), expected);
+    // The import was refused a place too: more often than those beside it.
+    let metrics = server.http_get("/metrics").await;
+    let all = metrics.lines().find_map(|line| line.strip_prefix("roster_hash_refused_total ")).unwrap();
+    assert!(all.parse::<u64>().unwrap() > refused, "{all} in all, {refused} of those beside");
+    let users = everything(&mut server.users().await).await;
+    assert_eq!(users.iter().filter(|user| user.id.starts_with("user-")).count(), ROWS);
+    // Each has its own password.
+    for number in [0, ROWS / 2, ROWS - 1] {
+        let (email, password) = (format!("user-{number:04}@example.com"), format!("a good password {number}"));
+        sign_in::sign_in(&mut server.auth().await, &email, &password).await.unwrap();
+    }
+}

@@ -122,7 +122,18 @@ async fn headers_beyond_16_kib_end_no_connection() {
     let server = Server::dev();
     let wire = server.wire().await;
     let mut request = grpc("/user.v1.UserService/HealthCheck", b"");
-    request.headers_mut().insert("x-large", HeaderValue::from_str(&"x".repeat(17 << 10)).unwrap());
+    request.headers_mut().insert("x-large", HeaderValue::from_str(&"x".repeat(15 << 10)).unwrap());
+    assert_eq!(wire.send(request.clone()).await.status().code(), Code::Ok);
+    for (kib, path) in
+        [(17, "/user.v1.UserService/HealthCheck"), (60, "/user.v1.UserService/HealthCheck"), (17, "/no/such")]
+    {
+        let mut large = grpc(path, b"");
+        large.headers_mut().insert("x-large", HeaderValue::from_str(&"x".repeat(kib << 10)).unwrap());
+        let refused = Problem::of(&wire.send(large).await.status());
+        assert_eq!(refused.kind(), (Code::ResourceExhausted, "HEADERS_TOO_LARGE"), "{kib} {path}");
+    }
+    // What is not even read HTTP/2 answers by itself.
+    request.headers_mut().insert("x-large", HeaderValue::from_str(&"x".repeat(65 << 10)).unwrap());
     assert_eq!(wire.send(request).await.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     let answer = wire.call("/user.v1.UserService/HealthCheck", b"").await;
     assert_eq!(answer.status().code(), Code::Ok);

@@ -3,6 +3,7 @@
 mod add_address;
 mod api_keys;
 mod append_events;
+mod change_user;
 mod create_session;
 mod create_user;
 mod delete_address;
@@ -33,6 +34,7 @@ mod use_token;
 pub(super) use add_address::AddAddress;
 pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
 pub(super) use append_events::AppendEvents;
+pub(super) use change_user::ChangeUser;
 pub(super) use create_session::CreateSession;
 pub(super) use create_user::CreateUser;
 pub(super) use delete_address::DeleteAddress;
@@ -51,13 +53,11 @@ pub(super) use secret::Secret;
 pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
 pub(super) use set_default_address::SetDefaultAddress;
 pub(super) use set_password::SetPassword;
-pub(super) use set_user_status::SetUserStatus;
 pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
 pub(super) use touch_sessions::TouchSessions;
 pub(super) use trim_log::TrimLog;
 pub(super) use update_address::UpdateAddress;
 pub(super) use update_preferences::UpdatePreferences;
-pub(super) use update_user::UpdateUser;
 pub(super) use use_token::UseToken;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -108,13 +108,6 @@ fn check_rank(id: &UserId, role: Role, meta: &ChangeMeta) -> Result<(), StoreErr
     let is_own = matches!(&meta.actor, Actor::User(actor) if actor == id);
     let lacking = meta.held.lacks_of(role).filter(|_| !is_own);
     lacking.map_or(Ok(()), |permission| Err(StoreError::Outranked(permission)))
-}
-
-/// A user after a command that may have changed what their grants are good for.
-pub(super) struct UserAfter {
-    pub(super) user: StoredUser,
-    /// Whether it has.
-    ends_grants: bool,
 }
 
 /// The address as the transaction sees it and its user's row, checked against the etag that the caller last saw.

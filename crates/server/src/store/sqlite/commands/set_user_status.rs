@@ -2,51 +2,28 @@
 
 use rusqlite::{Connection, params};
 
-use super::{UserAfter, delete_sessions, keep_an_admin, log_change, ruled_user};
+use super::{
+    change_user::{Change, UserAfter},
+    delete_sessions, keep_an_admin, log_change,
+};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserStatus},
-    store::{
-        Ended, StoreError, StoredUser,
-        answers::Kept,
-        sqlite::writer::{Command, ShowUser},
-    },
+    model::{Action, ChangeMeta, User, UserStatus},
+    store::{StoreError, StoredUser},
 };
 
-/// See [`crate::store::Store::set_user_status`].
-pub(in crate::store::sqlite) struct SetUserStatus {
-    pub(in crate::store::sqlite) id: UserId,
-    pub(in crate::store::sqlite) status: UserStatus,
-    pub(in crate::store::sqlite) etag: Option<String>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for SetUserStatus {
-    type Output = UserAfter;
-
-    fn run(&self, connection: &Connection) -> Result<UserAfter, StoreError> {
-        let (pk, before, stored_before) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
-        if before.status == self.status {
-            return Ok(UserAfter { user: stored_before, ends_grants: false });
+impl Change for UserStatus {
+    fn apply(
+        &self,
+        connection: &Connection,
+        (pk, before, stored): (i64, User, StoredUser),
+        meta: &ChangeMeta,
+    ) -> Result<UserAfter, StoreError> {
+        if before.status == *self {
+            return Ok(UserAfter { user: stored, ends_grants: false });
         }
-        keep_an_admin(connection, (pk, &before), Some(&User { status: self.status, ..before.clone() }), &self.meta)?;
-        let user = write_status(connection, (pk, &before, &stored_before), self.status, &self.meta)?.1;
+        keep_an_admin(connection, (pk, &before), Some(&User { status: *self, ..before.clone() }), meta)?;
+        let user = write_status(connection, (pk, &before, &stored), *self, meta)?.1;
         Ok(UserAfter { user, ends_grants: true })
-    }
-
-    fn ends(&self, after: &UserAfter) -> Vec<Ended> {
-        after.ends_grants.then(|| Ended::User(self.id.clone())).into_iter().collect()
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, after: &UserAfter) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.id, &after.user)
-    }
-
-    fn show_users<'a>(&'a self, after: &'a UserAfter, show: &mut ShowUser<'_, 'a>) {
-        show(&self.id, Some(&after.user));
     }
 }
 

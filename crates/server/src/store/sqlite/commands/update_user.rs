@@ -2,62 +2,36 @@
 
 use rusqlite::{Connection, params};
 
-use super::{UserAfter, keep_an_admin, log_change, ruled_user};
+use super::{
+    change_user::{Change, UserAfter},
+    keep_an_admin, log_change,
+};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
-    store::{
-        Ended, StoreError,
-        answers::Kept,
-        sqlite::{
-            row::Derived,
-            writer::{Command, ShowUser},
-        },
-    },
+    model::{Action, ChangeMeta, User, UserPatch, inputs},
+    store::{StoreError, StoredUser, sqlite::row::Derived},
 };
 
-/// See [`crate::store::Store::update_user`].
-pub(in crate::store::sqlite) struct UpdateUser {
-    pub(in crate::store::sqlite) id: UserId,
-    pub(in crate::store::sqlite) patch: UserPatch,
-    pub(in crate::store::sqlite) etag: Option<String>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for UpdateUser {
-    type Output = UserAfter;
-
-    fn run(&self, connection: &Connection) -> Result<UserAfter, StoreError> {
-        let (pk, before, stored) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
-        let (user, changed) = self.patch.apply(&before, self.meta.at);
+impl Change for UserPatch {
+    fn apply(
+        &self,
+        connection: &Connection,
+        (pk, before, stored): (i64, User, StoredUser),
+        meta: &ChangeMeta,
+    ) -> Result<UserAfter, StoreError> {
+        let (user, changed) = UserPatch::apply(self, &before, meta.at);
         // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
         inputs::check_attributes_size(&user.attributes)
             .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
         if changed.is_empty() {
             return Ok(UserAfter { user: stored, ends_grants: false });
         }
-        keep_an_admin(connection, (pk, &before), Some(&user), &self.meta)?;
+        keep_an_admin(connection, (pk, &before), Some(&user), meta)?;
         let derived = Derived::of(&user)?;
         write(connection, &user, &derived)?;
         let images = (Some(&stored), Some(&derived.stored));
-        log_change(connection, Action::Updated, (pk, &user), images, &changed, &self.meta)?;
+        log_change(connection, Action::Updated, (pk, &user), images, &changed, meta)?;
         // Only the role is part of what a grant lets its holder do.
         Ok(UserAfter { user: derived.stored, ends_grants: user.role != before.role })
-    }
-
-    fn ends(&self, after: &UserAfter) -> Vec<Ended> {
-        after.ends_grants.then(|| Ended::User(self.id.clone())).into_iter().collect()
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, after: &UserAfter) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.id, &after.user)
-    }
-
-    fn show_users<'a>(&'a self, after: &'a UserAfter, show: &mut ShowUser<'_, 'a>) {
-        show(&self.id, Some(&after.user));
     }
 }
 

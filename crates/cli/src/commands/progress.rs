@@ -31,6 +31,14 @@ impl Progress {
         let _ = write!(stderr(), "\r\x1b[K{line}");
     }
 
+    /// Shows what goes on that has no count.
+    pub fn stage(&mut self, what: &str) {
+        if self.shown {
+            self.written = Some(Instant::now());
+            let _ = write!(stderr(), "\r\x1b[K{what}");
+        }
+    }
+
     /// Takes the line away.
     pub fn clear(&mut self) {
         if self.written.take().is_some() {
