@@ -1,7 +1,7 @@
 //! Wiring: from a configuration to a running server, and from a running server to a clean end.
 
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     os::unix::net::UnixListener,
@@ -36,6 +36,7 @@ use crate::{
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
     },
     tls::{self, Certificates, LoadError},
+    trace::{TraceOptions, TraceStats, Tracing},
 };
 
 /// Why a server could not start. The text says what and how to mend it, in one line.
@@ -120,6 +121,9 @@ pub enum StartError {
         /// What is wrong with it, without secrets.
         detail: String,
     },
+    /// Traces could not be sent as the settings have it.
+    #[error("cannot send traces: {0}; mend otlp_endpoint or otlp_ca_file, or set otlp_endpoint to off")]
+    Tracing(String),
     /// Anything else, such as no threads left.
     #[error("cannot start: {0}")]
     Failed(String),
@@ -230,7 +234,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
     let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
-    let sender = Sender::new(shared, mail_server, config.mail_retry);
+    let tracing = match trace_options(&config)? {
+        Some(options) => Some(Tracing::start(&options, runtime.handle()).map_err(StartError::Tracing)?),
+        None => None,
+    };
+    let tracer = tracing.as_ref().map(|tracing| tracing.tracer.clone());
+    let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let drain = DrainSwitch::new();
     let draining = drain.signal();
@@ -243,7 +252,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
     let limits = Arc::new(Limits::new(&config.rates));
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal()));
+    let pipeline = Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal());
+    let pipeline = Arc::new(pipeline.with_tracer(tracer));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
@@ -255,7 +265,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
     let http = http.map(|network| Listeners { network, tls, operator: None });
     let connections = Arc::new(OnceLock::new());
-    let report = report(Arc::clone(&ops), pipeline.stats(), Arc::clone(&connections));
+    let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
+    let report = report(Arc::clone(&ops), pipeline.stats(), spans, Arc::clone(&connections));
     let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
@@ -264,7 +275,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let _ = connections.set((grpc.stats(), http.as_ref().map(Net::stats)));
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
-    let end = End { pipeline, grpc, http, certificates, operator_socket, config };
+    let end = End { pipeline, grpc, http, certificates, operator_socket, tracing, config };
     let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
@@ -274,10 +285,11 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 
 /// What `/metrics` has.
-fn report(ops: Arc<Ops>, calls: Arc<CallStats>, connections: Arc<Connections>) -> http::Report {
+fn report(ops: Arc<Ops>, calls: Arc<CallStats>, spans: TraceStats, connections: Arc<Connections>) -> http::Report {
     Arc::new(move |page| {
         metrics::process::report(page);
         calls.report(page);
+        spans.report(page);
         if let Some((grpc, http)) = connections.get() {
             let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
             for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
@@ -298,6 +310,7 @@ struct End {
     http: Option<Net>,
     certificates: Option<Certificates>,
     operator_socket: Option<SocketFile>,
+    tracing: Option<Tracing>,
     config: Config,
 }
 
@@ -340,6 +353,9 @@ impl End {
         }
         presence.abort();
         self.pipeline.services().ops().close().await;
+        if let Some(tracing) = self.tracing {
+            tracing.flush().await;
+        }
         tracing::info!(
             took = ?report.took,
             closed = report.connections_closed_gracefully,
@@ -438,6 +454,19 @@ fn session_options(config: &Config) -> SessionOptions {
         per_address: at_least_one(config.sign_in_free_failures_per_address),
     };
     SessionOptions { idle: config.session_idle, attempts }
+}
+
+/// Where traces go, if they go anywhere.
+fn trace_options(config: &Config) -> Result<Option<TraceOptions>, StartError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    let unreadable = |path: &PathBuf, error: io::Error| StartError::Tracing(format!("{}: {error}", path.display()));
+    let authority = config.otlp_ca_file.as_ref().map(|path| fs::read(path).map_err(|error| unreadable(path, error)));
+    Ok(Some(TraceOptions {
+        endpoint: endpoint.as_str().to_owned(),
+        authority: authority.transpose()?,
+        ratio: config.trace_ratio.ratio(),
+        follow_caller: config.trace_follow_caller,
+    }))
 }
 
 fn presence_options(config: &Config) -> PresenceOptions {

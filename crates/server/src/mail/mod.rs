@@ -34,6 +34,7 @@ use crate::{
     },
     model::{Language, Mail, MailId, MailKind, Timestamp},
     store::{MailOutcome, NewMail},
+    trace::Origins,
 };
 
 /// What becomes of mails.
@@ -60,6 +61,8 @@ pub struct Mailer {
     bell: Notify,
     failing: AtomicBool,
     outcomes: Outcomes,
+    /// Which calls have caused the mails that wait, where they are traced.
+    origins: Origins<MailId>,
 }
 
 /// What became of attempts to send a mail.
@@ -68,6 +71,15 @@ struct Outcomes {
     sent: Counter,
     retried: Counter,
     given_up: Counter,
+}
+
+/// What an outcome is called in numbers and traces.
+fn name_of(outcome: &MailOutcome) -> &'static str {
+    match outcome {
+        MailOutcome::Sent { .. } => "sent",
+        MailOutcome::Retry { .. } => "retried",
+        MailOutcome::GivenUp { .. } => "given_up",
+    }
 }
 
 impl Mailer {
@@ -82,6 +94,7 @@ impl Mailer {
             bell: Notify::new(),
             failing: AtomicBool::new(false),
             outcomes: Outcomes::default(),
+            origins: Origins::default(),
         }
     }
 
@@ -126,7 +139,9 @@ impl Mailer {
     /// The system gives no randomness.
     pub fn write(&self, kind: MailKind, language: Language, now: Timestamp) -> Result<NewMail, getrandom::Error> {
         let expires_at = Timestamp(now.0.saturating_add(kind.lifetime_us()));
-        Ok(NewMail { id: MailId::generate(now), kind, language, token: OneTimeToken::generate()?, expires_at })
+        let id = MailId::generate(now);
+        self.origins.note(id);
+        Ok(NewMail { id, kind, language, token: OneTimeToken::generate()?, expires_at })
     }
 
     /// The text of a mail; `None` if nobody has said where links lead.

@@ -16,6 +16,7 @@ use crate::{
     config::MailFrom,
     model::{Clock, MailId, Timestamp},
     store::{ClaimedMail, MailClaim, MailOutcome, Store, StoreError},
+    trace::{self, Span, Traced as _, Tracer},
 };
 
 /// Mails that are sent at the same time.
@@ -53,6 +54,8 @@ struct Shared {
     mailer: Arc<Mailer>,
     server: Option<(Smtp, MailFrom)>,
     retry: Duration,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
 }
 
 impl Sender {
@@ -63,8 +66,18 @@ impl Sender {
         server: Option<(Smtp, MailFrom)>,
         retry: Duration,
     ) -> Self {
-        let shared = Arc::new(Shared { store, clock, mailer, server, retry });
-        Self { shared, tidied: None, announced: None }
+        let shared = Shared { store, clock, mailer, server, retry, tracer: None };
+        Self { shared: Arc::new(shared), tidied: None, announced: None }
+    }
+
+    /// The same with a span for each attempt, in the trace of the call that caused the mail.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        // Nobody shares it before the sender runs.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tracer = tracer;
+        }
+        self
     }
 
     /// Sends until `stop` turns true; what is being sent then may take some seconds more.
@@ -161,7 +174,10 @@ impl Shared {
         let mut sending = JoinSet::new();
         for claimed in self.store.claim_mails(claim).await? {
             let shared = Arc::clone(self);
-            sending.spawn(async move { shared.send_one(claimed).await });
+            sending.spawn(async move {
+                let span = shared.span_of(&claimed);
+                shared.send_one(claimed).in_span(span).await
+            });
         }
         for sent in sending.join_all().await {
             sent?;
@@ -176,9 +192,27 @@ impl Shared {
         Ok(Some(until.map_or(LOOK_EVERY, Duration::from_micros).min(LOOK_EVERY)))
     }
 
+    fn span_of(&self, ClaimedMail { mail, .. }: &ClaimedMail) -> Option<Span> {
+        let span = self.tracer.as_ref()?.later("send_mail", self.mailer.origins.find(&mail.id))?;
+        span.set("roster.mail.id", mail.id.to_string());
+        span.set("roster.mail.kind", mail.kind.to_string());
+        span.set("roster.mail.attempt", i64::from(mail.attempts));
+        Some(span)
+    }
+
     async fn send_one(&self, claimed: ClaimedMail) -> Result<(), StoreError> {
         let outcome = self.attempt(&claimed).await;
         self.mailer.count(&outcome);
+        if !matches!(outcome, MailOutcome::Retry { .. }) {
+            self.mailer.origins.forget(&claimed.mail.id);
+        }
+        if let Some(span) = trace::current() {
+            // What the mail server said may name people.
+            span.set("roster.mail.outcome", super::name_of(&outcome));
+            if !matches!(outcome, MailOutcome::Sent { .. }) {
+                span.fail();
+            }
+        }
         let (mail, attempt) = (&claimed.mail, claimed.mail.attempts);
         match &outcome {
             MailOutcome::Sent { .. } => tracing::debug!(mail_id = %mail.id, attempt, "a mail was sent"),

@@ -77,6 +77,9 @@ metrics! {
     MAIL_FAILING = Gauge "roster_mail_failing" [], "1 while the mail server does not take mails.";
     AUDIT_LOST = Counter "roster_audit_events_lost_total" [],
         "Refusals that are missing in the audit log because there were too many.";
+    TRACE_SPANS = Counter "roster_trace_spans_total" ["outcome"],
+        "Spans of traces that are over: exported, dropped (the queue was full), or failed (the collector did not take them).";
+    TRACE_QUEUE = Gauge "roster_trace_queue_length" [], "Spans that wait to be exported.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" [], "Time of the processors that the process has used.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [], "Memory that the process holds.";
     PROCESS_THREADS = Gauge "process_threads" [], "Threads of the process.";

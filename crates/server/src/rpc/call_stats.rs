@@ -32,6 +32,11 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// A status, as gRPC's documents name it.
+pub(super) fn name_of(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
 /// Classes of methods by their numbers.
 const CLASSES: [(RateClass, &str); 5] = [
     (RateClass::SignIn, "sign_in"),

@@ -36,6 +36,7 @@ use crate::{
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    trace::{InSpan, Span, Traced as _, Tracer},
 };
 
 /// Where a caller is told what it could have used.
@@ -58,6 +59,8 @@ pub struct Pipeline {
     /// Those of all workers.
     limits: Arc<Limits>,
     stats: Own<CallStats>,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
@@ -72,7 +75,13 @@ impl Pipeline {
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), grpc_web, drain }
+        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), tracer: None, grpc_web, drain }
+    }
+
+    /// The same with calls that are traced.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same pipeline for one more worker; see `Services::for_worker`.
@@ -84,6 +93,7 @@ impl Pipeline {
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
             stats: self.stats.for_worker(),
+            tracer: self.tracer.clone(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
@@ -141,8 +151,9 @@ impl Pipeline {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());
-        let record = CallRecord::start(request.uri().path(), &request_id, peer);
-        let method = access::method(request.uri().path());
+        let path = request.uri().path();
+        let method = access::method(path);
+        let record = CallRecord::start((path, method), request.headers(), &request_id, peer, self.tracer.as_ref());
         let meter = CallMeter::start(&self.stats, method);
         let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, meter, record };
         let tokenless = self.tokenless.caller_of(peer);
@@ -185,6 +196,7 @@ impl Pipeline {
             Ok(()) => self
                 .callers
                 .verify(credential, start.remote)
+                .in_span(start.span())
                 .await
                 .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
         };
@@ -331,6 +343,13 @@ struct Start {
     record: Option<CallRecord>,
 }
 
+impl Start {
+    /// The call's span, if it is traced.
+    fn span(&self) -> Option<Span> {
+        self.record.as_ref().and_then(CallRecord::span).cloned()
+    }
+}
+
 /// A call under way.
 struct Call {
     pipeline: Arc<Pipeline>,
@@ -363,11 +382,14 @@ impl Call {
     async fn finish(self) -> Response<CallBody> {
         let Self { pipeline, mut start, caller, drain, mut grant_end, deadline, over_http1, response } = self;
         let mut response = match response {
-            Ok(response) => match &mut grant_end {
-                None => before(deadline, response).await,
-                // The service may answer a stream of requests only when that has ended.
-                Some(end) => Box::pin(unless(end, before(deadline, response))).await,
-            },
+            Ok(response) => {
+                let response = response.in_span(start.span());
+                match &mut grant_end {
+                    None => before(deadline, response).await,
+                    // The service may answer a stream of requests only when that has ended.
+                    Some(end) => Box::pin(unless(end, before(deadline, response))).await,
+                }
+            }
             Err(refusal) => refusal.into_http(),
         };
         // A response of headers alone is over already.
@@ -442,7 +464,7 @@ async fn unless(grant_end: &mut Moment, response: impl Future<Output = Response<
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
-async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
+async fn before(deadline: Option<Instant>, response: InSpan<ResponseFuture>) -> Response<Body> {
     let Some(deadline) = deadline else { return response.await };
     let late = || status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http();
     // Nobody waits any more, and what is not begun changes nothing.

@@ -24,6 +24,7 @@ mod sessions;
 mod signing_keys;
 mod sql;
 mod stats;
+mod traces;
 mod writer;
 
 use std::{
@@ -127,7 +128,14 @@ impl SqliteStore {
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         match &self.readers {
-            Some(readers) => readers.point(read),
+            Some(readers) => {
+                let span = traces::begin(traces::name_of_closure::<F>);
+                let result = readers.point(read);
+                if let Some(span) = span {
+                    span.conclude(&result);
+                }
+                result
+            }
             None => self.writer.execute(Read(read)).await,
         }
     }

@@ -13,12 +13,13 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{error::closed, open, search_index, stats::SharedStats};
+use super::{error::closed, open, search_index, stats::SharedStats, traces};
 use crate::store::StoreError;
 
 /// Scans that may wait for a thread.
@@ -78,21 +79,34 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        let span = traces::begin(traces::name_of_closure::<F>);
         let unwanted = Unwanted::default();
         let flag = Arc::clone(&unwanted.0);
         let (reply, answer) = oneshot::channel();
+        let traced = span.clone().map(|span| (span, Instant::now()));
         let scan: Scan = Box::new(move |connection| {
             if !flag.load(Ordering::Relaxed) {
+                let begun = Instant::now();
                 let look = move || flag.load(Ordering::Relaxed);
                 let result = connection
                     .progress_handler(STEPS_BETWEEN_LOOKS, Some(look))
                     .map_err(StoreError::from)
                     .and_then(|()| read(connection));
+                if let Some((span, since)) = traced {
+                    span.record("wait", since, begun);
+                    span.record("run", begun, Instant::now());
+                }
                 let _ = reply.send(result);
             }
         });
-        self.submit(scan)?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let result = match self.submit(scan) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(closed())),
+            Err(error) => Err(error),
+        };
+        if let Some(span) = span {
+            span.conclude(&result);
+        }
+        result
     }
 
     fn submit(&self, scan: Scan) -> Result<(), StoreError> {

@@ -29,6 +29,7 @@ mod sessions;
 mod sign_in;
 mod tls;
 mod tokens;
+mod traces;
 mod transport;
 mod updates;
 mod users;
