@@ -17,9 +17,26 @@ pub(super) fn begin(name: impl FnOnce() -> &'static str) -> Option<Span> {
 /// The function of ours that a closure is written in.
 pub(super) fn name_of_closure<F>() -> &'static str {
     let name = type_name::<F>();
-    // What generic parameters a closure has of its own does not matter.
     let name = name.split_once("::{{closure}}").map_or(name, |(function, _)| function);
+    let name = without_parameters(name);
     name.rsplit("::").next().unwrap_or(name)
+}
+
+/// `f` of `f<'_, Vec<u8>>`.
+fn without_parameters(name: &str) -> &str {
+    if !name.ends_with('>') {
+        return name;
+    }
+    let mut depth = 0_usize;
+    let begin = name.char_indices().rev().find(|(_, c)| {
+        match c {
+            '>' => depth += 1,
+            '<' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0
+    });
+    begin.map_or(name, |(at, _)| &name[..at])
 }
 
 #[cfg(test)]
@@ -43,5 +60,7 @@ mod tests {
     #[test]
     fn a_closure_is_called_what_its_function_is() {
         assert_eq!(None.find_something(), "find_something");
+        assert_eq!(without_parameters("<a::B<c::D> as E>::f<'_, Vec<g::H>>"), "<a::B<c::D> as E>::f");
+        assert_eq!(without_parameters("a::b"), "a::b");
     }
 }
