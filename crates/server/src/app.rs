@@ -242,7 +242,6 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let drain = DrainSwitch::new();
-    let draining = drain.signal();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
     let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
@@ -267,7 +266,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let connections = Arc::new(OnceLock::new());
     let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
     let report = report(Arc::clone(&ops), pipeline.stats(), spans, Arc::clone(&connections));
-    let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
+    let port = http::Port { ops: Arc::clone(&ops), limits, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
 

@@ -11,6 +11,7 @@ mod disk_full;
 mod examples;
 mod feed;
 mod killer;
+mod logs;
 mod presence;
 mod process;
 mod python;

@@ -22,7 +22,7 @@ use super::HashError;
 use crate::{
     metrics::{
         Counter, Histogram, LATENCIES, Page,
-        names::{HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
+        names::{HASH_CAPACITY, HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
     },
     priority, trace,
 };
@@ -127,6 +127,7 @@ impl Pool {
     /// Puts the queue and what came of it on the page.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&HASH_QUEUE, &[], self.shared.lock().queue.len());
+        page.value(&HASH_CAPACITY, &[], self.shared.capacity);
         page.histogram(&HASH_WAIT, &[], &self.shared.waits);
         page.histogram(&HASH_DURATION, &[], &self.shared.durations);
         page.value(&HASH_REFUSED, &[], self.shared.refused.get());

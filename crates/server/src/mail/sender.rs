@@ -29,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// How often the outbox is tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// How often it is counted what waits, at most, where that are this many or more: every row of it is looked at.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+const COUNT_FREELY_MAX: u32 = 1_000;
 /// Rows that one tidying removes of each kind.
 const TIDY_MAX: u32 = 1_000;
 /// How long a mail is kept after its end.
@@ -43,6 +46,8 @@ pub struct Sender {
     shared: Arc<Shared>,
     /// `None` before the first time.
     tidied: Option<Instant>,
+    /// When it was last counted what waits, and how many it were; `None` before the first time.
+    counted: Option<(Instant, u32)>,
     /// The newest mail that the log has named.
     announced: Option<MailId>,
 }
@@ -67,7 +72,7 @@ impl Sender {
         retry: Duration,
     ) -> Self {
         let shared = Shared { store, clock, mailer, server, retry, tracer: None };
-        Self { shared: Arc::new(shared), tidied: None, announced: None }
+        Self { shared: Arc::new(shared), tidied: None, counted: None, announced: None }
     }
 
     /// The same with a span for each attempt, in the trace of the call that caused the mail.
@@ -132,10 +137,16 @@ impl Sender {
         if self.shared.mailer.delivery() == Delivery::Kept {
             self.announce().await?;
         }
-        if let Some((_, from)) = &self.shared.server {
-            return self.shared.send_due(from).await;
+        let pause = match &self.shared.server {
+            Some((_, from)) => self.shared.send_due(from).await?,
+            None => LOOK_EVERY,
+        };
+        if self.counted.is_none_or(|(at, waiting)| waiting < COUNT_FREELY_MAX || at.elapsed() >= COUNT_EVERY) {
+            let backlog = self.shared.store.mail_backlog().await?;
+            self.counted = Some((Instant::now(), backlog.waiting));
+            self.shared.mailer.note_backlog(backlog);
         }
-        Ok(LOOK_EVERY)
+        Ok(pause)
     }
 
     /// Says in the log which mails are new, and how to read them. Not what is in them.

@@ -401,6 +401,11 @@ impl Call {
             if let Some(record) = &mut start.record {
                 record.finish(code);
             }
+            if matches!(code, Code::ResourceExhausted | Code::Unavailable)
+                && let Some(reason) = status::reason_in(response.headers())
+            {
+                pipeline.stats.refused(reason);
+            }
             // Here, where all of them pass, so that no method can forget it.
             if matches!(code, Code::PermissionDenied | Code::Unauthenticated)
                 && let Some(reason) = status::reason_in(response.headers())

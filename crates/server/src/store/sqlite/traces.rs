@@ -53,7 +53,8 @@ mod tests {
 
     impl Outer for Option<Vec<u8>> {
         fn find_something(&self) -> &'static str {
-            (|| name(&|| ()))()
+            let within = || name(&|| ());
+            within()
         }
     }
 

@@ -138,9 +138,10 @@ impl Writer {
         self.newest.clone()
     }
 
-    /// How many commands wait for the thread.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+    /// How many commands wait for the thread, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let max = self.queue.max_capacity();
+        (max - self.queue.capacity(), max)
     }
 
     /// Whether the thread takes commands.
