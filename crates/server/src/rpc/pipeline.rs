@@ -36,7 +36,7 @@ use crate::{
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
-    trace::{InSpan, Span, Traced as _, Tracer},
+    trace::{Span, Traced as _, Tracer},
 };
 
 /// Where a caller is told what it could have used.
@@ -213,9 +213,13 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let mut start = start;
+        let (mut start, mut request) = (start, request);
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
+        }
+        if let Some(span) = start.span() {
+            // For who calls the service: most calls have none, and none makes room for one.
+            request.extensions_mut().insert(span);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
         let (deadline, key) = match admitted {
@@ -242,7 +246,6 @@ impl Pipeline {
             user_agent,
             idempotency: None,
         };
-        let mut request = request;
         if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
             && access::is_stream(method.path)
         {
@@ -382,14 +385,11 @@ impl Call {
     async fn finish(self) -> Response<CallBody> {
         let Self { pipeline, mut start, caller, drain, mut grant_end, deadline, over_http1, response } = self;
         let mut response = match response {
-            Ok(response) => {
-                let response = response.in_span(start.span());
-                match &mut grant_end {
-                    None => before(deadline, response).await,
-                    // The service may answer a stream of requests only when that has ended.
-                    Some(end) => Box::pin(unless(end, before(deadline, response))).await,
-                }
-            }
+            Ok(response) => match &mut grant_end {
+                None => before(deadline, response).await,
+                // The service may answer a stream of requests only when that has ended.
+                Some(end) => Box::pin(unless(end, before(deadline, response))).await,
+            },
             Err(refusal) => refusal.into_http(),
         };
         // A response of headers alone is over already.
@@ -469,7 +469,7 @@ async fn unless(grant_end: &mut Moment, response: impl Future<Output = Response<
 }
 
 /// The response, or `DEADLINE_EXCEEDED` if it does not begin in time.
-async fn before(deadline: Option<Instant>, response: InSpan<ResponseFuture>) -> Response<Body> {
+async fn before(deadline: Option<Instant>, response: ResponseFuture) -> Response<Body> {
     let Some(deadline) = deadline else { return response.await };
     let late = || status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http();
     // Nobody waits any more, and what is not begun changes nothing.

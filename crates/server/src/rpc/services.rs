@@ -44,7 +44,10 @@ use super::{
     status,
     user_v1::UserV1,
 };
-use crate::ops::{Ctx, Ops, Reason};
+use crate::{
+    ops::{Ctx, Ops, Reason},
+    trace::{Span, Traced as _},
+};
 
 /// How the caller has compressed its messages
 /// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
@@ -116,8 +119,18 @@ impl Services {
         &self.ops
     }
 
-    /// Answers a call that was let through.
-    pub(super) fn call<B>(&self, ctx: Ctx, key: Option<CallKey>, request: Request<B>) -> ResponseFuture
+    /// Answers a call that was let through, for its span if that is in the request's extensions.
+    pub(super) fn call<B>(&self, ctx: Ctx, key: Option<CallKey>, mut request: Request<B>) -> ResponseFuture
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let span = request.extensions_mut().remove::<Span>();
+        let response = self.dispatch(ctx, key, request);
+        if span.is_none() { response } else { ResponseFuture(Box::pin(response.0.in_span(span))) }
+    }
+
+    fn dispatch<B>(&self, ctx: Ctx, key: Option<CallKey>, request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
