@@ -213,10 +213,11 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        let (mut start, mut request) = (start, request);
+        let mut start = start;
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
         }
+        let mut request = request;
         if let Some(span) = start.span() {
             // For who calls the service: most calls have none, and none makes room for one.
             request.extensions_mut().insert(span);
