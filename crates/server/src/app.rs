@@ -6,7 +6,10 @@ use std::{
     num::NonZero,
     os::unix::net::UnixListener,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -21,7 +24,7 @@ use crate::{
     mail::{self, Mailer, Sender},
     metrics::{
         self,
-        names::{CONNECTIONS, CONNECTIONS_ACCEPTED},
+        names::{CERTIFICATE_EXPIRES, CONNECTIONS, CONNECTIONS_ACCEPTED},
     },
     model::{Clock, SystemClock},
     net::{
@@ -265,7 +268,9 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let http = http.map(|network| Listeners { network, tls, operator: None });
     let connections = Arc::new(OnceLock::new());
     let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
-    let report = report(Arc::clone(&ops), pipeline.stats(), spans, Arc::clone(&connections));
+    let expires = certificates.as_ref().map(|certificates| Arc::clone(&certificates.expires));
+    let numbers = Numbers { calls: pipeline.stats(), spans, expires, connections: Arc::clone(&connections) };
+    let report = report(Arc::clone(&ops), numbers);
     let port = http::Port { ops: Arc::clone(&ops), limits, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
@@ -283,10 +288,23 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 /// Connections of the gRPC port and, if there is one, the HTTP port.
 type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 
+/// What `/metrics` has beside the numbers of the use cases.
+struct Numbers {
+    calls: Arc<CallStats>,
+    spans: TraceStats,
+    /// When the certificate ends, if there is one.
+    expires: Option<Arc<AtomicI64>>,
+    connections: Arc<Connections>,
+}
+
 /// What `/metrics` has.
-fn report(ops: Arc<Ops>, calls: Arc<CallStats>, spans: TraceStats, connections: Arc<Connections>) -> http::Report {
+fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
+    let Numbers { calls, spans, expires, connections } = numbers;
     Arc::new(move |page| {
         metrics::process::report(page);
+        if let Some(expires) = &expires {
+            page.value(&CERTIFICATE_EXPIRES, &[], expires.load(Relaxed).max(0).unsigned_abs());
+        }
         calls.report(page);
         spans.report(page);
         if let Some((grpc, http)) = connections.get() {

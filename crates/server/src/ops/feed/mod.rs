@@ -94,7 +94,7 @@ impl Outcomes {
 }
 
 /// Shares of the watchers, and as labels. The last is the one that is furthest behind.
-const QUANTILES: [(usize, &str); 3] = [(50, "0.5"), (90, "0.9"), (100, "1")];
+const SHARES: [(usize, &str); 3] = [(50, "0.5"), (90, "0.9"), (100, "1")];
 
 impl Feed {
     /// Starts the hub on the runtime that this is called on. It sleeps until somebody watches. `key` is for resume tokens.
@@ -116,7 +116,7 @@ impl Feed {
         page.value(&WATCHERS_REFUSED, &[], refused.get());
         let mut lags: Vec<_> = self.hub.places().iter().map(|place| newest.saturating_sub(*place).max(0)).collect();
         lags.sort_unstable();
-        for (percent, label) in QUANTILES {
+        for (percent, label) in SHARES {
             let at = (lags.len() * percent).div_ceil(100).saturating_sub(1);
             page.value(&WATCH_LAG, &[label], lags.get(at).map_or(0, |lag| lag.unsigned_abs()));
         }
