@@ -193,7 +193,7 @@ impl From<StartError> for Failure {
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
-            StartError::Mail { .. } => Exit::Config,
+            StartError::Mail { .. } | StartError::Tracing(_) => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.

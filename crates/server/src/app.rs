@@ -1,12 +1,15 @@
 //! Wiring: from a configuration to a running server, and from a running server to a clean end.
 
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     os::unix::net::UnixListener,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -21,7 +24,7 @@ use crate::{
     mail::{self, Mailer, Sender},
     metrics::{
         self,
-        names::{CONNECTIONS, CONNECTIONS_ACCEPTED},
+        names::{CERTIFICATE_EXPIRES, CONNECTIONS, CONNECTIONS_ACCEPTED},
     },
     model::{Clock, SystemClock},
     net::{
@@ -36,6 +39,7 @@ use crate::{
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
     },
     tls::{self, Certificates, LoadError},
+    trace::{TraceOptions, TraceStats, Tracing},
 };
 
 /// Why a server could not start. The text says what and how to mend it, in one line.
@@ -120,6 +124,9 @@ pub enum StartError {
         /// What is wrong with it, without secrets.
         detail: String,
     },
+    /// Traces could not be sent as the settings have it.
+    #[error("cannot send traces: {0}; mend otlp_endpoint or otlp_ca_file, or set otlp_endpoint to off")]
+    Tracing(String),
     /// Anything else, such as no threads left.
     #[error("cannot start: {0}")]
     Failed(String),
@@ -230,10 +237,14 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
     let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
-    let sender = Sender::new(shared, mail_server, config.mail_retry);
+    let tracing = match trace_options(&config)? {
+        Some(options) => Some(Tracing::start(&options, runtime.handle()).map_err(StartError::Tracing)?),
+        None => None,
+    };
+    let tracer = tracing.as_ref().map(|tracing| tracing.tracer.clone());
+    let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let drain = DrainSwitch::new();
-    let draining = drain.signal();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
     let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
@@ -243,7 +254,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
     let limits = Arc::new(Limits::new(&config.rates));
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal()));
+    let pipeline = Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal());
+    let pipeline = Arc::new(pipeline.with_tracer(tracer));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
@@ -255,8 +267,11 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
     let http = http.map(|network| Listeners { network, tls, operator: None });
     let connections = Arc::new(OnceLock::new());
-    let report = report(Arc::clone(&ops), pipeline.stats(), Arc::clone(&connections));
-    let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
+    let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
+    let expires = certificates.as_ref().map(|certificates| Arc::clone(&certificates.expires));
+    let numbers = Numbers { calls: pipeline.stats(), spans, expires, connections: Arc::clone(&connections) };
+    let report = report(Arc::clone(&ops), numbers);
+    let port = http::Port { ops: Arc::clone(&ops), limits, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
 
@@ -264,7 +279,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let _ = connections.set((grpc.stats(), http.as_ref().map(Net::stats)));
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
-    let end = End { pipeline, grpc, http, certificates, operator_socket, config };
+    let end = End { pipeline, grpc, http, certificates, operator_socket, tracing, config };
     let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
@@ -273,11 +288,25 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 /// Connections of the gRPC port and, if there is one, the HTTP port.
 type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 
+/// What `/metrics` has beside the numbers of the use cases.
+struct Numbers {
+    calls: Arc<CallStats>,
+    spans: TraceStats,
+    /// When the certificate ends, if there is one.
+    expires: Option<Arc<AtomicI64>>,
+    connections: Arc<Connections>,
+}
+
 /// What `/metrics` has.
-fn report(ops: Arc<Ops>, calls: Arc<CallStats>, connections: Arc<Connections>) -> http::Report {
+fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
+    let Numbers { calls, spans, expires, connections } = numbers;
     Arc::new(move |page| {
         metrics::process::report(page);
+        if let Some(expires) = &expires {
+            page.value(&CERTIFICATE_EXPIRES, &[], expires.load(Relaxed).max(0).unsigned_abs());
+        }
         calls.report(page);
+        spans.report(page);
         if let Some((grpc, http)) = connections.get() {
             let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
             for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
@@ -298,6 +327,7 @@ struct End {
     http: Option<Net>,
     certificates: Option<Certificates>,
     operator_socket: Option<SocketFile>,
+    tracing: Option<Tracing>,
     config: Config,
 }
 
@@ -340,6 +370,9 @@ impl End {
         }
         presence.abort();
         self.pipeline.services().ops().close().await;
+        if let Some(tracing) = self.tracing {
+            tracing.flush().await;
+        }
         tracing::info!(
             took = ?report.took,
             closed = report.connections_closed_gracefully,
@@ -438,6 +471,19 @@ fn session_options(config: &Config) -> SessionOptions {
         per_address: at_least_one(config.sign_in_free_failures_per_address),
     };
     SessionOptions { idle: config.session_idle, attempts }
+}
+
+/// Where traces go, if they go anywhere.
+fn trace_options(config: &Config) -> Result<Option<TraceOptions>, StartError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    let unreadable = |path: &PathBuf, error: io::Error| StartError::Tracing(format!("{}: {error}", path.display()));
+    let authority = config.otlp_ca_file.as_ref().map(|path| fs::read(path).map_err(|error| unreadable(path, error)));
+    Ok(Some(TraceOptions {
+        endpoint: endpoint.as_str().to_owned(),
+        authority: authority.transpose()?,
+        ratio: config.trace_ratio.ratio(),
+        follow_caller: config.trace_follow_caller,
+    }))
 }
 
 fn presence_options(config: &Config) -> PresenceOptions {

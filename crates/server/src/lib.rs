@@ -3,7 +3,7 @@
 //! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`limits`] ← [`rpc`], [`http`] ←
 //! [`app`]; [`presence`] stands on [`model`], below [`ops`].
 //! [`net`] carries requests and knows nothing of users. Only `rpc` knows tonic and prost; only
-//! `store::sqlite` knows rusqlite; only `mail` knows lettre.
+//! `store::sqlite` knows rusqlite; only `mail` knows lettre; only [`trace`] knows OpenTelemetry.
 
 pub mod app;
 pub mod auth;
@@ -21,3 +21,4 @@ pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;

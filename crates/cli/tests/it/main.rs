@@ -14,6 +14,7 @@ mod examples;
 mod feed;
 mod housekeeping;
 mod killer;
+mod logs;
 mod presence;
 mod process;
 mod python;

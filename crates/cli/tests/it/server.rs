@@ -78,14 +78,29 @@ impl Server {
 
     /// Reads the log up to the event with this message; `None` if the process ends before that.
     pub fn await_message(&mut self, message: &str) -> Option<Value> {
+        self.await_event(|event| event["message"].as_str().is_some_and(|text| text.starts_with(message)))
+    }
+
+    /// Reads the log up to such an event; `None` if the process ends before that.
+    pub fn await_event(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         let deadline = Instant::now() + LIMIT;
         while let Some(line) = self.next_line(deadline) {
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+            if wanted(&event) {
                 return Some(event);
             }
         }
         None
+    }
+
+    /// Whether this is in what was read of the log.
+    pub fn has_seen(&self, text: &str) -> bool {
+        self.seen.iter().any(|line| line.contains(text))
+    }
+
+    /// The last line that was read of it.
+    pub fn last_line(&self) -> &str {
+        self.seen.last().map_or("", String::as_str)
     }
 
     fn next_line(&mut self, deadline: Instant) -> Option<String> {

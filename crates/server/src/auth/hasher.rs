@@ -15,6 +15,7 @@ use super::{
     phc::{self, Argon2Hash, Digest, StoredHash},
     pool::{Memory, Pool},
 };
+use crate::trace::{Fault, Traced as _};
 
 /// Bytes of a hash.
 const OUTPUT_BYTES: usize = 32;
@@ -86,6 +87,20 @@ pub enum HashError {
     Failed(String),
 }
 
+impl Fault for HashError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Unverifiable(_) => "unverifiable",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        !matches!(self, Self::Busy { .. })
+    }
+}
+
 /// What came of a password that was given.
 #[derive(Debug)]
 pub struct Verdict {
@@ -129,7 +144,7 @@ impl Hasher {
     /// [`HashError::Busy`], [`HashError::Failed`].
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let argon2 = self.argon2.clone();
-        self.pool.run(move |memory| hash(&argon2, &password, memory)).await
+        self.pool.run(move |memory| hash(&argon2, &password, memory)).traced("hash_password").await
     }
 
     /// Whether this is the password that was hashed; if so, hashes it anew where the hash is of another kind or cost
@@ -150,7 +165,7 @@ impl Hasher {
             let rehashed = outdated.then(|| self::hash(&argon2, &password, memory).ok()).flatten();
             Ok(Verdict { matches, rehashed })
         };
-        self.pool.run(verdict).await
+        self.pool.run(verdict).traced("verify_password").await
     }
 }
 

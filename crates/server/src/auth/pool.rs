@@ -22,9 +22,9 @@ use super::HashError;
 use crate::{
     metrics::{
         Counter, Histogram, LATENCIES, Page,
-        names::{HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
+        names::{HASH_CAPACITY, HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
     },
-    priority,
+    priority, trace,
 };
 
 /// The lowest scheduling priority. A thread that wants the core for anything else gets it.
@@ -105,11 +105,18 @@ impl Pool {
         work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let (reply, answer) = oneshot::channel();
+        let traced = trace::current().map(|span| (span, Instant::now()));
         let job = Box::new(move |memory: &mut Memory| {
             let wanted = !reply.is_closed();
             if wanted {
+                let started = Instant::now();
+                let done = work(memory);
+                if let Some((span, since)) = traced {
+                    span.record("wait", since, started);
+                    span.record("run", started, Instant::now());
+                }
                 // The caller may have gone in the meantime; then nobody misses the answer.
-                let _ = reply.send(work(memory));
+                let _ = reply.send(done);
             }
             wanted
         });
@@ -120,6 +127,7 @@ impl Pool {
     /// Puts the queue and what came of it on the page.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&HASH_QUEUE, &[], self.shared.lock().queue.len());
+        page.value(&HASH_CAPACITY, &[], self.shared.capacity);
         page.histogram(&HASH_WAIT, &[], &self.shared.waits);
         page.histogram(&HASH_DURATION, &[], &self.shared.durations);
         page.value(&HASH_REFUSED, &[], self.shared.refused.get());

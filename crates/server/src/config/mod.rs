@@ -9,6 +9,7 @@ mod kind;
 mod mail;
 pub mod reference;
 pub mod settings;
+mod trace;
 mod value;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::{
 pub use error::{ConfigError, Origin};
 pub use mail::{LinkTemplate, MailFrom, PublicUrl, SmtpTls, SmtpUrl};
 pub use settings::Setting;
+pub use trace::{CollectorUrl, Share};
 pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
 use crate::{
@@ -100,6 +102,14 @@ pub struct Config {
     pub log_level: LogLevel,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where traces go; `None` is nowhere.
+    pub otlp_endpoint: Option<CollectorUrl>,
+    /// A certificate of an authority that may vouch for the collector, besides the system's.
+    pub otlp_ca_file: Option<PathBuf>,
+    /// The share of calls that are traced.
+    pub trace_ratio: Share,
+    /// A caller that traces its call or does not decides that for ours.
+    pub trace_follow_caller: bool,
     /// How long calls in flight may take to finish after the first signal to stop.
     pub drain_grace: Duration,
     /// Threads that hash passwords.
@@ -201,6 +211,10 @@ impl Config {
             workers: cores,
             log_level: LogLevel::default(),
             log_format: LogFormat::Auto,
+            otlp_endpoint: None,
+            otlp_ca_file: None,
+            trace_ratio: Share::ALL,
+            trace_follow_caller: true,
             drain_grace: DEFAULT_DRAIN_GRACE,
             hash_threads: cores,
             hash_queue_max: DEFAULT_HASH_QUEUE_MAX,

@@ -212,6 +212,41 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How log lines look. With auto, for people on a terminal and one JSON object a line otherwise.",
     },
     Setting {
+        key: "otlp_endpoint",
+        also_env: &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
+        flag: Some("otlp-endpoint"),
+        kind: Kind::Collector(|c| &mut c.otlp_endpoint),
+        default: None,
+        doc: "The OpenTelemetry collector that traces go to, by OTLP over gRPC. Metadata that it wants, such as a token, is \
+              in OTEL_EXPORTER_OTLP_HEADERS.",
+    },
+    Setting {
+        key: "otlp_ca_file",
+        also_env: &["OTEL_EXPORTER_OTLP_CERTIFICATE"],
+        flag: None,
+        kind: Kind::FileOrOff(|c| &mut c.otlp_ca_file),
+        default: None,
+        doc: "Certificates, in PEM, of authorities that vouch for the collector, besides the system's.",
+    },
+    Setting {
+        key: "trace_ratio",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Share(|c| &mut c.trace_ratio),
+        default: None,
+        doc: "The share of calls that are traced, of those whose caller has not decided it. What the collector takes in is \
+              bounded too: spans beyond that are dropped, and counted.",
+    },
+    Setting {
+        key: "trace_follow_caller",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Switch(|c| &mut c.trace_follow_caller),
+        default: None,
+        doc: "Whether a caller that traces its own call (traceparent), or says that it does not, decides that for ours. Turn \
+              it off where anybody may call: trace_ratio counts for all calls then.",
+    },
+    Setting {
         key: "drain_grace_ms",
         also_env: &[],
         flag: None,

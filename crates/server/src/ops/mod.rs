@@ -32,7 +32,7 @@ pub use self::{
     feed::{
         ChangeKind, FeedEvent, FeedItem, FeedLoad, FeedOptions, UserChange, UserWatch, WatchStart, WatchUsersInput,
     },
-    health::{DependencyHealth, Health, HealthState},
+    health::{DependencyHealth, Health, HealthState, SERVER},
     housekeeping::LogRetention,
     mail::{MailPage, MailView},
     passwords::ChangePasswordInput,
@@ -170,7 +170,7 @@ impl Ops {
         self.store.report(page);
         self.mailer.report(page);
         self.trail.report(page);
-        self.feed.report(page);
+        self.feed.report(page, *self.store.newest_position().borrow());
         self.desk.report(page);
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 use super::{call_log::CallRecord, call_stats::CallMeter, status};
-use crate::{net::DrainSignal, ops::Reason};
+use crate::{net::DrainSignal, ops::Reason, trace::Span};
 
 /// What polling a body gives.
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
@@ -99,6 +99,8 @@ impl CallBody {
     fn next_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         let this = self;
         let Some(watched) = &mut this.watched else { return completed(Pin::new(&mut this.inner).poll_frame(cx)) };
+        // What a stream does between its messages is a part of the call.
+        let _entered = watched.record.as_ref().and_then(CallRecord::span).map(Span::enter);
         if watched.ended {
             return Poll::Ready(None);
         }

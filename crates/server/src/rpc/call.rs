@@ -29,6 +29,7 @@ use crate::{
     auth::Caller,
     net::DrainSignal,
     ops::{Reason, RequestId},
+    trace::Span,
 };
 
 /// The stream that says that its caller's session has ended; see `ops::presence`.
@@ -74,6 +75,13 @@ pub(super) struct Start {
     pub(super) method: Option<&'static Rpc>,
     pub(super) meter: CallMeter,
     pub(super) record: Option<CallRecord>,
+}
+
+impl Start {
+    /// The call's span, if it is traced.
+    pub(super) fn span(&self) -> Option<Span> {
+        self.record.as_ref().and_then(CallRecord::span).cloned()
+    }
 }
 
 /// A call under way. Gives its response once, and nothing after that.
@@ -190,6 +198,11 @@ impl WayBack {
         self.start.meter.end(code);
         if let Some(record) = &mut self.start.record {
             record.finish(code);
+        }
+        if matches!(code, Code::ResourceExhausted | Code::Unavailable)
+            && let Some(reason) = status::reason_in(response.headers())
+        {
+            self.pipeline.stats().refused(reason);
         }
         // Here, where all of them pass, so that no method can forget it.
         if matches!(code, Code::PermissionDenied | Code::Unauthenticated)

@@ -38,6 +38,7 @@ use crate::{
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, UserAgent},
+    trace::{Traced as _, Tracer},
 };
 
 /// Where a caller is told what it could have used.
@@ -53,6 +54,8 @@ pub struct Pipeline {
     /// Those of all workers.
     limits: Arc<Limits>,
     stats: Own<CallStats>,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
@@ -67,7 +70,13 @@ impl Pipeline {
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), grpc_web, drain }
+        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), tracer: None, grpc_web, drain }
+    }
+
+    /// The same with calls that are traced.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same pipeline for one more worker; see `Services::for_worker`.
@@ -79,6 +88,7 @@ impl Pipeline {
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
             stats: self.stats.for_worker(),
+            tracer: self.tracer.clone(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
@@ -131,14 +141,15 @@ impl Pipeline {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());
-        let record = CallRecord::start(request.uri().path(), &request_id, peer);
-        let method = access::method(request.uri().path());
+        let path = request.uri().path();
+        let method = access::method(path);
+        let record = CallRecord::start((path, method), request.headers(), &request_id, peer, self.tracer.as_ref());
         let meter = CallMeter::start(&self.stats, method);
         let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, meter, record };
         if headers::are_too_large(&request) {
             let too_large = || status::of_reason(Reason::HeadersTooLarge, headers::TOO_LARGE);
             let refusal = self.take_from_address(&start).err().unwrap_or_else(too_large);
-            return Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal));
+            return Answer::Call(refused(self, request, start, Caller::Anonymous, refusal));
         }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
@@ -180,6 +191,7 @@ impl Pipeline {
             Ok(()) => self
                 .callers
                 .verify(credential, start.remote)
+                .in_span(start.span())
                 .await
                 .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
         };
@@ -199,6 +211,11 @@ impl Pipeline {
         let mut start = start;
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
+        }
+        let mut request = request;
+        if let Some(span) = start.span() {
+            // For who calls the service: most calls have none, and none makes room for one.
+            request.extensions_mut().insert(span);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
         let (deadline, key) = match admitted {
@@ -225,7 +242,6 @@ impl Pipeline {
             user_agent,
             idempotency: None,
         };
-        let mut request = request;
         if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
             && access::is_stream(method.path)
         {

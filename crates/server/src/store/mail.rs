@@ -71,6 +71,15 @@ pub enum MailOutcome {
     },
 }
 
+/// What waits in the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailBacklog {
+    /// How many mails.
+    pub waiting: u32,
+    /// Since when the oldest of them.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Mails and tokens. Each command is one atomic commit. A user has one token of a kind, bound to the address that it was
 /// mailed to: a newer one, or another address, ends it.
 #[async_trait]
@@ -116,6 +125,9 @@ pub trait MailStore {
 
     /// When the next mail is due; `None` if none waits.
     async fn next_mail_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// What waits in the outbox.
+    async fn mail_backlog(&self) -> Result<MailBacklog, StoreError>;
 
     /// Up to `limit` mails before this one, the newest first.
     async fn list_mails(&self, before: Option<MailId>, limit: u32) -> Result<Vec<Mail>, StoreError>;

@@ -36,7 +36,7 @@ pub use import::{
     RowVerdict, TransferStore,
 };
 pub use live::{Ended, Live, LiveGrants};
-pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
+pub use mail::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};

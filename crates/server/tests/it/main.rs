@@ -5,6 +5,7 @@
 mod api;
 mod catcher;
 mod client;
+mod collector;
 mod feed;
 mod harness;
 mod mail_clock;

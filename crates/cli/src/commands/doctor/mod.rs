@@ -6,6 +6,7 @@ mod mail;
 mod network;
 mod system;
 mod tls;
+mod traces;
 
 use roster_server::config::Config;
 
@@ -35,6 +36,7 @@ impl Doctor {
         checks.extend(ports);
         checks.extend(tls::checks(&config));
         checks.push(mail::server(&config).await);
+        checks.push(traces::collector(&config).await);
         checks.push(network::server(&global.connection).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));

@@ -1,7 +1,7 @@
 //! Begins a watch of users: checks what is asked, and starts the task that serves it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
     vec,
@@ -180,7 +180,11 @@ impl Ops {
         let Checked { filter, tokens, heartbeat, start } = self.check_watch(ctx, input)?;
         self.await_position(start.position).await?;
         let full = || Error::TooManyWatchers { retry_after: FULL_RETRY_AFTER };
-        let awake = self.feed.hub.enter(self.feed.options.watchers_max).ok_or_else(full)?;
+        let Some(awake) = self.feed.hub.enter(self.feed.options.watchers_max) else {
+            self.feed.outcomes.refused.increment();
+            return Err(full());
+        };
+        awake.reached.store(start.position, Ordering::Relaxed);
 
         let (out, chunks) = mpsc::channel(CHUNKS_MAX);
         let (ended, end) = oneshot::channel();
@@ -201,13 +205,17 @@ impl Ops {
             slow_after: self.feed.options.slow_after,
             greets: input.start == WatchStart::Now,
             place: start,
+            reached: Arc::clone(&awake.reached),
             page_max: USERS_MAX,
             quiet_since: Instant::now(),
             out,
         };
+        let outcomes = Arc::clone(&self.feed.outcomes);
         tokio::spawn(async move {
             let _awake = awake;
-            if let Some(error) = watcher.run().await {
+            let told = watcher.run().await;
+            outcomes.count(told.as_ref());
+            if let Some(error) = told {
                 // The client may have gone.
                 let _ = ended.send(error);
             }

@@ -25,10 +25,11 @@ mod sessions;
 mod signing_keys;
 mod sql;
 mod stats;
+mod traces;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -42,7 +43,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use self::{
     checkpoint::Checkpointer,
     commands::{ChangeUser, CreateUser, DeleteUser, Secret},
-    readers::Readers,
+    readers::{Readers, SCAN_QUEUE_MAX},
     search_index::SearchIndex,
     stats::SharedStats,
     writer::{Command, Followers, Writer},
@@ -56,7 +57,10 @@ pub use self::{
 use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
-    metrics::{Page, names::LOG_POSITION},
+    metrics::{
+        Page,
+        names::{LOG_POSITION, STORE_DISK_FREE},
+    },
     model::{ChangeMeta, UserId, UserPatch, UserStatus},
 };
 
@@ -87,6 +91,8 @@ pub struct SqliteStore {
     /// Raised when the check of a large file, run while serving, finds damage.
     damaged: Arc<AtomicBool>,
     stats: SharedStats,
+    /// Where the file is; `None` in memory.
+    folder: Option<PathBuf>,
 }
 
 impl SqliteStore {
@@ -115,10 +121,11 @@ impl SqliteStore {
                 (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
+        let folder = readers.as_ref().and_then(|_: &Readers| path.parent().map(Path::to_owned));
         let shared = (Arc::clone(&cache), Arc::clone(&live), Arc::clone(&stats));
         let writer = Writer::start((opened.writer, opened.lock), shared, followers, options.write_queue_max)
             .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
-        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged, stats })
+        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged, stats, folder })
     }
 
     /// A read of a few rows: here and now on a file, in the writer's queue in memory.
@@ -128,7 +135,14 @@ impl SqliteStore {
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         match &self.readers {
-            Some(readers) => readers.point(read),
+            Some(readers) => {
+                let span = traces::begin(traces::name_of_closure::<F>);
+                let result = readers.point(read);
+                if let Some(span) = span {
+                    span.conclude(&result);
+                }
+                result
+            }
             None => self.writer.execute(Read(read)).await,
         }
     }
@@ -273,7 +287,10 @@ impl Store for SqliteStore {
     }
 
     fn report(&self, page: &mut Page) {
-        self.stats.report(page, self.writer.waiting());
+        self.stats.report(page, self.writer.waiting(), SCAN_QUEUE_MAX);
+        if let Some(disk) = self.folder.as_ref().and_then(|folder| rustix::fs::statvfs(folder).ok()) {
+            page.value(&STORE_DISK_FREE, &[], disk.f_bavail.saturating_mul(disk.f_frsize));
+        }
         self.cache.report(page);
         page.value(&LOG_POSITION, &[], self.writer.newest_position().borrow().unsigned_abs());
     }

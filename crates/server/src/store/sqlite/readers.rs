@@ -13,16 +13,17 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{error::closed, open, search_index, stats::SharedStats};
+use super::{error::closed, open, search_index, stats::SharedStats, traces};
 use crate::store::StoreError;
 
 /// Scans that may wait for a thread.
-const SCAN_QUEUE_MAX: usize = 1_024;
+pub(super) const SCAN_QUEUE_MAX: usize = 1_024;
 /// Steps of SQLite's virtual machine between two looks at whether a scan is still wanted.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -78,31 +79,52 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        let span = traces::begin(traces::name_of_closure::<F>);
         let unwanted = Unwanted::default();
         let flag = Arc::clone(&unwanted.0);
         let (reply, answer) = oneshot::channel();
+        let (traced, stats, since) = (span.clone(), Arc::clone(&self.stats), Instant::now());
         let scan: Scan = Box::new(move |connection| {
+            let begun = Instant::now();
+            stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
+            stats.scan_waits.observe(begun.duration_since(since));
             if !flag.load(Ordering::Relaxed) {
                 let look = move || flag.load(Ordering::Relaxed);
                 let result = connection
                     .progress_handler(STEPS_BETWEEN_LOOKS, Some(look))
                     .map_err(StoreError::from)
                     .and_then(|()| read(connection));
+                if let Some(span) = traced {
+                    span.record("wait", since, begun);
+                    span.record("run", begun, Instant::now());
+                }
                 let _ = reply.send(result);
             }
         });
-        self.submit(scan)?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let result = match self.submit(scan) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(closed())),
+            Err(error) => Err(error),
+        };
+        if let Some(span) = span {
+            span.conclude(&result);
+        }
+        result
     }
 
     fn submit(&self, scan: Scan) -> Result<(), StoreError> {
         let queue = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.as_ref().ok_or_else(closed)?.try_send(scan).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.stats.scans_refused.increment();
-                StoreError::Busy
+        let queue = queue.as_ref().ok_or_else(closed)?;
+        // Before the thread can take it out again.
+        self.stats.scans_waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(scan).map_err(|error| {
+            self.stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => {
+                    self.stats.scans_refused.increment();
+                    StoreError::Busy
+                }
+                TrySendError::Disconnected(_) => closed(),
             }
-            TrySendError::Disconnected(_) => closed(),
         })
     }
 

@@ -26,10 +26,12 @@ use super::{
     lock::FileLock,
     search_index::SearchIndex,
     stats::{SharedStats, name_of},
+    traces,
 };
 use crate::{
     model::{ChangeMeta, UserId},
     store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache},
+    trace::Span,
 };
 
 /// Commands in one commit, at most and at least if so many wait; see [`Pace`].
@@ -109,8 +111,17 @@ impl Writer {
 
     /// Queues the command and waits until it is durable.
     pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+        let span = traces::begin(|| name_of::<C>());
+        let result = self.submit(command, span.clone()).await;
+        if let Some(span) = &span {
+            span.conclude(&result);
+        }
+        result
+    }
+
+    async fn submit<C: Command>(&self, command: C, span: Option<Span>) -> Result<C::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Box::new(Pending { command, reply, outcome: None, since: Instant::now() })).map_err(
+        self.queue.try_send(Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span })).map_err(
             |error| match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.stats.writes_refused.increment();
@@ -127,9 +138,10 @@ impl Writer {
         self.newest.clone()
     }
 
-    /// How many commands wait for the thread.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+    /// How many commands wait for the thread, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let max = self.queue.max_capacity();
+        (max - self.queue.capacity(), max)
     }
 
     /// Whether the thread takes commands.
@@ -161,6 +173,10 @@ trait Job: Send {
     fn since(&self) -> Option<Instant> {
         None
     }
+    /// The command in a trace, if its call is traced.
+    fn span(&self) -> Option<&Span> {
+        None
+    }
     /// Whether this is the last job.
     fn is_close(&self) -> bool {
         false
@@ -186,6 +202,7 @@ struct Pending<C: Command> {
     reply: oneshot::Sender<Result<C::Output, StoreError>>,
     outcome: Option<Result<C::Output, StoreError>>,
     since: Instant,
+    span: Option<Span>,
 }
 
 impl<C: Command> Job for Pending<C> {
@@ -195,6 +212,10 @@ impl<C: Command> Job for Pending<C> {
 
     fn since(&self) -> Option<Instant> {
         Some(self.since)
+    }
+
+    fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
     }
 
     fn is_abandoned(&self) -> bool {
@@ -347,8 +368,11 @@ impl WriterThread {
             let close = jobs.iter().any(|job| job.is_close());
             jobs.retain(|job| !job.is_abandoned());
             let started = Instant::now();
-            for since in jobs.iter().filter_map(|job| job.since()) {
+            for (job, since) in jobs.iter().filter_map(|job| Some((job, job.since()?))) {
                 self.stats.waits.observe(started.duration_since(since));
+                if let Some(span) = job.span() {
+                    span.record("wait", since, started);
+                }
             }
             self.stats.batches.record(jobs.len() as u64);
             let committed = self.commit(&mut jobs);
@@ -441,6 +465,9 @@ impl WriterThread {
             }
             let ended = Instant::now();
             self.stats.ran(job.name(), ended.duration_since(begun));
+            if let Some(span) = job.span() {
+                span.record("run", begun, ended);
+            }
             begun = ended;
         }
         // Up to here, every read sees the users as they were. From here on the cache keeps none of those that have changed,
@@ -451,6 +478,9 @@ impl WriterThread {
         self.execute(if kept { "COMMIT" } else { "ROLLBACK" })?;
         self.pace.sync = started.elapsed();
         self.stats.commits.observe(self.pace.sync);
+        for span in jobs.iter().filter_map(|job| job.span()) {
+            span.record("commit", started, started + self.pace.sync);
+        }
         Ok(Ran::Whole)
     }
 
