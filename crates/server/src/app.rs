@@ -29,8 +29,9 @@ use crate::{
         operator_socket::{self, SocketError, SocketFile},
     },
     ops::{FeedOptions, HOUSEKEEPING_EVERY, HealthState, LogRetention, Ops, SessionOptions},
+    overload::Overload,
     presence::PresenceOptions,
-    rpc::{CallStats, GrpcWeb, Pipeline, Services, Tokenless},
+    rpc::{Admission, CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
@@ -243,7 +244,10 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
     let limits = Arc::new(Limits::new(&config.rates));
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal()));
+    let overload = Arc::new(Overload::new(config.queue_wait_max));
+    let admission = Admission::new(Arc::clone(&overload));
+    let pipeline = Pipeline::new(services, tokenless, (Arc::clone(&limits), admission), web, drain.signal());
+    let pipeline = Arc::new(pipeline);
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
@@ -255,7 +259,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
     let http = http.map(|network| Listeners { network, tls, operator: None });
     let connections = Arc::new(OnceLock::new());
-    let report = report(Arc::clone(&ops), pipeline.stats(), Arc::clone(&connections));
+    let report = report(Arc::clone(&ops), pipeline.stats(), overload, Arc::clone(&connections));
     let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
@@ -274,10 +278,16 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 
 /// What `/metrics` has.
-fn report(ops: Arc<Ops>, calls: Arc<CallStats>, connections: Arc<Connections>) -> http::Report {
+fn report(
+    ops: Arc<Ops>,
+    calls: Arc<CallStats>,
+    overload: Arc<Overload>,
+    connections: Arc<Connections>,
+) -> http::Report {
     Arc::new(move |page| {
         metrics::process::report(page);
         calls.report(page);
+        overload.report(page);
         if let Some((grpc, http)) = connections.get() {
             let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
             for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {

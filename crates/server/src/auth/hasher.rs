@@ -109,6 +109,12 @@ impl Hasher {
         self.pool.report(page);
     }
 
+    /// How long a password that comes now will wait for its hash.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.pool.wait()
+    }
+
     /// Starts the threads.
     ///
     /// # Errors

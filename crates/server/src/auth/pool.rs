@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::HashError;
 use crate::{
+    backlog::Backlog,
     metrics::{
         Counter, Histogram, LATENCIES, Page,
         names::{HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
@@ -57,6 +58,7 @@ struct Shared {
     keep_blocks: usize,
     /// Nanoseconds that a job has lately lasted, as a moving average.
     average: AtomicU64,
+    backlog: Backlog,
     waits: Histogram,
     durations: Histogram,
     refused: Counter,
@@ -81,6 +83,7 @@ impl Pool {
             capacity: capacity.get(),
             keep_blocks,
             average: AtomicU64::new(nanos(FIRST_GUESS)),
+            backlog: Backlog::new(threads.get()),
             waits: Histogram::new(&LATENCIES),
             durations: Histogram::new(&LATENCIES),
             refused: Counter::default(),
@@ -117,6 +120,11 @@ impl Pool {
         answer.await.unwrap_or_else(|_| Err(HashError::Failed("the hash thread panicked".to_owned())))
     }
 
+    /// How long a job that joins now will wait.
+    pub(super) fn wait(&self) -> Duration {
+        self.shared.backlog.wait()
+    }
+
     /// Puts the queue and what came of it on the page.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&HASH_QUEUE, &[], self.shared.lock().queue.len());
@@ -132,6 +140,7 @@ impl Pool {
             return Err(HashError::Busy { retry_after: self.time_to_empty(state.queue.len()) });
         }
         state.queue.push_back((Instant::now(), job));
+        self.shared.backlog.joined();
         // Unlocked first: a thread of low priority that woke up holding on to us would make us wait.
         drop(state);
         self.shared.wake.notify_one();
@@ -185,6 +194,7 @@ impl Shared {
                 return None;
             }
             if let Some(job) = state.queue.pop_front() {
+                self.backlog.left(1);
                 return Some(job);
             }
             if memory.len() == 0 {
@@ -204,6 +214,7 @@ impl Shared {
 
     fn measured(&self, lasted: Duration) {
         self.durations.observe(lasted);
+        self.backlog.took(lasted);
         // Two threads may overwrite each other's measurement: it is an estimate.
         let average = self.average.load(Ordering::Relaxed);
         let next = average - average / AVERAGE_OVER + nanos(lasted) / AVERAGE_OVER;

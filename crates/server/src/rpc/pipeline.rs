@@ -17,6 +17,7 @@ use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
+    admission::Admission,
     body::{CallBody, Moment, Watched, code_in},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
@@ -36,6 +37,7 @@ use crate::{
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    overload::Place,
 };
 
 /// Where a caller is told what it could have used.
@@ -57,6 +59,7 @@ pub struct Pipeline {
     tokenless: Tokenless,
     /// Those of all workers.
     limits: Arc<Limits>,
+    admission: Admission,
     stats: Own<CallStats>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
@@ -67,12 +70,13 @@ impl Pipeline {
     pub fn new(
         services: Services,
         tokenless: Tokenless,
-        limits: Arc<Limits>,
+        (limits, admission): (Arc<Limits>, Admission),
         grpc_web: GrpcWeb,
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), grpc_web, drain }
+        let stats = Own::new(Arc::default());
+        Self { services, callers, tokenless, limits, admission, stats, grpc_web, drain }
     }
 
     /// The same pipeline for one more worker; see `Services::for_worker`.
@@ -83,6 +87,7 @@ impl Pipeline {
             callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
+            admission: self.admission.for_worker(),
             stats: self.stats.for_worker(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
@@ -160,7 +165,7 @@ impl Pipeline {
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
-                Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal))
+                Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal.into_http()))
             }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
@@ -190,7 +195,7 @@ impl Pipeline {
         };
         let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => Call::refused(&self, request, start, Caller::Anonymous, refusal),
+            Err(refusal) => Call::refused(&self, request, start, Caller::Anonymous, refusal.into_http()),
         };
         call.finish().await
     }
@@ -206,8 +211,12 @@ impl Pipeline {
             record.set_caller(&caller);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let (deadline, key) = match admitted {
+        let (method, deadline, key) = match admitted {
             Ok(admitted) => admitted,
+            Err(refusal) => return Call::refused(self, request, start, caller, refusal.into_http()),
+        };
+        let place = match self.admission.admit(method, self.services.ops(), deadline, &start.request_id) {
+            Ok(place) => place,
             Err(refusal) => return Call::refused(self, request, start, caller, refusal),
         };
         let path = request.uri().path();
@@ -239,7 +248,8 @@ impl Pipeline {
             request.extensions_mut().insert(limits);
         }
         let response = Ok(self.services.call(ctx, key, request));
-        Call { pipeline: Arc::clone(self), start, caller, drain, grant_end, deadline, over_http1, response }
+        let pipeline = Arc::clone(self);
+        Call { pipeline, start, caller, place, drain, grant_end, deadline, over_http1, response }
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -313,7 +323,10 @@ enum Answer {
 impl Answer {
     async fn finish(self) -> Response<CallBody> {
         match self {
-            Self::Call(call) => call.finish().await,
+            Self::Call(call) => {
+                call.pipeline.admission.gets_on(call.start.meter.started());
+                call.finish().await
+            }
             Self::Later(response) => response.await,
             Self::Ready(response) => *response,
         }
@@ -336,18 +349,26 @@ struct Call {
     pipeline: Arc<Pipeline>,
     start: Start,
     caller: Caller,
+    /// `None` for a stream, and for a call that goes no further.
+    place: Option<Place>,
     drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
     grant_end: Option<Moment>,
     deadline: Option<Instant>,
     /// Some proxies speak no HTTP/2 to what is behind them.
     over_http1: bool,
-    response: Result<ResponseFuture, Status>,
+    response: Result<ResponseFuture, Box<Response<Body>>>,
 }
 
 impl Call {
     /// One that goes no further.
-    fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Self
+    fn refused<B>(
+        pipeline: &Arc<Pipeline>,
+        request: Request<B>,
+        start: Start,
+        caller: Caller,
+        refusal: Response<Body>,
+    ) -> Self
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Send,
@@ -355,21 +376,24 @@ impl Call {
         let pipeline = Arc::clone(pipeline);
         let over_http1 = request.version() < Version::HTTP_2;
         leftover::take_in(request.into_body());
-        let response = Err(refusal);
-        Self { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1, response }
+        let response = Err(Box::new(refusal));
+        let (place, drain, grant_end, deadline) = (None, None, None, None);
+        Self { pipeline, start, caller, place, drain, grant_end, deadline, over_http1, response }
     }
 
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { pipeline, mut start, caller, drain, mut grant_end, deadline, over_http1, response } = self;
+        let Self { pipeline, mut start, caller, place, drain, mut grant_end, deadline, over_http1, response } = self;
         let mut response = match response {
             Ok(response) => match &mut grant_end {
                 None => before(deadline, response).await,
                 // The service may answer a stream of requests only when that has ended.
                 Some(end) => Box::pin(unless(end, before(deadline, response))).await,
             },
-            Err(refusal) => refusal.into_http(),
+            Err(refusal) => *refusal,
         };
+        // What a stream says from here on, it says when its client reads.
+        drop(place);
         // A response of headers alone is over already.
         let is_over = code_in(response.headers()).is_some();
         if is_over {
@@ -401,12 +425,13 @@ impl Call {
     }
 }
 
-/// Decides before any byte of the message is read; gives the deadline, and the key of a call that may change something.
+/// Decides before any byte of the message is read; gives the method, the deadline, and the key of a call that may change
+/// something.
 fn check<B>(
     request: &Request<B>,
     start: &Start,
     caller: &Caller,
-) -> Result<(Option<Instant>, Option<CallKey>), Status> {
+) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
     let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -429,7 +454,7 @@ fn check<B>(
         RateClass::Read => None,
         _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
     };
-    Ok((deadline, key))
+    Ok((method, deadline, key))
 }
 
 /// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins.
