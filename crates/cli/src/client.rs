@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use roster_api::{Client, ConnectError};
+use roster_api::{Client, ConnectError, RetryPolicy};
 
 use crate::{error::CliError, exit::Exit};
 
@@ -50,7 +50,13 @@ impl Connection {
 
     /// Connects, as nobody.
     pub async fn connect(&self) -> Result<Client, CliError> {
-        let mut builder = Client::builder().endpoint(&self.server).allow_plaintext_token(self.allow_plaintext);
+        self.connect_with(RetryPolicy::default()).await
+    }
+
+    /// Connects, as nobody, with another idea of what is tried again.
+    pub async fn connect_with(&self, retry: RetryPolicy) -> Result<Client, CliError> {
+        let builder = Client::builder().endpoint(&self.server).retry(retry);
+        let mut builder = builder.allow_plaintext_token(self.allow_plaintext);
         if let Some(path) = given(&self.ca_cert) {
             builder = builder.ca(read(path, "--ca-cert")?);
         }

@@ -61,20 +61,23 @@ impl Backlog {
         self.at_once.store(at_once, Relaxed);
     }
 
-    /// How long it takes until who joins now is done.
+    /// How long it takes until who joins now is done. `ahead` are known to be under way there, whether they have joined
+    /// yet or not: a whole crowd may be let in before the first of it has got to the queue.
     ///
     /// Nothing if nobody waits: there may be no more to the last measurement than that one job was long, and if nobody
     /// were let in for it, there would never be another.
-    pub(crate) fn wait(&self) -> Duration {
-        let waiting = self.waiting.load(Relaxed);
+    pub(crate) fn wait(&self, ahead: usize) -> Duration {
+        let at_once = self.at_once.load(Relaxed).max(1);
+        let joined = self.waiting.load(Relaxed);
+        let waiting = joined.max(ahead.saturating_sub(at_once));
         if waiting == 0 {
             return Duration::ZERO;
         }
         // The turn that is under way, those of all who wait, and the newcomer's own.
-        let turns = (waiting / self.at_once.load(Relaxed).max(1) + 2) as u64;
+        let turns = (waiting / at_once + 2) as u64;
         let expected = self.turn.load(Relaxed).saturating_mul(turns);
         // A queue that has stood still for a while is as likely as not to stand still for as long again.
-        let still = self.now().saturating_sub(self.moved.load(Relaxed));
+        let still = if joined == 0 { 0 } else { self.now().saturating_sub(self.moved.load(Relaxed)) };
         Duration::from_nanos(expected.max(still))
     }
 
@@ -101,15 +104,16 @@ mod tests {
     fn the_wait_is_the_turns_before_and_the_own() {
         let backlog = Backlog::new(2);
         backlog.took(100_000 * MS);
-        assert_eq!(backlog.wait(), Duration::ZERO, "nobody waits");
+        assert_eq!(backlog.wait(0), Duration::ZERO, "nobody waits");
         (0..5).for_each(|_| backlog.joined());
-        assert_eq!(backlog.wait(), 400_000 * MS);
+        assert_eq!(backlog.wait(0), 400_000 * MS);
         backlog.set_at_once(5);
-        assert_eq!(backlog.wait(), 300_000 * MS);
+        assert_eq!(backlog.wait(0), 300_000 * MS);
         backlog.left(4);
-        assert_eq!(backlog.wait(), 200_000 * MS);
+        assert_eq!(backlog.wait(0), 200_000 * MS);
         backlog.left(1);
-        assert_eq!(backlog.wait(), Duration::ZERO);
+        assert_eq!(backlog.wait(5), Duration::ZERO, "all of them have their turn at once");
+        assert_eq!(backlog.wait(6), 200_000 * MS, "one of those on their way will wait");
     }
 
     #[test]
@@ -120,7 +124,7 @@ mod tests {
         for _ in 0..100 {
             backlog.took(1_000_000 * MS);
         }
-        let wait = backlog.wait();
+        let wait = backlog.wait(0);
         assert!(wait >= 3_000_000 * MS && wait < 3_100_000 * MS, "{wait:?}");
     }
 
@@ -130,9 +134,9 @@ mod tests {
         backlog.took(MS);
         backlog.joined();
         backlog.epoch = Instant::now().checked_sub(5_000 * MS).unwrap_or_else(Instant::now);
-        assert!(backlog.wait() >= backlog.epoch.elapsed() - 1_000 * MS && backlog.wait() > 2 * MS);
+        assert!(backlog.wait(0) >= backlog.epoch.elapsed() - 1_000 * MS && backlog.wait(0) > 2 * MS);
         backlog.left(1);
         backlog.joined();
-        assert!(backlog.wait() < 1_000 * MS, "it moves again");
+        assert!(backlog.wait(0) < 1_000 * MS, "it moves again");
     }
 }

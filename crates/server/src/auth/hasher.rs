@@ -109,10 +109,10 @@ impl Hasher {
         self.pool.report(page);
     }
 
-    /// How long a password that comes now will wait for its hash.
+    /// How long a password that comes now will wait for its hash, with at least so many `ahead` of it.
     #[must_use]
-    pub fn wait(&self) -> Duration {
-        self.pool.wait()
+    pub fn wait(&self, ahead: usize) -> Duration {
+        self.pool.wait(ahead)
     }
 
     /// Starts the threads.

@@ -88,6 +88,7 @@ impl Pool {
             durations: Histogram::new(&LATENCIES),
             refused: Counter::default(),
         });
+        shared.backlog.took(FIRST_GUESS);
         // Dropped on an error, the pool stops those that did start.
         let mut pool = Self { shared, threads: Vec::with_capacity(threads.get()) };
         for index in 0..threads.get() {
@@ -120,9 +121,9 @@ impl Pool {
         answer.await.unwrap_or_else(|_| Err(HashError::Failed("the hash thread panicked".to_owned())))
     }
 
-    /// How long a job that joins now will wait.
-    pub(super) fn wait(&self) -> Duration {
-        self.shared.backlog.wait()
+    /// How long a job that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.shared.backlog.wait(ahead)
     }
 
     /// Puts the queue and what came of it on the page.

@@ -163,16 +163,16 @@ impl Ops {
         }
     }
 
-    /// How long a call that joins this queue of the store now will wait.
+    /// How long a call that joins this queue of the store now will wait, with at least so many `ahead` of it.
     #[must_use]
-    pub fn store_wait(&self, queue: Queue) -> Duration {
-        self.store.wait(queue)
+    pub fn store_wait(&self, queue: Queue, ahead: usize) -> Duration {
+        self.store.wait(queue, ahead)
     }
 
-    /// How long a password that comes now will wait for its hash.
+    /// The same for a password to be hashed.
     #[must_use]
-    pub fn hash_wait(&self) -> Duration {
-        self.hasher.wait()
+    pub fn hash_wait(&self, ahead: usize) -> Duration {
+        self.hasher.wait(ahead)
     }
 
     /// Puts what is done, and what it stands on, in numbers on the page.

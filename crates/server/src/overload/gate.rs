@@ -52,11 +52,11 @@ pub(crate) struct Gate {
     crowd: AtomicUsize,
 }
 
-/// A call that is under way, until this is dropped.
+/// That of a call that is under way, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Gate>);
+pub(crate) struct Seat(Arc<Gate>);
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
     }
@@ -77,8 +77,8 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Lets a call in, or not. A stream gets no place.
-    pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Option<Place>, Cause> {
+    /// Lets a call in, or not. A stream gets no seat.
+    pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Option<Seat>, Cause> {
         if self.in_flight.load(Relaxed) >= self.limit.load(Relaxed) * parts(class) / PARTS {
             return Err(Cause::Worker);
         }
@@ -86,7 +86,7 @@ impl Gate {
             return Ok(None);
         }
         self.in_flight.fetch_add(1, Relaxed);
-        Ok(Some(Place(Arc::clone(self))))
+        Ok(Some(Seat(Arc::clone(self))))
     }
 
     /// How long a call that comes now waits for its first step; nothing unless there is a crowd.
@@ -150,18 +150,18 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn fill(gate: &Arc<Gate>, class: LoadClass) -> Vec<Place> {
+    fn fill(gate: &Arc<Gate>, class: LoadClass) -> Vec<Seat> {
         std::iter::from_fn(|| gate.admit(class).ok()).map(Option::unwrap).collect()
     }
 
     #[test]
-    fn the_last_classes_are_refused_first_and_places_come_back() {
+    fn the_last_classes_are_refused_first_and_seats_come_back() {
         let gate = Arc::new(Gate::default());
         let mut held = Vec::new();
         let order = [LoadClass::Hash, LoadClass::Bulk, LoadClass::Stream, LoadClass::Write, LoadClass::Read];
         for (index, class) in order.into_iter().enumerate() {
             if class == LoadClass::Stream {
-                assert!(matches!(gate.admit(class), Ok(None)), "a stream takes no place");
+                assert!(matches!(gate.admit(class), Ok(None)), "a stream takes no seat");
                 continue;
             }
             held.extend(fill(&gate, class));

@@ -17,7 +17,7 @@ use super::status;
 use crate::{
     ops::{Error, Ops, RequestId},
     overload::{Cause, Gate, Overload, Place},
-    store::Queue,
+    store,
 };
 
 /// After how long those are to come back that a worker has refused: not all at once.
@@ -59,22 +59,24 @@ impl Admission {
         ops: &Ops,
         deadline: Option<Instant>,
         request_id: &RequestId,
-    ) -> Result<Option<Place>, Response<Body>> {
+    ) -> Result<Place, Box<Response<Body>>> {
         let class = method.load_class;
-        let place = self.gate.admit(class).map_err(|cause| {
+        let seat = self.gate.admit(class).map_err(|cause| {
             self.overload.refused(class, cause);
-            self.refusal()
+            Box::new(self.refusal())
         })?;
-        let wait = self.gate.delay() + queue_wait(ops, class);
+        let queue = Queue::of(class);
+        let wait =
+            self.gate.delay() + queue.map_or(Duration::ZERO, |queue| queue.wait(ops, self.overload.queued(class)));
         // What is vital may be late.
         if wait > Duration::ZERO && class != LoadClass::Vital {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.overload.check_wait(wait, left).map_err(|cause| {
                 self.overload.refused(class, cause);
-                self.too_late(class, cause, wait, request_id)
+                Box::new(self.too_late(class, cause, wait, request_id))
             })?;
         }
-        Ok(place)
+        Ok(Place { _seat: seat, _queued: queue.map(|_| self.overload.queue(class)) })
     }
 
     fn refusal(&self) -> Response<Body> {
@@ -97,12 +99,27 @@ impl Admission {
     }
 }
 
-/// How long a call waits in the queue that its class is for.
-fn queue_wait(ops: &Ops, class: LoadClass) -> Duration {
-    match class {
-        LoadClass::Write => ops.store_wait(Queue::Writes),
-        LoadClass::Bulk => ops.store_wait(Queue::Scans),
-        LoadClass::Hash => ops.hash_wait(),
-        LoadClass::Vital | LoadClass::Read | LoadClass::Stream => Duration::ZERO,
+/// What calls of a class wait in.
+#[derive(Clone, Copy)]
+enum Queue {
+    Store(store::Queue),
+    Hash,
+}
+
+impl Queue {
+    fn of(class: LoadClass) -> Option<Self> {
+        match class {
+            LoadClass::Write => Some(Self::Store(store::Queue::Writes)),
+            LoadClass::Bulk => Some(Self::Store(store::Queue::Scans)),
+            LoadClass::Hash => Some(Self::Hash),
+            LoadClass::Vital | LoadClass::Read | LoadClass::Stream => None,
+        }
+    }
+
+    fn wait(self, ops: &Ops, ahead: usize) -> Duration {
+        match self {
+            Self::Store(queue) => ops.store_wait(queue, ahead),
+            Self::Hash => ops.hash_wait(ahead),
+        }
     }
 }

@@ -249,7 +249,7 @@ impl Pipeline {
         }
         let response = Ok(self.services.call(ctx, key, request));
         let pipeline = Arc::clone(self);
-        Call { pipeline, start, caller, place, drain, grant_end, deadline, over_http1, response }
+        Call { pipeline, start, caller, place: Some(place), drain, grant_end, deadline, over_http1, response }
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -349,7 +349,7 @@ struct Call {
     pipeline: Arc<Pipeline>,
     start: Start,
     caller: Caller,
-    /// `None` for a stream, and for a call that goes no further.
+    /// `None` for a call that goes no further.
     place: Option<Place>,
     drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
@@ -367,7 +367,7 @@ impl Call {
         request: Request<B>,
         start: Start,
         caller: Caller,
-        refusal: Response<Body>,
+        refusal: impl Into<Box<Response<Body>>>,
     ) -> Self
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
@@ -376,7 +376,7 @@ impl Call {
         let pipeline = Arc::clone(pipeline);
         let over_http1 = request.version() < Version::HTTP_2;
         leftover::take_in(request.into_body());
-        let response = Err(Box::new(refusal));
+        let response = Err(refusal.into());
         let (place, drain, grant_end, deadline) = (None, None, None, None);
         Self { pipeline, start, caller, place, drain, grant_end, deadline, over_http1, response }
     }

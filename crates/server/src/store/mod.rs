@@ -142,8 +142,9 @@ pub trait Store:
     /// Whether a read and the way to the writer work.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// How long who joins this queue now will wait, as far as can be said; nothing if there is no such queue.
-    fn wait(&self, queue: Queue) -> Duration;
+    /// How long who joins this queue now will wait, with at least so many `ahead`, as far as can be said; nothing if there
+    /// is no such queue.
+    fn wait(&self, queue: Queue, ahead: usize) -> Duration;
 
     /// Puts what it does in numbers on the page.
     fn report(&self, page: &mut Page);

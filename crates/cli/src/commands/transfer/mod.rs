@@ -7,7 +7,7 @@ mod export;
 mod failed;
 mod fields;
 mod import;
-mod progress;
+pub mod progress;
 mod retry;
 mod source;
 

@@ -272,10 +272,10 @@ impl Store for SqliteStore {
         self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
     }
 
-    fn wait(&self, queue: Queue) -> Duration {
+    fn wait(&self, queue: Queue, ahead: usize) -> Duration {
         match (&self.readers, queue) {
-            (Some(readers), Queue::Scans) => readers.wait(),
-            (None, Queue::Scans) | (_, Queue::Writes) => self.writer.wait(),
+            (Some(readers), Queue::Scans) => readers.wait(ahead),
+            (None, Queue::Scans) | (_, Queue::Writes) => self.writer.wait(ahead),
         }
     }
 

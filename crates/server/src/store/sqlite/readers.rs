@@ -115,9 +115,9 @@ impl Readers {
         })
     }
 
-    /// How long a scan that joins now will wait.
-    pub(super) fn wait(&self) -> Duration {
-        self.backlog.wait()
+    /// How long a scan that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// Lets the scan threads end.

@@ -146,9 +146,9 @@ impl Writer {
         self.newest.clone()
     }
 
-    /// How long a command that joins now will wait.
-    pub(super) fn wait(&self) -> Duration {
-        self.backlog.wait()
+    /// How long a command that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// How many commands wait for the thread.

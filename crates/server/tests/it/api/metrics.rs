@@ -13,13 +13,13 @@ use tonic::Code;
 use crate::harness::{Server, create_all};
 
 /// The samples of a page by name and labels, and the families that it has.
-struct Scraped {
+pub(super) struct Scraped {
     samples: BTreeMap<String, f64>,
     families: BTreeSet<String>,
 }
 
 impl Scraped {
-    async fn of(server: &Server) -> Self {
+    pub(super) async fn of(server: &Server) -> Self {
         let answer = server.http_get("/metrics").await;
         let (head, page) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -32,7 +32,7 @@ impl Scraped {
         Self { samples: samples.collect(), families: families.map(str::to_owned).collect() }
     }
 
-    fn get(&self, name: &str) -> f64 {
+    pub(super) fn get(&self, name: &str) -> f64 {
         *self.samples.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.samples.keys()))
     }
 }
