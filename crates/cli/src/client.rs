@@ -105,7 +105,9 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, CliError> {
 
 /// What to do when nobody good answers. rustls says in its own words what is wrong with a certificate.
 fn hint(error: &str) -> &'static str {
-    if error.contains("UnknownIssuer") {
+    if error.contains("xpired") {
+        "the server's certificate has ended, or this machine's clock is wrong: whoever runs the server has to renew it"
+    } else if error.contains("UnknownIssuer") {
         "name the CA of the server's certificate with --ca-cert"
     } else if error.contains("not valid for name") || error.contains("NotValidForName") {
         "call the server by a name in its certificate, or say which with --server-name"

@@ -429,6 +429,7 @@ fn hasher_options(config: &Config) -> HasherOptions {
     HasherOptions {
         threads: at_least_one(config.hash_threads),
         queue: at_least_one(config.hash_queue_max),
+        wait_max: config.queue_wait_max,
         ..HasherOptions::default()
     }
 }

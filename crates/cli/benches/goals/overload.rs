@@ -31,6 +31,19 @@ struct Figures {
     late: f64,
 }
 
+/// One after the other, at all factors.
+struct Round {
+    capacity: f64,
+    figures: Vec<Figures>,
+}
+
+impl Round {
+    /// The most that was done in time, at whichever factor.
+    fn peak(&self) -> f64 {
+        self.figures.iter().map(|figures| figures.goodput).fold(self.capacity, f64::max)
+    }
+}
+
 /// Goal 16.
 ///
 /// The load comes from the same machine, so calls are of a kind that costs the server a hundred times what they cost the
@@ -67,12 +80,11 @@ fn measure(
             };
             figures(&load.run()?, setting.duration)
         });
-        rounds.push((capacity, figures.collect::<anyhow::Result<Vec<_>>>()?));
+        rounds.push(Round { capacity, figures: figures.collect::<anyhow::Result<_>>()? });
     }
-    let over_rounds = |figure: &dyn Fn(&(f64, Vec<Figures>)) -> f64| median(rounds.iter().map(figure).collect());
-    let peak = |round: &(f64, Vec<Figures>)| round.1.iter().map(|figures| figures.goodput).fold(round.0, f64::max);
+    let over_rounds = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let row = |index: usize| {
-        let at = |figure: fn(&Figures) -> f64| over_rounds(&|round| figure(&round.1[index]));
+        let at = |figure: fn(&Figures) -> f64| over_rounds(&|round| figure(&round.figures[index]));
         let last = index == FACTORS.len() - 1;
         Row {
             goal: 16,
@@ -84,19 +96,19 @@ fn measure(
                 rate(at(|figures| figures.late), "/s"),
             ),
             measured: rate(at(|figures| figures.goodput), "/s"),
-            limit: rate(over_rounds(&peak), "/s"),
-            figure: over_rounds(&|round| round.1[index].goodput / peak(round)),
+            limit: rate(over_rounds(&Round::peak), "/s"),
+            figure: over_rounds(&|round| round.figures[index].goodput / round.peak()),
             floor: if last { Floor::AtLeast(0.9) } else { Floor::None },
         }
     };
     let mut rows: Vec<Row> = (0..FACTORS.len()).map(row).collect();
-    let p99 = |index: usize| over_rounds(&|round| round.1[index].p99);
+    let p99 = |index: usize| over_rounds(&|round| round.figures[index].p99);
     rows.push(Row {
         goal: 16,
         what: format!("{what}: p99 of those that were let in at 10 × capacity, against 1 ×"),
         measured: time(p99(FACTORS.len() - 1)),
         limit: time(p99(0)),
-        figure: over_rounds(&|round| round.1[FACTORS.len() - 1].p99 / round.1[0].p99),
+        figure: over_rounds(&|round| round.figures[FACTORS.len() - 1].p99 / round.figures[0].p99),
         floor: Floor::AtMost(2.0),
     });
     Ok(rows)

@@ -4,6 +4,9 @@
 
 mod accounts;
 mod addresses;
+mod attacks;
+mod bad_input;
+mod bench;
 mod cli;
 mod crash;
 mod database;

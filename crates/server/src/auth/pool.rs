@@ -54,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     capacity: usize,
+    /// How long a job may have to wait.
+    wait_max: Duration,
     /// Blocks that a thread keeps from one job to the next.
     keep_blocks: usize,
     /// Nanoseconds that a job has lately lasted, as a moving average.
@@ -72,15 +74,20 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the threads, named `hash-0` and up.
+    /// Starts the threads, named `hash-0` and up. So many jobs may wait, and each no longer than that.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub(super) fn start(threads: NonZero<usize>, capacity: NonZero<usize>, keep_blocks: usize) -> io::Result<Self> {
+    pub(super) fn start(
+        threads: NonZero<usize>,
+        (capacity, wait_max): (NonZero<usize>, Duration),
+        keep_blocks: usize,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             capacity: capacity.get(),
+            wait_max,
             keep_blocks,
             average: AtomicU64::new(nanos(FIRST_GUESS)),
             backlog: Backlog::new(threads.get()),
@@ -122,8 +129,8 @@ impl Pool {
     }
 
     /// How long a job that joins now will wait; see [`Backlog::wait`].
-    pub(super) fn wait(&self, ahead: usize) -> Duration {
-        self.shared.backlog.wait(ahead)
+    pub(super) fn wait(&self) -> Duration {
+        self.shared.backlog.wait(0)
     }
 
     /// Puts the queue and what came of it on the page.
@@ -136,7 +143,7 @@ impl Pool {
 
     fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.shared.lock();
-        if state.queue.len() >= self.shared.capacity {
+        if state.queue.len() >= self.shared.capacity || self.shared.backlog.wait(0) > self.shared.wait_max {
             self.shared.refused.increment();
             return Err(HashError::Busy { retry_after: self.time_to_empty(state.queue.len()) });
         }
@@ -273,7 +280,8 @@ mod tests {
     use super::*;
 
     fn pool(threads: usize, capacity: usize) -> Pool {
-        Pool::start(NonZero::new(threads).unwrap(), NonZero::new(capacity).unwrap(), 64).unwrap()
+        let bounds = (NonZero::new(capacity).unwrap(), Duration::from_secs(3_600));
+        Pool::start(NonZero::new(threads).unwrap(), bounds, 64).unwrap()
     }
 
     /// Keeps a thread busy; returns once it is, with what lets it go.
@@ -347,6 +355,23 @@ mod tests {
         }
         done.sort();
         assert_eq!(done, Vec::from_iter(0..8));
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_too_long_is_refused_however_much_room_there_is() {
+        let bounds = (NonZero::new(1_000).unwrap(), FIRST_GUESS * 1_000);
+        let pool = Pool::start(NonZero::<usize>::MIN, bounds, 64).unwrap();
+        let go = occupy(&pool);
+        let mut waiting: Vec<_> = (0..999).map(|number| Box::pin(pool.run(move |_| Ok(number)))).collect();
+        for job in &mut waiting {
+            assert!(job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        // Those before it, the one under way, and its own turn.
+        assert!(matches!(pool.run(|_| Ok(999)).await, Err(HashError::Busy { .. })));
+        go.send(()).unwrap();
+        for (number, job) in waiting.into_iter().enumerate() {
+            assert_eq!(job.await, Ok(number));
+        }
     }
 
     #[tokio::test]

@@ -169,10 +169,10 @@ impl Ops {
         self.store.wait(queue, ahead)
     }
 
-    /// The same for a password to be hashed.
+    /// How long a password that comes now will wait for its hash.
     #[must_use]
-    pub fn hash_wait(&self, ahead: usize) -> Duration {
-        self.hasher.wait(ahead)
+    pub fn hash_wait(&self) -> Duration {
+        self.hasher.wait()
     }
 
     /// Puts what is done, and what it stands on, in numbers on the page.

@@ -22,6 +22,8 @@ const LIMIT_MIN: usize = 64;
 const LIMIT_MAX: usize = 65_536;
 /// With fewer calls under way nobody waits long behind others, and no clock is read.
 const CROWD: usize = 16;
+/// How many classes there are.
+pub(super) const CLASSES: usize = 6;
 /// The limit is shared out in these parts.
 const PARTS: usize = 8;
 
@@ -43,6 +45,8 @@ fn parts(class: LoadClass) -> usize {
 pub(crate) struct Gate {
     in_flight: AtomicUsize,
     limit: AtomicUsize,
+    /// By the number of the class.
+    coming: [AtomicUsize; CLASSES],
     epoch: Instant,
     /// The latest delay, in nanoseconds.
     delay: AtomicU64,
@@ -52,14 +56,42 @@ pub(crate) struct Gate {
     crowd: AtomicUsize,
 }
 
-/// That of a call that is under way, until this is dropped.
+/// What a call holds that was let in, until it is answered.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Gate>);
+pub(crate) struct Place {
+    gate: Arc<Gate>,
+    class: LoadClass,
+    /// Whether it is on its way to the queue of its class.
+    is_coming: bool,
+}
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+impl Place {
+    /// The call is for the queue of its class, and has yet to get there.
+    pub(crate) fn comes(&mut self) {
+        self.is_coming = true;
+        self.gate.coming[self.class as usize].fetch_add(1, Relaxed);
     }
+
+    /// The call takes its first step, which leads it to its queue.
+    pub(crate) fn arrives(&mut self) {
+        if std::mem::take(&mut self.is_coming) {
+            self.gate.coming[self.class as usize].fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.arrives();
+        if takes_a_seat(self.class) {
+            self.gate.in_flight.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Streams take none, or who watches for a day would keep others out.
+fn takes_a_seat(class: LoadClass) -> bool {
+    class != LoadClass::Stream
 }
 
 impl Default for Gate {
@@ -67,6 +99,7 @@ impl Default for Gate {
         Self {
             in_flight: AtomicUsize::new(0),
             limit: AtomicUsize::new(LIMIT_FIRST),
+            coming: Default::default(),
             epoch: Instant::now(),
             delay: AtomicU64::new(0),
             began: AtomicU64::new(0),
@@ -77,16 +110,20 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Lets a call in, or not. A stream gets no seat.
-    pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Option<Seat>, Cause> {
+    /// Lets a call in, or not.
+    pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Place, Cause> {
         if self.in_flight.load(Relaxed) >= self.limit.load(Relaxed) * parts(class) / PARTS {
             return Err(Cause::Worker);
         }
-        if class == LoadClass::Stream {
-            return Ok(None);
+        if takes_a_seat(class) {
+            self.in_flight.fetch_add(1, Relaxed);
         }
-        self.in_flight.fetch_add(1, Relaxed);
-        Ok(Some(Seat(Arc::clone(self))))
+        Ok(Place { gate: Arc::clone(self), class, is_coming: false })
+    }
+
+    /// Calls of this class that were let in and are yet to join their queue.
+    pub(crate) fn coming(&self, class: LoadClass) -> usize {
+        self.coming[class as usize].load(Relaxed)
     }
 
     /// How long a call that comes now waits for its first step; nothing unless there is a crowd.
@@ -150,8 +187,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn fill(gate: &Arc<Gate>, class: LoadClass) -> Vec<Seat> {
-        std::iter::from_fn(|| gate.admit(class).ok()).map(Option::unwrap).collect()
+    fn fill(gate: &Arc<Gate>, class: LoadClass) -> Vec<Place> {
+        std::iter::from_fn(|| gate.admit(class).ok()).collect()
     }
 
     #[test]
@@ -161,7 +198,9 @@ mod tests {
         let order = [LoadClass::Hash, LoadClass::Bulk, LoadClass::Stream, LoadClass::Write, LoadClass::Read];
         for (index, class) in order.into_iter().enumerate() {
             if class == LoadClass::Stream {
-                assert!(matches!(gate.admit(class), Ok(None)), "a stream takes no seat");
+                let before = gate.in_flight();
+                let streams: Vec<_> = (0..10).map(|_| gate.admit(class)).collect();
+                assert!(streams.iter().all(Result::is_ok) && gate.in_flight() == before, "streams take no seat");
                 continue;
             }
             held.extend(fill(&gate, class));
@@ -174,6 +213,19 @@ mod tests {
         assert_eq!(held.len(), 2 * LIMIT_FIRST);
         drop(held);
         assert_eq!(gate.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_call_is_on_its_way_until_it_arrives_or_is_given_up() {
+        let gate = Arc::new(Gate::default());
+        let mut places: Vec<_> = (0..2).map(|_| gate.admit(LoadClass::Bulk).unwrap()).collect();
+        assert_eq!(gate.coming(LoadClass::Bulk), 0);
+        places.iter_mut().for_each(Place::comes);
+        assert_eq!((gate.coming(LoadClass::Bulk), gate.coming(LoadClass::Write)), (2, 0));
+        places[0].arrives();
+        assert_eq!(gate.coming(LoadClass::Bulk), 1);
+        drop(places);
+        assert_eq!(gate.coming(LoadClass::Bulk), 0);
     }
 
     #[test]

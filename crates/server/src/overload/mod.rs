@@ -25,7 +25,8 @@
 //! **Each queue of ours has a [`Backlog`](crate::backlog)**, and a call that would wait in it longer than its deadline
 //! leaves, or than `queue_wait_max_ms`, is refused before its message is read. By Little's law that is a limit on what waits
 //! that follows the speed of the disk and the dearness of a hash at once, without probing. The bounds by number stay
-//! behind it.
+//! behind it. A crowd that comes in one read is let in before the first of it has got anywhere, so those on their way
+//! are counted too; not so for hashes, of which many a call turns out to need none: there the pool looks again.
 //!
 //! A refusal has `RetryInfo` and `grpc-retry-pushback-ms`. It is `UNAVAILABLE` (OVERLOADED) where a worker is behind,
 //! because another server may not be, and `RESOURCE_EXHAUSTED` (QUEUE_FULL, HASHING_BUSY) where a queue is.
@@ -59,16 +60,13 @@
 mod gate;
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use roster_api::access::LoadClass;
 
-pub(crate) use gate::{Gate, Seat};
+pub(crate) use gate::{Gate, Place};
 
 use crate::metrics::{
     Counter, Page,
@@ -76,7 +74,7 @@ use crate::metrics::{
 };
 
 /// Classes of methods by their numbers.
-const CLASSES: [(LoadClass, &str); 6] = [
+const CLASSES: [(LoadClass, &str); gate::CLASSES] = [
     (LoadClass::Vital, "vital"),
     (LoadClass::Read, "read"),
     (LoadClass::Write, "write"),
@@ -104,8 +102,6 @@ const CAUSES: [(Cause, &str); 3] = [(Cause::Worker, "worker"), (Cause::Queue, "q
 pub struct Overload {
     queue_wait_max: Duration,
     gates: Mutex<Vec<Arc<Gate>>>,
-    /// Calls of each class that are under way to a queue of ours or in it, over all workers.
-    queued: [AtomicUsize; CLASSES.len()],
     refused: [[Counter; CAUSES.len()]; CLASSES.len()],
 }
 
@@ -113,7 +109,7 @@ impl Overload {
     /// Nobody is to wait longer in a queue than `queue_wait_max`.
     #[must_use]
     pub fn new(queue_wait_max: Duration) -> Self {
-        Self { queue_wait_max, gates: Mutex::default(), queued: Default::default(), refused: Default::default() }
+        Self { queue_wait_max, gates: Mutex::default(), refused: Default::default() }
     }
 
     /// The gate of one more worker.
@@ -121,17 +117,6 @@ impl Overload {
         let gate = Arc::<Gate>::default();
         self.gates.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&gate));
         gate
-    }
-
-    /// How many calls of this class are under way to the queue that it is for, or in it.
-    pub(crate) fn queued(&self, class: LoadClass) -> usize {
-        self.queued[class as usize].load(Relaxed)
-    }
-
-    /// A call of this class is under way to its queue, until the answer is dropped.
-    pub(crate) fn queue(self: &Arc<Self>, class: LoadClass) -> Queued {
-        self.queued[class as usize].fetch_add(1, Relaxed);
-        Queued { overload: Arc::clone(self), class }
     }
 
     /// Whether a call that would wait so long is not to: it has so much time left, or as much as it likes.
@@ -168,26 +153,6 @@ impl Overload {
             }
         }
     }
-}
-
-/// A call on its way through a queue of ours.
-#[derive(Debug)]
-pub(crate) struct Queued {
-    overload: Arc<Overload>,
-    class: LoadClass,
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.overload.queued[self.class as usize].fetch_sub(1, Relaxed);
-    }
-}
-
-/// What a call that was let in holds, until it is answered.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) _seat: Option<Seat>,
-    pub(crate) _queued: Option<Queued>,
 }
 
 #[cfg(test)]

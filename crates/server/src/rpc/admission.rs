@@ -61,13 +61,12 @@ impl Admission {
         request_id: &RequestId,
     ) -> Result<Place, Box<Response<Body>>> {
         let class = method.load_class;
-        let seat = self.gate.admit(class).map_err(|cause| {
+        let mut place = self.gate.admit(class).map_err(|cause| {
             self.overload.refused(class, cause);
             Box::new(self.refusal())
         })?;
         let queue = Queue::of(class);
-        let wait =
-            self.gate.delay() + queue.map_or(Duration::ZERO, |queue| queue.wait(ops, self.overload.queued(class)));
+        let wait = self.gate.delay() + queue.map_or(Duration::ZERO, |queue| queue.wait(ops, self.gate.coming(class)));
         // What is vital may be late.
         if wait > Duration::ZERO && class != LoadClass::Vital {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -76,7 +75,10 @@ impl Admission {
                 Box::new(self.too_late(class, cause, wait, request_id))
             })?;
         }
-        Ok(Place { _seat: seat, _queued: queue.map(|_| self.overload.queue(class)) })
+        if queue.is_some() {
+            place.comes();
+        }
+        Ok(place)
     }
 
     fn refusal(&self) -> Response<Body> {
@@ -119,7 +121,8 @@ impl Queue {
     fn wait(self, ops: &Ops, ahead: usize) -> Duration {
         match self {
             Self::Store(queue) => ops.store_wait(queue, ahead),
-            Self::Hash => ops.hash_wait(ahead),
+            // Whoever guesses too often or says the same twice needs none.
+            Self::Hash => ops.hash_wait(),
         }
     }
 }

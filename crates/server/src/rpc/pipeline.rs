@@ -383,7 +383,11 @@ impl Call {
 
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { pipeline, mut start, caller, place, drain, mut grant_end, deadline, over_http1, response } = self;
+        let Self { pipeline, mut start, caller, mut place, drain, mut grant_end, deadline, over_http1, response } =
+            self;
+        if let Some(place) = &mut place {
+            place.arrives();
+        }
         let mut response = match response {
             Ok(response) => match &mut grant_end {
                 None => before(deadline, response).await,
