@@ -125,6 +125,8 @@ fn cut_off(status: &Status) -> Option<CliError> {
         )
     } else if says("CertificateRequired") {
         ("the server wants a certificate of yours", "name one with --client-cert and --client-key")
+    } else if says("CertificateExpired") {
+        ("your certificate has ended", "name a new one with --client-cert and --client-key")
     } else if says("operation was canceled") {
         (
             "the server closed the connection before it answered",

@@ -32,8 +32,9 @@ use crate::{
         operator_socket::{self, SocketError, SocketFile},
     },
     ops::{FeedOptions, HealthState, LogRetention, Ops, SessionOptions},
+    overload::Overload,
     presence::PresenceOptions,
-    rpc::{CallStats, GrpcWeb, Pipeline, Services, Tokenless},
+    rpc::{Admission, CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
@@ -254,7 +255,9 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
     let limits = Arc::new(Limits::new(&config.rates));
-    let pipeline = Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal());
+    let overload = Arc::new(Overload::new(config.queue_wait_max));
+    let admission = Admission::new(Arc::clone(&overload));
+    let pipeline = Pipeline::new(services, tokenless, (Arc::clone(&limits), admission), web, drain.signal());
     let pipeline = Arc::new(pipeline.with_tracer(tracer));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
@@ -269,7 +272,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let connections = Arc::new(OnceLock::new());
     let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
     let expires = certificates.as_ref().map(|certificates| Arc::clone(&certificates.expires));
-    let numbers = Numbers { calls: pipeline.stats(), spans, expires, connections: Arc::clone(&connections) };
+    let numbers = Numbers { calls: pipeline.stats(), overload, spans, expires, connections: Arc::clone(&connections) };
     let report = report(Arc::clone(&ops), numbers);
     let port = http::Port { ops: Arc::clone(&ops), limits, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
@@ -291,6 +294,7 @@ type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 /// What `/metrics` has beside the numbers of the use cases.
 struct Numbers {
     calls: Arc<CallStats>,
+    overload: Arc<Overload>,
     spans: TraceStats,
     /// When the certificate ends, if there is one.
     expires: Option<Arc<AtomicI64>>,
@@ -299,7 +303,7 @@ struct Numbers {
 
 /// What `/metrics` has.
 fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
-    let Numbers { calls, spans, expires, connections } = numbers;
+    let Numbers { calls, overload, spans, expires, connections } = numbers;
     Arc::new(move |page| {
         metrics::process::report(page);
         if let Some(expires) = &expires {
@@ -307,6 +311,7 @@ fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
         }
         calls.report(page);
         spans.report(page);
+        overload.report(page);
         if let Some((grpc, http)) = connections.get() {
             let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
             for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
@@ -452,6 +457,7 @@ fn hasher_options(config: &Config) -> HasherOptions {
     HasherOptions {
         threads: at_least_one(config.hash_threads),
         queue: at_least_one(config.hash_queue_max),
+        wait_max: config.queue_wait_max,
         ..HasherOptions::default()
     }
 }

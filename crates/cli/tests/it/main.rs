@@ -4,7 +4,10 @@
 
 mod accounts;
 mod addresses;
+mod attacks;
 mod backup;
+mod bad_input;
+mod bench;
 mod cli;
 mod crash;
 mod database;

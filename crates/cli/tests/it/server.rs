@@ -30,6 +30,8 @@ pub struct Server {
     seen: Vec<String>,
     /// Where it serves gRPC, as `127.0.0.1:PORT`.
     pub grpc: String,
+    /// Where it serves HTTP, if it does.
+    pub http: Option<String>,
 }
 
 /// `roster serve --dev` on free ports in `folder`.
@@ -62,10 +64,11 @@ impl Server {
         let (log, seen) = mpsc::channel();
         // Ends with the process, whose end closes the pipe.
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| log.send(line)));
-        let mut server = Self { child, log: seen, seen: Vec::new(), grpc: String::new() };
+        let mut server = Self { child, log: seen, seen: Vec::new(), grpc: String::new(), http: None };
         match server.await_message("serving") {
             Some(event) => {
                 server.grpc = event["grpc_addr"].as_str().unwrap().to_owned();
+                server.http = event["http_addr"].as_str().filter(|addr| *addr != "off").map(str::to_owned);
                 Ok(server)
             }
             None => Err(Ended {

@@ -27,6 +27,9 @@ const BCRYPT_MAX_BYTES: usize = 72;
 /// still there when the turn comes.
 const QUEUE_PER_THREAD: usize = 64;
 
+/// How long a job may have to wait where nothing else is said.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// How dear a hash is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashParams(Params);
@@ -57,6 +60,8 @@ pub struct HasherOptions {
     pub threads: NonZero<usize>,
     /// Jobs that may wait in all.
     pub queue: NonZero<usize>,
+    /// How long one may have to wait.
+    pub wait_max: Duration,
     /// For new hashes. A hash that is verified names its own.
     pub params: HashParams,
 }
@@ -66,7 +71,7 @@ impl Default for HasherOptions {
     fn default() -> Self {
         let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let queue = NonZero::new(QUEUE_PER_THREAD).map_or(threads, |each| threads.saturating_mul(each));
-        Self { threads, queue, params: HashParams::default() }
+        Self { threads, queue, wait_max: WAIT_MAX, params: HashParams::default() }
     }
 }
 
@@ -124,13 +129,19 @@ impl Hasher {
         self.pool.report(page);
     }
 
+    /// How long a password that comes now will wait for its hash.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.pool.wait()
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
     /// The system gives no more threads or no random bytes.
     pub fn new(options: HasherOptions) -> io::Result<Self> {
         let HashParams(params) = options.params;
-        let pool = Pool::start(options.threads, options.queue, params.block_count())?;
+        let pool = Pool::start(options.threads, (options.queue, options.wait_max), params.block_count())?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut output = [0; OUTPUT_BYTES];
         getrandom::fill(&mut output).map_err(|error| io::Error::other(error.to_string()))?;

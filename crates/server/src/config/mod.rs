@@ -47,6 +47,7 @@ const DEFAULT_DATABASE_FILE: &str = "roster.db";
 /// Argon2id takes 19 MiB and 15 ms a hash, so more than these waiting means seconds of delay.
 const DEFAULT_HASH_QUEUE_MAX: usize = 256;
 const DEFAULT_WRITE_QUEUE_MAX: usize = 4096;
+const DEFAULT_QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_CONNECTIONS_MAX: usize = 10_000;
 const DEFAULT_STREAMS_MAX: usize = 1000;
@@ -118,6 +119,8 @@ pub struct Config {
     pub hash_queue_max: usize,
     /// Writes that may wait for the database's writer.
     pub write_queue_max: usize,
+    /// How long a call may have to wait in a queue.
+    pub queue_wait_max: Duration,
     /// Bytes of users kept in memory; 0 keeps none.
     pub cache_bytes: usize,
     /// Open connections.
@@ -219,6 +222,7 @@ impl Config {
             hash_threads: cores,
             hash_queue_max: DEFAULT_HASH_QUEUE_MAX,
             write_queue_max: DEFAULT_WRITE_QUEUE_MAX,
+            queue_wait_max: DEFAULT_QUEUE_WAIT_MAX,
             cache_bytes: DEFAULT_CACHE_BYTES,
             max_connections: DEFAULT_CONNECTIONS_MAX,
             max_streams_per_connection: DEFAULT_STREAMS_MAX,

@@ -280,6 +280,15 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Writes that may wait for the database. Further ones are refused with RESOURCE_EXHAUSTED.",
     },
     Setting {
+        key: "queue_wait_max_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1..=HOUR_MS, |c| &mut c.queue_wait_max),
+        default: None,
+        doc: "How long a call may have to wait for the database or for a password to be hashed. One that would wait \
+              longer, or past its deadline, is refused at once with RESOURCE_EXHAUSTED and the time after which to try again.",
+    },
+    Setting {
         key: "cache_bytes",
         also_env: &[],
         flag: None,

@@ -48,6 +48,14 @@ metrics! {
         "Calls that were refused because of a rate, by the class of their method.";
     CALLS_REFUSED = Counter "roster_calls_refused_total" ["reason"],
         "Calls that were refused as RESOURCE_EXHAUSTED or UNAVAILABLE before they began to answer, by the reason of the error.";
+    ADMISSION_LIMIT = Gauge "roster_admission_limit" [],
+        "Calls that the workers may have under way together; falls when they are behind.";
+    ADMISSION_IN_FLIGHT = Gauge "roster_admission_in_flight" [],
+        "Calls that count for that limit: those whose response has not begun, without streams.";
+    ADMISSION_DELAY = Gauge "roster_admission_delay_seconds" [],
+        "How long calls wait on the worker that is furthest behind.";
+    ADMISSION_REFUSED = Counter "roster_admission_refused_total" ["class", "cause"],
+        "Calls that were refused because there was too much to do, by the load class of their method: the worker was behind, the queue too long, or the deadline too near.";
     CONNECTIONS = Gauge "roster_connections" ["port"], "Connections that are open.";
     CONNECTIONS_ACCEPTED = Counter "roster_connections_accepted_total" ["port"], "Connections that were taken.";
     CERTIFICATE_EXPIRES = Gauge "roster_certificate_expires_timestamp_seconds" [],

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long a caller should wait before it tries a full queue or a missing database again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// What has an etag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ use crate::{
     model::{Clock, IdempotencyKeys},
     net::DrainSignal,
     presence::PresenceOptions,
-    store::{Store, StoreError},
+    store::{Queue, Store, StoreError},
 };
 
 /// What the use cases stand on.
@@ -161,6 +161,18 @@ impl Ops {
             Some(drain) => drain.draining().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// How long a call that joins this queue of the store now will wait, with at least so many `ahead` of it.
+    #[must_use]
+    pub fn store_wait(&self, queue: Queue, ahead: usize) -> Duration {
+        self.store.wait(queue, ahead)
+    }
+
+    /// How long a password that comes now will wait for its hash.
+    #[must_use]
+    pub fn hash_wait(&self) -> Duration {
+        self.hasher.wait()
     }
 
     /// Puts what is done, and what it stands on, in numbers on the page.

@@ -41,7 +41,7 @@ pub(super) struct Watched {
     /// It has ended, and the service was asked for its last words.
     is_revoked: bool,
     /// Wants to know the status.
-    record: Option<CallRecord>,
+    record: Option<Box<CallRecord>>,
     ended: bool,
 }
 
@@ -51,7 +51,7 @@ impl Watched {
         drain: Option<DrainSignal>,
         grant_end: Option<Moment>,
         has_last_words: bool,
-        record: Option<CallRecord>,
+        record: Option<Box<CallRecord>>,
     ) -> Option<Box<Self>> {
         (deadline.is_some() || drain.is_some() || grant_end.is_some() || record.is_some()).then(|| {
             let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
@@ -100,7 +100,7 @@ impl CallBody {
         let this = self;
         let Some(watched) = &mut this.watched else { return completed(Pin::new(&mut this.inner).poll_frame(cx)) };
         // What a stream does between its messages is a part of the call.
-        let _entered = watched.record.as_ref().and_then(CallRecord::span).map(Span::enter);
+        let _entered = watched.record.as_ref().and_then(|record| record.span()).map(Span::enter);
         if watched.ended {
             return Poll::Ready(None);
         }

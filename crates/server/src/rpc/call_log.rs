@@ -39,7 +39,7 @@ impl CallRecord {
         request_id: &RequestId,
         peer: &Peer,
         tracer: Option<&Tracer>,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let logged = tracing::enabled!(target: "roster::call", tracing::Level::INFO);
         if !logged && tracer.is_none() {
             return None;
@@ -56,9 +56,8 @@ impl CallRecord {
         let method = path[..path.floor_char_boundary(METHOD_MAX_BYTES)].to_owned();
         let (caller, peer, request_id) = (Caller::Anonymous, peer.clone(), request_id.clone());
         let started = Instant::now();
-        let record =
-            Self { method, request_id, caller, peer, started, trace, logged, finished: false };
-        (logged || record.trace.span.is_some()).then_some(record)
+        let record = Self { method, request_id, caller, peer, started, trace, logged, finished: false };
+        (logged || record.trace.span.is_some()).then(|| Box::new(record))
     }
 
     /// Who calls, once that is known.

@@ -144,6 +144,11 @@ impl CallMeter {
         Self { stats: stats.clone(), index, started: Instant::now(), ended: false }
     }
 
+    /// When the call came.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Counts the end, if it is the first that is told.
     pub(super) fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {

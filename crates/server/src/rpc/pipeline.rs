@@ -17,6 +17,7 @@ use tonic::{Status, metadata::MetadataValue};
 
 use super::{
     access,
+    admission::Admission,
     body::{CallBody, Moment},
     call::{Answer, Call, Start, WayBack},
     call_log::CallRecord,
@@ -53,6 +54,7 @@ pub struct Pipeline {
     tokenless: Tokenless,
     /// Those of all workers.
     limits: Arc<Limits>,
+    admission: Admission,
     stats: Own<CallStats>,
     /// `None` if nothing is traced.
     tracer: Option<Tracer>,
@@ -65,12 +67,13 @@ impl Pipeline {
     pub fn new(
         services: Services,
         tokenless: Tokenless,
-        limits: Arc<Limits>,
+        (limits, admission): (Arc<Limits>, Admission),
         grpc_web: GrpcWeb,
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), tracer: None, grpc_web, drain }
+        let stats = Own::new(Arc::default());
+        Self { services, callers, tokenless, limits, admission, stats, tracer: None, grpc_web, drain }
     }
 
     /// The same with calls that are traced.
@@ -87,6 +90,7 @@ impl Pipeline {
             callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
+            admission: self.admission.for_worker(),
             stats: self.stats.for_worker(),
             tracer: self.tracer.clone(),
             grpc_web: self.grpc_web.clone(),
@@ -97,6 +101,11 @@ impl Pipeline {
     /// The calls in numbers, those of all workers.
     pub fn stats(&self) -> Arc<CallStats> {
         Arc::clone(&self.stats)
+    }
+
+    /// Tells the worker's gate how long a call has waited; see [`Admission::gets_on`].
+    pub(super) fn gets_on(&self, came: std::time::Instant) {
+        self.admission.gets_on(came);
     }
 
     /// The services behind the pipeline.
@@ -149,7 +158,7 @@ impl Pipeline {
         if headers::are_too_large(&request) {
             let too_large = || status::of_reason(Reason::HeadersTooLarge, headers::TOO_LARGE);
             let refusal = self.take_from_address(&start).err().unwrap_or_else(too_large);
-            return Answer::Call(refused(self, request, start, Caller::Anonymous, refusal));
+            return Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()));
         }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
@@ -166,7 +175,7 @@ impl Pipeline {
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
-                Answer::Call(refused(self, request, start, Caller::Anonymous, refusal))
+                Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()))
             }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
@@ -197,7 +206,7 @@ impl Pipeline {
         };
         let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal),
+            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal.into_http()),
         };
         call.await
     }
@@ -218,8 +227,12 @@ impl Pipeline {
             request.extensions_mut().insert(span);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let (deadline, key) = match admitted {
+        let (method, deadline, key) = match admitted {
             Ok(admitted) => admitted,
+            Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
+        };
+        let place = match self.admission.admit(method, self.services.ops(), deadline, &start.request_id) {
+            Ok(place) => place,
             Err(refusal) => return refused(self, request, start, caller, refusal),
         };
         let path = request.uri().path();
@@ -251,7 +264,7 @@ impl Pipeline {
         }
         let response = self.services.call(ctx, key, request);
         let pipeline = Arc::clone(self);
-        Call::served(response, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
+        Call::served(response, place, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -315,7 +328,13 @@ fn class_for(method: &Rpc, caller: &Caller) -> RateClass {
 }
 
 /// A call that goes no further.
-fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Call
+fn refused<B>(
+    pipeline: &Arc<Pipeline>,
+    request: Request<B>,
+    start: Start,
+    caller: Caller,
+    refusal: impl Into<Box<Response<tonic::body::Body>>>,
+) -> Call
 where
     B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
     B::Error: Send,
@@ -323,18 +342,17 @@ where
     let pipeline = Arc::clone(pipeline);
     let over_http1 = request.version() < Version::HTTP_2;
     leftover::take_in(request.into_body());
-    Call::refused(
-        refusal,
-        WayBack { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1 },
-    )
+    let (drain, grant_end, deadline) = (None, None, None);
+    Call::refused(refusal.into(), WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
 }
 
-/// Decides before any byte of the message is read; gives the deadline, and the key of a call that may change something.
+/// Decides before any byte of the message is read; gives the method, the deadline, and the key of a call that may change
+/// something.
 fn check<B>(
     request: &Request<B>,
     start: &Start,
     caller: &Caller,
-) -> Result<(Option<Instant>, Option<CallKey>), Status> {
+) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
     let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -357,7 +375,7 @@ fn check<B>(
         RateClass::Read => None,
         _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
     };
-    Ok((deadline, key))
+    Ok((method, deadline, key))
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

@@ -22,6 +22,8 @@ pub mod signing_keys;
 pub mod sqlite;
 mod stored_user;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use addresses::AddressStore;
@@ -58,6 +60,15 @@ pub struct NewUser {
     pub password_hash: Option<PasswordHash>,
     /// The mail that verifies the address; `None` for none.
     pub mail: Option<NewMail>,
+}
+
+/// What calls wait for in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Commands.
+    Writes,
+    /// Reads that may take long.
+    Scans,
 }
 
 /// Where users are kept. See the [module](self) for what each method promises.
@@ -130,6 +141,10 @@ pub trait Store:
 
     /// Whether a read and the way to the writer work.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How long who joins this queue now will wait, with at least so many `ahead`, as far as can be said; nothing if there
+    /// is no such queue.
+    fn wait(&self, queue: Queue, ahead: usize) -> Duration;
 
     /// Puts what it does in numbers on the page.
     fn report(&self, page: &mut Page);

@@ -58,7 +58,7 @@ impl Ops {
 
     async fn try_sign_in(&self, ctx: &Ctx, input: SignInInput) -> Result<SignedIn, Error> {
         let request = parse(ctx, input)?;
-        let _turn = self.turn(ctx).await;
+        let _turn = self.turn(ctx).await?;
         let login = self.store.find_login(request.key.clone()).await?;
         let user_id = login.as_ref().map(|login| login.user_id.clone());
         let (LoginKey::Email(name) | LoginKey::Username(name)) = &request.key;

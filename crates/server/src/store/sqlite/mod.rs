@@ -35,6 +35,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -54,7 +55,7 @@ pub use self::{
     migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
+use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
 use crate::{
     auth::PasswordHash,
     metrics::{
@@ -284,6 +285,13 @@ impl Store for SqliteStore {
             return Err(StoreError::Unavailable("the writer has stopped".into()));
         }
         self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
+    }
+
+    fn wait(&self, queue: Queue, ahead: usize) -> Duration {
+        match (&self.readers, queue) {
+            (Some(readers), Queue::Scans) => readers.wait(ahead),
+            (None, Queue::Scans) | (_, Queue::Writes) => self.writer.wait(ahead),
+        }
     }
 
     fn report(&self, page: &mut Page) {

@@ -13,14 +13,14 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{error::closed, open, search_index, stats::SharedStats, traces};
-use crate::store::StoreError;
+use crate::{backlog::Backlog, store::StoreError};
 
 /// Scans that may wait for a thread.
 pub(super) const SCAN_QUEUE_MAX: usize = 1_024;
@@ -34,6 +34,7 @@ type Scan = Box<dyn FnOnce(&mut Connection) + Send>;
 pub(super) struct Readers {
     slots: Box<[Mutex<Connection>]>,
     scans: Mutex<Option<SyncSender<Scan>>>,
+    backlog: Arc<Backlog>,
     stats: SharedStats,
 }
 
@@ -43,14 +44,15 @@ impl Readers {
         let slots = (0..points.max(1)).map(|_| open::reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
         let (queue, jobs) = mpsc::sync_channel(SCAN_QUEUE_MAX);
         let jobs = Arc::new(Mutex::new(jobs));
+        let backlog = Arc::new(Backlog::new(scans.max(1)));
         for number in 0..scans.max(1) {
-            let (jobs, connection) = (Arc::clone(&jobs), open::reader(path)?);
+            let (jobs, backlog, connection) = (Arc::clone(&jobs), Arc::clone(&backlog), open::reader(path)?);
             search_index::attach(&connection, path)?;
             let thread = thread::Builder::new().name(format!("sqlite-scan-{number}"));
             // Without a thread there is nobody to answer; the start must fail.
-            thread.spawn(move || run_scans(&jobs, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            thread.spawn(move || run_scans(&jobs, &backlog, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
         }
-        Ok(Self { slots, scans: Mutex::new(Some(queue)), stats })
+        Ok(Self { slots, scans: Mutex::new(Some(queue)), backlog, stats })
     }
 
     /// Runs `read` here and now, on this thread's usual connection or another free one.
@@ -114,9 +116,11 @@ impl Readers {
     fn submit(&self, scan: Scan) -> Result<(), StoreError> {
         let queue = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or_else(closed)?;
-        // Before the thread can take it out again.
+        // Before it is there, so that no thread takes one that was not counted.
+        self.backlog.joined();
         self.stats.scans_waiting.fetch_add(1, Ordering::Relaxed);
         queue.try_send(scan).map_err(|error| {
+            self.backlog.left(1);
             self.stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => {
@@ -126,6 +130,11 @@ impl Readers {
                 TrySendError::Disconnected(_) => closed(),
             }
         })
+    }
+
+    /// How long a scan that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// Lets the scan threads end.
@@ -144,14 +153,15 @@ impl Drop for Unwanted {
     }
 }
 
-fn run_scans(jobs: &Mutex<Receiver<Scan>>, mut connection: Connection) {
+fn run_scans(jobs: &Mutex<Receiver<Scan>>, backlog: &Backlog, mut connection: Connection) {
     loop {
         // The lock is held while waiting: one thread waits for a job, the others for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            // A panic costs this scan its answer, not the thread.
-            Ok(scan) => drop(panic::catch_unwind(AssertUnwindSafe(|| scan(&mut connection)))),
-            Err(_) => return,
-        }
+        let Ok(scan) = job else { return };
+        backlog.left(1);
+        let started = Instant::now();
+        // A panic costs this scan its answer, not the thread.
+        drop(panic::catch_unwind(AssertUnwindSafe(|| scan(&mut connection))));
+        backlog.took(started.elapsed());
     }
 }

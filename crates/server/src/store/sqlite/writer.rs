@@ -29,6 +29,7 @@ use super::{
     traces,
 };
 use crate::{
+    backlog::Backlog,
     model::{ChangeMeta, UserId},
     store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache},
     trace::Span,
@@ -82,6 +83,7 @@ pub(super) type ShowUser<'f, 'a> = dyn FnMut(&'a UserId, Option<&'a StoredUser>)
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
+    backlog: Arc<Backlog>,
     newest: watch::Receiver<i64>,
     stats: SharedStats,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -98,15 +100,28 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(queue_max);
         let newest = watch::Sender::new(feed::newest(&connection).map_err(std::io::Error::other)?);
         let newest_seen = newest.subscribe();
-        let of_thread = Arc::clone(&stats);
+        let backlog = Arc::new(Backlog::new(BATCH_MAX));
+        let of_thread = (Arc::clone(&stats), Arc::clone(&backlog));
         let run = move || {
-            let stats = of_thread;
+            let (stats, backlog) = of_thread;
             let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
             let suspended = false;
-            WriterThread { connection, cache, live, newest, stats, followers, pace, suspended, _lock: lock }.run(jobs);
+            let thread = WriterThread {
+                connection,
+                cache,
+                live,
+                newest,
+                stats,
+                backlog,
+                followers,
+                pace,
+                suspended,
+                _lock: lock,
+            };
+            thread.run(jobs);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
-        Ok(Self { queue, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, backlog, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues the command and waits until it is durable.
@@ -121,21 +136,30 @@ impl Writer {
 
     async fn submit<C: Command>(&self, command: C, span: Option<Span>) -> Result<C::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span })).map_err(
-            |error| match error {
+        let job = Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span });
+        // Before it is there, so that the thread never takes one that was not counted.
+        self.backlog.joined();
+        self.queue.try_send(job).map_err(|error| {
+            self.backlog.left(1);
+            match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.stats.writes_refused.increment();
                     StoreError::Busy
                 }
                 mpsc::error::TrySendError::Closed(_) => closed(),
-            },
-        )?;
+            }
+        })?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// See [`FeedStore::newest_position`](crate::store::FeedStore::newest_position).
     pub(super) fn newest_position(&self) -> watch::Receiver<i64> {
         self.newest.clone()
+    }
+
+    /// How long a command that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// How many commands wait for the thread, and how many may.
@@ -352,6 +376,7 @@ struct WriterThread {
     live: Arc<LiveGrants>,
     newest: watch::Sender<i64>,
     stats: SharedStats,
+    backlog: Arc<Backlog>,
     followers: Option<Followers>,
     pace: Pace,
     /// Whether the cache keeps none of the users that the batch has changed.
@@ -365,7 +390,10 @@ impl WriterThread {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         let mut lone = Lone::default();
         while lone.await_jobs(&mut queue, &mut jobs, self.pace.batch) > 0 {
-            let close = jobs.iter().any(|job| job.is_close());
+            // The last job was not counted when it joined.
+            let last = jobs.iter().filter(|job| job.is_close()).count();
+            let close = last > 0;
+            self.backlog.left(jobs.len() - last);
             jobs.retain(|job| !job.is_abandoned());
             let started = Instant::now();
             for (job, since) in jobs.iter().filter_map(|job| Some((job, job.since()?))) {
@@ -376,7 +404,10 @@ impl WriterThread {
             }
             self.stats.batches.record(jobs.len() as u64);
             let committed = self.commit(&mut jobs);
-            self.pace.learn(jobs.len(), started.elapsed());
+            let took = started.elapsed();
+            self.pace.learn(jobs.len(), took);
+            self.backlog.took(took);
+            self.backlog.set_at_once(self.pace.batch);
             if let Err(error) = &committed {
                 self.stats.failed.increment();
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");

@@ -20,6 +20,7 @@ mod mail;
 mod matrix;
 mod metrics;
 mod operator;
+mod overload;
 mod own_email;
 mod pages;
 mod paging;
