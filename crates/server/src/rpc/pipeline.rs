@@ -349,7 +349,7 @@ struct Call {
     pipeline: Arc<Pipeline>,
     start: Start,
     caller: Caller,
-    /// `None` for a call that goes no further.
+    /// Until its first step; `None` for a call that goes no further.
     place: Option<Place>,
     drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
@@ -383,11 +383,8 @@ impl Call {
 
     /// Waits for the response and readies it for the way back.
     async fn finish(self) -> Response<CallBody> {
-        let Self { pipeline, mut start, caller, mut place, drain, mut grant_end, deadline, over_http1, response } =
-            self;
-        if let Some(place) = &mut place {
-            place.arrives();
-        }
+        let Self { pipeline, mut start, caller, place, drain, mut grant_end, deadline, over_http1, response } = self;
+        drop(place);
         let mut response = match response {
             Ok(response) => match &mut grant_end {
                 None => before(deadline, response).await,
@@ -396,8 +393,6 @@ impl Call {
             },
             Err(refusal) => *refusal,
         };
-        // What a stream says from here on, it says when its client reads.
-        drop(place);
         // A response of headers alone is over already.
         let is_over = code_in(response.headers()).is_some();
         if is_over {
