@@ -19,7 +19,7 @@ const FACTORS: [f64; 3] = [1.0, 2.0, 10.0];
 /// What a caller waits for. Whatever is done later is done for nobody.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Calls in flight, as connections and calls on each, by which the capacity is found.
-const CLOSED: (usize, usize) = (4, 8);
+const CLOSED: (usize, usize) = (4, 2);
 /// Connections that the overload comes by.
 const CONNECTIONS: usize = 8;
 
@@ -50,7 +50,7 @@ impl Round {
 /// client: reads from memory or creates at ten times the capacity would take the processor from the server, and not ask
 /// more of it.
 pub fn shedding(setting: &Setting) -> anyhow::Result<Vec<Row>> {
-    let (server, _) = seeded(setting, "overload.db", &sign_in::UNLIMITED, users::get)?;
+    let (server, _) = seeded(setting, "overload.db", &sign_in::TRUSTING, users::get)?;
     let searches: Requests = Arc::new(|random: &mut Random| Some(users::search(&users::fragment(random)[..2])));
     let mut rows = measure(setting, &server, ("searches of two letters", SEARCH), &searches)?;
     let sign_ins = sign_in::sign_ins(&server)?;

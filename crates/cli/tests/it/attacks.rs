@@ -1,7 +1,7 @@
 //! Clients that mean harm, or behave as if they did: what they cost is bounded, and whoever else calls is served.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::{BufReader, ErrorKind, Read as _, Write as _},
     net::TcpStream,
     path::Path,
     process::Command,
@@ -269,6 +269,19 @@ fn connections_that_say_nothing_are_closed_and_others_go_on() {
     bystander.leave();
 }
 
+/// Reads up to so many answers' headers.
+fn await_headers(socket: &TcpStream, count: usize) {
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let (mut reader, mut seen) = (BufReader::new(socket), 0);
+    while seen < count {
+        let mut head = [0; 9];
+        reader.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        reader.read_exact(&mut vec![0; length as usize]).unwrap();
+        seen += usize::from(head[3] == HEADERS);
+    }
+}
+
 /// What a stream may cost whose client takes nothing of its answer.
 const UNREAD_STREAM_MAX: u64 = 256 * KIB;
 const UNREAD_STREAMS: usize = 1_000;
@@ -296,9 +309,9 @@ fn a_thousand_streams_that_are_never_read_cost_bounded_memory() {
         })
         .collect();
     let in_flight = "roster_calls_in_flight{service=\"user.v1.UserService\",method=\"ListUsers\"}";
-    while metric(&server, in_flight) < UNREAD_STREAMS as u64 || metric(&server, "roster_admission_in_flight") > 0 {
-        assert!(!bystander.thread.is_finished(), "a call failed");
-    }
+    // Headers need no window: once they are there, so is the first of the answer.
+    sockets.iter().for_each(|socket| await_headers(socket, UNREAD_STREAMS / 10));
+    assert_eq!(metric(&server, in_flight), UNREAD_STREAMS as u64);
     // Every worker has been round all that it can do.
     bystander.is_served(100);
     let each = memory(&server, "VmHWM:").saturating_sub(before) / UNREAD_STREAMS as u64;

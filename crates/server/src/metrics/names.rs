@@ -49,9 +49,9 @@ metrics! {
     CALLS_REFUSED = Counter "roster_calls_refused_total" ["reason"],
         "Calls that were refused as RESOURCE_EXHAUSTED or UNAVAILABLE before they began to answer, by the reason of the error.";
     ADMISSION_LIMIT = Gauge "roster_admission_limit" [],
-        "Calls that the workers may have under way together; falls when they are behind.";
-    ADMISSION_IN_FLIGHT = Gauge "roster_admission_in_flight" [],
-        "Calls that count for that limit: those whose response has not begun, without streams.";
+        "Calls that may wait for the workers together; falls when they are behind.";
+    ADMISSION_WAITING = Gauge "roster_admission_waiting" [],
+        "Calls that wait for their worker: those that were let in and are yet to begin.";
     ADMISSION_DELAY = Gauge "roster_admission_delay_seconds" [],
         "How long calls wait on the worker that is furthest behind.";
     ADMISSION_REFUSED = Counter "roster_admission_refused_total" ["class", "cause"],

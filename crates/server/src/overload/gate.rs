@@ -1,4 +1,4 @@
-//! One worker's gate: how many calls it has under way, and how many it may.
+//! One worker's gate: how many calls wait for it, and how many may.
 
 use std::{
     sync::{
@@ -16,11 +16,11 @@ use super::Cause;
 pub(super) const DELAY_MAX: Duration = Duration::from_millis(25);
 /// How often the limit is adapted.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Calls that a worker may have under way: at first, at least and at most.
+/// Calls that may wait for a worker: at first, at least and at most.
 pub(super) const LIMIT_FIRST: usize = 4_096;
 const LIMIT_MIN: usize = 64;
 const LIMIT_MAX: usize = 65_536;
-/// With fewer calls under way nobody waits long behind others, and no clock is read.
+/// Behind fewer calls nobody waits long, and no clock is read.
 const CROWD: usize = 16;
 /// How many classes there are.
 pub(super) const CLASSES: usize = 6;
@@ -43,7 +43,7 @@ fn parts(class: LoadClass) -> usize {
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Gate {
-    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
     limit: AtomicUsize,
     /// By the number of the class.
     coming: [AtomicUsize; CLASSES],
@@ -56,48 +56,35 @@ pub(crate) struct Gate {
     crowd: AtomicUsize,
 }
 
-/// What a call holds that was let in, until it is answered.
+/// What a call holds that was let in, until it takes its first step.
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
-    class: LoadClass,
-    /// Whether it is on its way to the queue of its class.
-    is_coming: bool,
+    /// The class whose queue it is on its way to.
+    coming: Option<LoadClass>,
 }
 
 impl Place {
-    /// The call is for the queue of its class, and has yet to get there.
-    pub(crate) fn comes(&mut self) {
-        self.is_coming = true;
-        self.gate.coming[self.class as usize].fetch_add(1, Relaxed);
-    }
-
-    /// The call takes its first step, which leads it to its queue.
-    pub(crate) fn arrives(&mut self) {
-        if std::mem::take(&mut self.is_coming) {
-            self.gate.coming[self.class as usize].fetch_sub(1, Relaxed);
-        }
+    /// The call's first step will lead it to the queue of its class.
+    pub(crate) fn comes(&mut self, class: LoadClass) {
+        self.coming = Some(class);
+        self.gate.coming[class as usize].fetch_add(1, Relaxed);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.arrives();
-        if takes_a_seat(self.class) {
-            self.gate.in_flight.fetch_sub(1, Relaxed);
+        self.gate.waiting.fetch_sub(1, Relaxed);
+        if let Some(class) = self.coming {
+            self.gate.coming[class as usize].fetch_sub(1, Relaxed);
         }
     }
-}
-
-/// Streams take none, or who watches for a day would keep others out.
-fn takes_a_seat(class: LoadClass) -> bool {
-    class != LoadClass::Stream
 }
 
 impl Default for Gate {
     fn default() -> Self {
         Self {
-            in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             limit: AtomicUsize::new(LIMIT_FIRST),
             coming: Default::default(),
             epoch: Instant::now(),
@@ -112,13 +99,11 @@ impl Default for Gate {
 impl Gate {
     /// Lets a call in, or not.
     pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Place, Cause> {
-        if self.in_flight.load(Relaxed) >= self.limit.load(Relaxed) * parts(class) / PARTS {
+        if self.waiting.load(Relaxed) >= self.limit.load(Relaxed) * parts(class) / PARTS {
             return Err(Cause::Worker);
         }
-        if takes_a_seat(class) {
-            self.in_flight.fetch_add(1, Relaxed);
-        }
-        Ok(Place { gate: Arc::clone(self), class, is_coming: false })
+        self.waiting.fetch_add(1, Relaxed);
+        Ok(Place { gate: Arc::clone(self), coming: None })
     }
 
     /// Calls of this class that were let in and are yet to join their queue.
@@ -128,16 +113,16 @@ impl Gate {
 
     /// How long a call that comes now waits for its first step; nothing unless there is a crowd.
     pub(crate) fn delay(&self) -> Duration {
-        let delay = if self.in_flight() < CROWD { 0 } else { self.delay.load(Relaxed) };
+        let delay = if self.waiting() < CROWD { 0 } else { self.delay.load(Relaxed) };
         Duration::from_nanos(delay)
     }
 
     /// A call that came `at` this time gets on.
     pub(crate) fn gets_on(&self, came: Instant) {
-        let in_flight = self.in_flight();
-        if in_flight >= CROWD {
+        let waiting = self.waiting();
+        if waiting >= CROWD {
             let now = Instant::now();
-            self.note(nanos(now - self.epoch), nanos(now - came), in_flight);
+            self.note(nanos(now - self.epoch), nanos(now - came), waiting);
         }
     }
 
@@ -145,14 +130,14 @@ impl Gate {
         self.limit.load(Relaxed)
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Relaxed)
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
 
-    fn note(&self, now: u64, delay: u64, in_flight: usize) {
+    fn note(&self, now: u64, delay: u64, waiting: usize) {
         self.delay.store(delay, Relaxed);
         let shortest = self.shortest.load(Relaxed).min(delay);
-        let crowd = self.crowd.load(Relaxed).max(in_flight);
+        let crowd = self.crowd.load(Relaxed).max(waiting);
         if now - self.began.load(Relaxed) < nanos(INTERVAL) {
             self.shortest.store(shortest, Relaxed);
             self.crowd.store(crowd, Relaxed);
@@ -192,38 +177,32 @@ mod tests {
     }
 
     #[test]
-    fn the_last_classes_are_refused_first_and_seats_come_back() {
+    fn the_last_classes_are_refused_first_and_places_come_back() {
         let gate = Arc::new(Gate::default());
         let mut held = Vec::new();
         let order = [LoadClass::Hash, LoadClass::Bulk, LoadClass::Stream, LoadClass::Write, LoadClass::Read];
         for (index, class) in order.into_iter().enumerate() {
-            if class == LoadClass::Stream {
-                let before = gate.in_flight();
-                let streams: Vec<_> = (0..10).map(|_| gate.admit(class)).collect();
-                assert!(streams.iter().all(Result::is_ok) && gate.in_flight() == before, "streams take no seat");
-                continue;
-            }
             held.extend(fill(&gate, class));
             for refused in &order[..=index] {
                 assert!(gate.admit(*refused).is_err(), "{refused:?} after {class:?}");
             }
         }
-        assert_eq!(gate.in_flight(), LIMIT_FIRST);
+        assert_eq!(gate.waiting(), LIMIT_FIRST);
         held.extend(fill(&gate, LoadClass::Vital));
         assert_eq!(held.len(), 2 * LIMIT_FIRST);
         drop(held);
-        assert_eq!(gate.in_flight(), 0);
+        assert_eq!(gate.waiting(), 0);
     }
 
     #[test]
-    fn a_call_is_on_its_way_until_it_arrives_or_is_given_up() {
+    fn a_call_is_on_its_way_until_it_gets_on_or_is_given_up() {
         let gate = Arc::new(Gate::default());
         let mut places: Vec<_> = (0..2).map(|_| gate.admit(LoadClass::Bulk).unwrap()).collect();
         assert_eq!(gate.coming(LoadClass::Bulk), 0);
-        places.iter_mut().for_each(Place::comes);
+        places.iter_mut().for_each(|place| place.comes(LoadClass::Bulk));
         assert_eq!((gate.coming(LoadClass::Bulk), gate.coming(LoadClass::Write)), (2, 0));
-        places[0].arrives();
-        assert_eq!(gate.coming(LoadClass::Bulk), 1);
+        places.pop();
+        assert_eq!((gate.coming(LoadClass::Bulk), gate.waiting()), (1, 1));
         drop(places);
         assert_eq!(gate.coming(LoadClass::Bulk), 0);
     }

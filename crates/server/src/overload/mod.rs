@@ -13,9 +13,10 @@
 //!
 //! A limit on all calls by the time they take would mix these up: a slow disk would make it refuse reads that never
 //! touch the disk. Nor can calls that are under way be counted to see that the processor is busy: a read from memory is
-//! done in one step, so all that are "under way" wait for their first. So there are two rules.
+//! done in one step, so all that are "under way" wait for their first; and a call whose client is slow to send its message
+//! is under way and costs nothing. So there are two rules.
 //!
-//! **Each worker has a [`Gate`]**: a limit on the calls that are under way on it. A runtime a thread means a queue a
+//! **Each worker has a [`Gate`]**: a limit on the calls that wait for their first step. A runtime a thread means a queue a
 //! thread, so the limit is the worker's, and no line of memory is shared. It adapts: if for a tenth of a second no call
 //! got on within [`gate::DELAY_MAX`], a queue is standing and not passing, and the limit falls in proportion; if calls get on
 //! and half of the limit is used, it grows by an eighth. Classes have shares of it, so that of a standing queue sign-ins and
@@ -31,15 +32,15 @@
 //! A refusal has `RetryInfo` and `grpc-retry-pushback-ms`. It is `UNAVAILABLE` (OVERLOADED) where a worker is behind,
 //! because another server may not be, and `RESOURCE_EXHAUSTED` (QUEUE_FULL, HASHING_BUSY) where a queue is.
 //!
-//! Streams leave the gate when their response begins, those that send requests before: who watches for a day takes nothing
-//! of the limit. Their number has bounds of its own (`watchers_max`, `presence_clients_max`).
+//! A call leaves the gate with its first step, so who watches for a day takes nothing of the limit. The number of streams has
+//! bounds of its own (`watchers_max`, `presence_clients_max`).
 //!
 //! # Attacks on this design
 //!
 //! - **Slow disk.** Batches grow with the time that a sync takes, and the estimate with them: a disk that takes 20 ms
-//!   serves 512 writes in each, and what waits less than the bound waits. Writes under way fill the gate up to three
-//!   quarters, and the workers are not behind, so it grows. Reads from memory go on. A point read that misses the cache
-//!   runs on the worker: a disk that is slow to read shows as delay, and the worker sheds, which is true.
+//!   serves 512 writes in each, and what waits less than the bound waits. The workers are not behind, so reads from memory
+//!   go on. A point read that misses the cache runs on the worker: a disk that is slow to read shows as delay, and the
+//!   worker sheds, which is true.
 //! - **Slow hash queue.** Only its own estimate grows. Sign-ins wait a bounded time; hash threads have the lowest priority, so a
 //!   worker that is busy makes them stand still, which the estimate sees.
 //! - **Ten times the reads.** To refuse a read costs about half of serving it, so refusing many would cost what it is
@@ -55,6 +56,8 @@
 //!   once.
 //! - **A noisy neighbour** who takes the processor makes the same delay as load, and the same is right: less is taken on.
 //! - **Somebody floods the vital methods.** They have twice the limit, no more, and rates by address (`limits`).
+//! - **Calls that begin and never go on,** such as headers without a message. They have had their first step and hold
+//!   nothing here; `rpc/intake.rs` ends them.
 //! - **A limit that has fallen and finds too few calls to grow.** It refuses nobody then, and grows as soon as half of it is used.
 
 mod gate;
@@ -70,7 +73,7 @@ pub(crate) use gate::{Gate, Place};
 
 use crate::metrics::{
     Counter, Page,
-    names::{ADMISSION_DELAY, ADMISSION_IN_FLIGHT, ADMISSION_LIMIT, ADMISSION_REFUSED},
+    names::{ADMISSION_DELAY, ADMISSION_LIMIT, ADMISSION_REFUSED, ADMISSION_WAITING},
 };
 
 /// Classes of methods by their numbers.
@@ -138,14 +141,14 @@ impl Overload {
 
     /// Puts all of it on the page.
     pub fn report(&self, page: &mut Page) {
-        let (mut limit, mut in_flight, mut delay) = (0, 0, Duration::ZERO);
+        let (mut limit, mut waiting, mut delay) = (0, 0, Duration::ZERO);
         for gate in self.gates.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             limit += gate.limit();
-            in_flight += gate.in_flight();
+            waiting += gate.waiting();
             delay = delay.max(gate.delay());
         }
         page.value(&ADMISSION_LIMIT, &[], limit);
-        page.value(&ADMISSION_IN_FLIGHT, &[], in_flight);
+        page.value(&ADMISSION_WAITING, &[], waiting);
         page.value(&ADMISSION_DELAY, &[], delay.as_secs_f64());
         for (class, name) in CLASSES {
             for (cause, told) in CAUSES {

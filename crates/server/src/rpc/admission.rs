@@ -76,7 +76,7 @@ impl Admission {
             })?;
         }
         if queue.is_some() {
-            place.comes();
+            place.comes(class);
         }
         Ok(place)
     }

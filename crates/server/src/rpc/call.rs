@@ -91,7 +91,7 @@ impl Start {
 /// A call under way. Gives its response once, and nothing after that.
 pub struct Call {
     response: Awaited,
-    /// Among the calls that the worker has under way; `None` for one that goes no further, and once its response begins.
+    /// Until its first step; `None` for a call that goes no further.
     place: Option<Place>,
     /// Nothing has asked for the response yet.
     is_new: bool,
@@ -182,15 +182,8 @@ impl Future for Call {
     type Output = Response<CallBody>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_new {
-            self.is_new = false;
-            if let Some(place) = &mut self.place {
-                place.arrives();
-            }
-        }
+        (self.is_new, self.place) = (false, None);
         let response = ready!(self.poll_response(cx));
-        // What a stream says from here on, it says when its client reads.
-        self.place = None;
         self.way_back.take().map_or(Poll::Pending, |way_back| Poll::Ready(way_back.ready(response)))
     }
 }

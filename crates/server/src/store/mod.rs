@@ -144,7 +144,9 @@ pub trait Store:
 
     /// How long who joins this queue now will wait, with at least so many `ahead`, as far as can be said; nothing if there
     /// is no such queue.
-    fn wait(&self, queue: Queue, ahead: usize) -> Duration;
+    fn wait(&self, _queue: Queue, _ahead: usize) -> Duration {
+        Duration::ZERO
+    }
 
     /// Puts what it does in numbers on the page.
     fn report(&self, page: &mut Page);

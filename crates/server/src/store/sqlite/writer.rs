@@ -586,6 +586,7 @@ mod tests {
         };
         assert_eq!(batch.await, (true, Ok(1), Err(StoreError::Stale), true, Ok(3)));
         assert_eq!(writer.execute(Numbers).await.unwrap(), [1, 3]);
+        assert_eq!(writer.wait(0), Duration::ZERO, "whoever joined the queue has left it");
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 }

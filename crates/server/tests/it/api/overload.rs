@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use prost::Message as _;
 use roster_api::{
     auth::v1::SignInRequest,
@@ -122,26 +122,48 @@ async fn streams_take_nothing_of_the_limit_and_places_come_back() {
     }
     users.health_check(HealthCheckRequest {}).await.unwrap();
     let page = Scraped::of(&server).await;
-    assert_eq!(page.get("roster_admission_in_flight"), 0.0);
+    assert_eq!(page.get("roster_admission_waiting"), 0.0);
     assert_eq!(page.get("roster_admission_limit"), idle.get("roster_admission_limit"));
     drop((watches, watch));
 }
 
+/// More calls than may wait for a worker, in one go: what it reads of them at once is let in before any can begin.
+const CROWD: usize = 12_000;
+
 #[tokio::test]
-async fn a_call_that_its_client_gives_up_gives_its_place_back() {
+async fn a_crowd_before_one_worker_is_let_in_up_to_the_limit() {
     let server = Server::start(|config| {
-        config.sign_in_free_failures = 1_000_000;
-        config.sign_in_free_failures_per_address = 1_000_000;
+        config.workers = 1;
+        config.max_streams_per_connection = 100_000;
     });
-    let auth = server.auth().await;
-    let mut calls = JoinSet::new();
-    for _ in 0..STORM {
-        let mut auth = auth.clone();
-        calls.spawn(async move { auth.sign_in(sign_in()).await });
+    let wire = server.wire().await;
+    // The server's settings have come with the first answer.
+    assert_ne!(wire.call("/user.v1.UserService/GetUser", b"").await.status().code(), Code::Ok);
+    let mut client = wire.client().await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..CROWD {
+        let (head, body) = grpc("/user.v1.UserService/GetUser", b"").into_parts();
+        let (answer, mut upload) = client.send_request(Request::from_parts(head, ()), false).unwrap();
+        upload.send_data(body, true).unwrap();
+        answers.push(answer);
     }
-    while Scraped::of(&server).await.get("roster_admission_in_flight") < 2.0 {
-        assert!(!calls.is_empty());
+    let mut shed = 0;
+    for answer in answers {
+        let answer = answer.await.unwrap();
+        let Some(status) = Status::from_header_map(answer.headers()) else { panic!("no status: {answer:?}") };
+        let problem = Problem::of(&status);
+        if problem.reason == "OVERLOADED" {
+            shed += 1;
+            assert_eq!(problem.code, Code::Unavailable);
+            let pushback = answer.headers()["grpc-retry-pushback-ms"].to_str().unwrap();
+            assert!(Duration::from_millis(pushback.parse().unwrap()) >= problem.retry_after.unwrap(), "{problem:?}");
+        } else {
+            assert_eq!(problem.kind(), (Code::InvalidArgument, "VALIDATION_FAILED"));
+        }
     }
-    calls.shutdown().await;
-    while Scraped::of(&server).await.get("roster_admission_in_flight") > 0.0 {}
+    assert!(shed > 0 && shed < CROWD, "{shed}");
+    let page = Scraped::of(&server).await;
+    assert_eq!(page.get(&refused("read", "worker")), shed as f64);
+    assert_eq!(page.get("roster_admission_waiting"), 0.0);
+    assert_eq!(problem(server.users().await.get_user(GetUserRequest::default()).await).reason, "VALIDATION_FAILED");
 }
