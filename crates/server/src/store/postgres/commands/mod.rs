@@ -1,8 +1,16 @@
 //! The write commands, one a file. Each runs in a transaction of its own, and may be run again if that is undone.
 
 mod create_user;
+mod delete_user;
+mod set_user_status;
+mod trim_log;
+mod update_user;
 
 pub(super) use create_user::CreateUser;
+pub(super) use delete_user::DeleteUser;
+pub(super) use set_user_status::SetUserStatus;
+pub(super) use trim_log::TrimLog;
+pub(super) use update_user::UpdateUser;
 
 use crate::{
     model::{Action, Actor, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},

@@ -14,9 +14,9 @@ use crate::{
     model::{Action, Actor, ChangeMeta, User, UserId, UserStatus},
     store::{
         Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, StoredUser, Unique,
+        derived::Derived,
         sqlite::{
             imports,
-            row::Derived,
             writer::{Command, ShowUser},
         },
     },
