@@ -21,7 +21,6 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod sqlite;
 mod stored_user;
-mod verdicts;
 
 use async_trait::async_trait;
 

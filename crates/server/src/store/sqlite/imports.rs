@@ -5,12 +5,15 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     SqliteStore,
-    commands::{ImportUsers, PurgeImports, rehearse},
+    commands::{ImportUsers, PurgeImports},
     feed,
 };
 use crate::{
     model::{Timestamp, UserId, filter::Filter},
-    store::{ImportBatch, ImportKey, ImportStep, Moment, Rehearsal, RowVerdict, StoreError, TransferStore, verdicts},
+    store::{
+        ImportBatch, ImportKey, ImportStep, Moment, Rehearsal, RowVerdict, StoreError, TransferStore,
+        import::{rehearse, verdicts},
+    },
 };
 
 #[async_trait]

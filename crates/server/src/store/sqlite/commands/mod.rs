@@ -45,7 +45,6 @@ pub(super) use purge_answers::PurgeAnswers;
 pub(super) use purge_imports::PurgeImports;
 pub(super) use purge_sessions::PurgeSessions;
 pub(super) use refresh_session::RefreshSession;
-pub(super) use rehearse_import::rehearse;
 pub(super) use request_mail::RequestMail;
 pub(super) use secret::Secret;
 pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};

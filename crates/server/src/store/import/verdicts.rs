@@ -1,11 +1,14 @@
 //! Verdicts on the rows of an import, in the form that stores keep them in.
 
-use super::{RowFailure, RowOutcome, RowVerdict, StoreError, Unique};
-use crate::model::{Permission, UserId};
+use super::{RowFailure, RowOutcome, RowVerdict};
+use crate::{
+    model::{Permission, UserId},
+    store::{StoreError, Unique},
+};
 
 /// A verdict is the row's number (8 bytes), a byte that says what became of it, and then a length and as many bytes: the
 /// id of the user as text, or the name of the permission that was lacking.
-pub(super) fn encoded(verdicts: &[RowVerdict]) -> Vec<u8> {
+pub(in crate::store) fn encoded(verdicts: &[RowVerdict]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(verdicts.len() * 46);
     for verdict in verdicts {
         let text = |id: &Option<UserId>| id.as_ref().map(UserId::to_text).unwrap_or_default();
@@ -33,7 +36,7 @@ pub(super) fn encoded(verdicts: &[RowVerdict]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`]: it was nothing of that kind.
-pub(super) fn decoded(bytes: &[u8]) -> Result<Vec<RowVerdict>, StoreError> {
+pub(in crate::store) fn decoded(bytes: &[u8]) -> Result<Vec<RowVerdict>, StoreError> {
     read(bytes).ok_or_else(|| StoreError::Corrupt("the verdicts of an import cannot be read".into()))
 }
 
