@@ -15,6 +15,7 @@ pub mod grants;
 pub mod import;
 pub mod live;
 pub mod mail;
+pub mod postgres;
 pub mod preferences;
 pub mod query;
 pub mod sessions;
@@ -35,7 +36,7 @@ pub use import::{
     ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,
     RowVerdict, TransferStore,
 };
-pub use live::{Ended, Live, LiveGrants};
+pub use live::{Ended, Live, LiveGrants, Trust};
 pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
