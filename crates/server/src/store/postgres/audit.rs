@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use super::PostgresStore;
+use super::{PostgresStore, commands::AppendEvents};
 use crate::{
     model::AuditEvent,
     store::{AuditQuery, AuditStore, NewEvent, StoreError},
@@ -17,6 +17,6 @@ impl AuditStore for PostgresStore {
     }
 
     async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        unimplemented!()
+        self.execute(AppendEvents { events }).await
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T
 }
 
 /// The columns that are made from a user's fields rather than being one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Derived {
     pub(super) email_key: String,
     /// `None` if there is no username.

@@ -2,7 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{PostgresStore, commands::CreateUser, row::column, value::params};
+use super::{
+    PostgresStore,
+    commands::{CreateUser, Secret},
+    row::column,
+    value::params,
+};
 use crate::{
     auth::PasswordHash,
     metrics::{Page, names::LOG_POSITION},
@@ -69,8 +74,8 @@ impl Store for PostgresStore {
         unimplemented!()
     }
 
-    async fn secret(&self, _name: &'static str) -> Result<[u8; 32], StoreError> {
-        unimplemented!()
+    async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
+        self.execute(Secret { name }).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
