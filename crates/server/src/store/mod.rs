@@ -9,6 +9,7 @@ pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
+mod derived;
 pub mod error;
 pub mod feed;
 pub mod grants;
@@ -20,6 +21,7 @@ pub mod preferences;
 pub mod query;
 pub mod sessions;
 pub mod signing_keys;
+mod sql;
 pub mod sqlite;
 mod stored_user;
 

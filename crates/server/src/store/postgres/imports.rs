@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::{
     PostgresStore,
     commands::{FindImport, ImportUsers, Keys, Known, PurgeImports},
+    feed,
     row::column,
     statement::Statement,
-    tx::Tx,
+    tx::{Tx, View},
     value::params,
 };
 use crate::{
@@ -42,7 +43,7 @@ impl TransferStore for PostgresStore {
 
     async fn rehearse_import(&self, batch: ImportBatch, rehearsal: &Rehearsal) -> Result<Vec<RowVerdict>, StoreError> {
         let keys = Keys::of(&batch);
-        let known = self.snapshot(async |tx| {
+        let known = self.read(View::Snapshot, async |tx| {
             let answers = tx.answers(vec![keys.find(), Known::able_admins()]).await?;
             let [found, able_admins] = &answers[..] else {
                 return Err(StoreError::Internal("an answer is missing".into()));
@@ -61,8 +62,8 @@ impl TransferStore for PostgresStore {
         self.execute(PurgeImports { before, batch_max }).await
     }
 
-    async fn export_moment(&self, _filter: Option<Filter>, _after: Option<UserId>) -> Result<Moment, StoreError> {
-        unimplemented!()
+    async fn export_moment(&self, filter: Option<Filter>, after: Option<UserId>) -> Result<Moment, StoreError> {
+        self.read(View::Numbered, async |tx| feed::moment(tx, filter.as_ref(), after.as_ref()).await).await
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod feed;
 mod grants;
 mod imports;
+mod list;
 mod log;
 mod mail;
 mod migrations;

@@ -1,7 +1,4 @@
-//! Users as rows, and back.
-//!
-//! A user's `message` is the user. The columns beside it are for filters, orders and uniqueness, and only they read
-//! them; both are written together, from one [`User`].
+//! Our types out of PostgreSQL's values.
 
 use std::error::Error;
 
@@ -13,7 +10,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
+    model::{Action, Role, Timestamp, UserId, UserStatus},
     store::{StoreError, StoredUser},
 };
 
@@ -25,33 +22,6 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T
         let reason = error.source().map(ToString::to_string).unwrap_or_default();
         StoreError::Corrupt(format!("{error}: {reason}"))
     })
-}
-
-/// The columns that are made from a user's fields rather than being one.
-#[derive(Clone, Debug)]
-pub(super) struct Derived {
-    pub(super) email_key: String,
-    /// `None` if there is no username.
-    pub(super) username_key: Option<String>,
-    pub(super) name_key: String,
-    /// A JSON object.
-    pub(super) attributes: String,
-    pub(super) search_text: String,
-    pub(super) stored: StoredUser,
-}
-
-impl Derived {
-    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
-        Ok(Self {
-            email_key: text::unique_key(&user.email),
-            username_key: (!user.username.is_empty()).then(|| text::unique_key(&user.username)),
-            name_key: text::fold(&user.name),
-            attributes: serde_json::to_string(&user.attributes)
-                .map_err(|error| StoreError::Internal(error.to_string()))?,
-            search_text: search_text(user),
-            stored: StoredUser::of(user),
-        })
-    }
 }
 
 /// What tells a text from a UUID in an id's bytes. Bytes compare as ids do: text comes first.

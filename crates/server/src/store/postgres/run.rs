@@ -62,12 +62,13 @@ impl PostgresStore {
         Ok(self.database.point(SQL, params![call.id, now]).await?.is_some())
     }
 
-    /// Reads that see one state of the database.
-    pub(super) async fn snapshot<T>(
+    /// Reads in a transaction.
+    pub(super) async fn read<T>(
         &self,
+        view: View,
         read: impl AsyncFnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut tx = Tx::new(&self.database, View::Snapshot).await?;
+        let mut tx = Tx::new(&self.database, view).await?;
         let output = read(&mut tx).await?;
         tx.finish();
         Ok(output)

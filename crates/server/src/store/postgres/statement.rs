@@ -7,6 +7,7 @@ use tokio_postgres::{Error, Row, Statement as Prepared};
 use tokio_stream::StreamExt as _;
 
 use super::value::Value;
+use crate::store::sql::SqlBuilder;
 
 /// A statement to run.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Statement {
     }
 
     /// One that was made.
-    pub(super) fn made(sql: String, params: Vec<Value>) -> Self {
+    fn made(sql: String, params: Vec<Value>) -> Self {
         Self { sql: Cow::Owned(sql), params }
     }
 
@@ -80,4 +81,11 @@ pub(super) async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) ->
 pub(super) fn send_only<F: Future>(future: F) {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let _ = Pin::as_mut(&mut pin!(future)).poll(&mut cx);
+}
+
+impl From<SqlBuilder> for Statement {
+    fn from(sql: SqlBuilder) -> Self {
+        let (sql, params) = sql.into_parts();
+        Self::made(sql, params.into_iter().map(Value::from).collect())
+    }
 }

@@ -23,11 +23,19 @@ use crate::{
 /// What a transaction sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
+    /// The only statement what is committed when it begins.
+    Alone,
     /// Each statement what is committed when it begins.
     Newest,
     /// All statements the same, and no changes can be made.
     Snapshot,
+    /// The same, with all that was committed before it numbered in the log.
+    Numbered,
 }
+
+/// Two messages in one: the first ends with its own commit.
+const NUMBER_AND_BEGIN: &str =
+    concat!("BEGIN; ", "SELECT number_changes(); COMMIT; ", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
 /// How far a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +161,16 @@ impl<'d> Tx<'d> {
             self.queue.insert(0, Statement::new(CLAIM, claim));
         }
         let statements = mem::take(&mut self.queue);
-        let begin = is_first.then_some(match self.view {
-            View::Newest => "BEGIN",
-            View::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        });
+        let begin = match self.view {
+            _ if !is_first => None,
+            View::Alone => None,
+            View::Newest => Some("BEGIN"),
+            View::Snapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            View::Numbered => Some(NUMBER_AND_BEGIN),
+        };
         self.phase = Phase::Waiting;
         let result = self.send(begin, &statements, end).await;
-        self.phase = if end.is_some() { Phase::Ended } else { Phase::Open };
+        self.phase = if end.is_some() || self.view == View::Alone { Phase::Ended } else { Phase::Open };
         result.map_err(|failure| {
             self.aftermath = failure.aftermath;
             failure.error

@@ -4,8 +4,10 @@ use async_trait::async_trait;
 
 use super::{
     PostgresStore,
-    commands::{CreateUser, Secret},
+    commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
+    list,
     row::column,
+    tx::View,
     value::params,
 };
 use crate::{
@@ -38,12 +40,12 @@ impl Store for PostgresStore {
         Ok(row.map(|row| column(&row, 0)).transpose()?.map(PasswordHash::from_store))
     }
 
-    async fn list_users(&self, _query: UserQuery) -> Result<Vec<StoredUser>, StoreError> {
-        unimplemented!()
+    async fn list_users(&self, query: UserQuery) -> Result<Vec<StoredUser>, StoreError> {
+        self.read(View::Alone, async |tx| list::list_users(tx, &query).await).await
     }
 
-    async fn search_users(&self, _query: UserQuery, _total_max: u32) -> Result<(Vec<StoredUser>, u32), StoreError> {
-        unimplemented!()
+    async fn search_users(&self, query: UserQuery, total_max: u32) -> Result<(Vec<StoredUser>, u32), StoreError> {
+        self.read(View::Snapshot, async |tx| list::search_users(tx, &query, total_max).await).await
     }
 
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError> {
@@ -52,26 +54,26 @@ impl Store for PostgresStore {
 
     async fn update_user(
         &self,
-        _id: UserId,
-        _patch: UserPatch,
-        _etag: Option<String>,
-        _meta: ChangeMeta,
+        id: UserId,
+        patch: UserPatch,
+        etag: Option<String>,
+        meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        unimplemented!()
+        Ok(self.execute(UpdateUser { id, patch, etag, meta }).await?.user)
     }
 
     async fn set_user_status(
         &self,
-        _id: UserId,
-        _status: UserStatus,
-        _etag: Option<String>,
-        _meta: ChangeMeta,
+        id: UserId,
+        status: UserStatus,
+        etag: Option<String>,
+        meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        unimplemented!()
+        Ok(self.execute(SetUserStatus { id, status, etag, meta }).await?.user)
     }
 
-    async fn delete_user(&self, _id: UserId, _etag: Option<String>, _meta: ChangeMeta) -> Result<(), StoreError> {
-        unimplemented!()
+    async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError> {
+        self.execute(DeleteUser { id, etag, meta }).await
     }
 
     async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {

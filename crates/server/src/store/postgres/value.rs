@@ -1,6 +1,6 @@
 //! Parameters of statements. They own what they hold, so that a statement can wait until it is sent along with others.
 
-use std::{error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{Timestamp, UserId},
-    store::StoredUser,
+    store::{StoredUser, sql},
 };
 
 /// A parameter. Prints nothing of what it holds: some are secrets.
@@ -74,7 +74,7 @@ impl ToSql for Value {
             (_, ty) if *ty != self.type_of() => Err(format!("{} for a parameter of type {ty}", self.type_of()).into()),
             (Self::Bool(truth), _) => truth.to_sql(ty, out),
             (Self::Int(number), _) => number.to_sql(ty, out),
-            (Self::Text(text), _) => text.to_sql(ty, out),
+            (Self::Text(text), _) => without_nul(text).to_sql(ty, out),
             (Self::Bytes(bytes), _) => (&bytes[..]).to_sql(ty, out),
             (Self::Uuid(uuid), _) => uuid.to_sql(ty, out),
             (Self::Ints(numbers), _) => numbers.to_sql(ty, out),
@@ -92,9 +92,27 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
+/// PostgreSQL's text cannot hold NUL. None of ours does, but what is asked for may: U+0001 stands for it, which no text of
+/// ours has either, and which sorts alike.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{1}")) } else { Cow::Borrowed(text) }
+}
+
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl From<sql::Value> for Value {
+    fn from(value: sql::Value) -> Self {
+        match value {
+            sql::Value::Null => Self::Null,
+            sql::Value::Bool(truth) => Self::Bool(truth),
+            sql::Value::Int(number) => Self::Int(number),
+            sql::Value::Text(text) => Self::Text(text),
+            sql::Value::Id(id) => Self::from(&id),
+        }
     }
 }
 

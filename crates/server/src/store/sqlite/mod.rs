@@ -22,7 +22,6 @@ mod row;
 mod search_index;
 mod sessions;
 mod signing_keys;
-mod sql;
 mod stats;
 mod writer;
 

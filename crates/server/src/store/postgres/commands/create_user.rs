@@ -7,7 +7,8 @@ use crate::{
     store::{
         NewUser, StoreError, StoredUser,
         answers::Kept,
-        postgres::{row::Derived, tx::Tx, value::params},
+        derived::Derived,
+        postgres::{tx::Tx, value::params},
     },
 };
 

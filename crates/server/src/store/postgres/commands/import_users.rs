@@ -17,12 +17,8 @@ use crate::{
     model::{Actor, User},
     store::{
         Ended, ImportBatch, ImportStep, RowContent, RowVerdict, StoreError,
-        postgres::{
-            imports,
-            row::{Derived, column},
-            statement::Statement,
-            tx::Tx,
-        },
+        derived::Derived,
+        postgres::{imports, row::column, statement::Statement, tx::Tx},
     },
 };
 

@@ -14,10 +14,10 @@ use crate::{
     model::{Action, ChangeMeta, UserId},
     store::{
         Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, StoredUser, Unique,
+        derived::Derived,
         import::{ImportChange, Present as _},
         sqlite::{
             imports,
-            row::Derived,
             writer::{Command, ShowUser},
         },
     },

@@ -8,10 +8,8 @@ use crate::{
     store::{
         Ended, StoreError,
         answers::Kept,
-        sqlite::{
-            row::Derived,
-            writer::{Command, ShowUser},
-        },
+        derived::Derived,
+        sqlite::writer::{Command, ShowUser},
     },
 };
 

@@ -9,9 +9,10 @@ use crate::{
     model::{Actor, ChangeMeta, Role, User, UserId, UserStatus, text},
     store::{
         ImportBatch, ImportUser, RowContent, RowFailure, StoreError, StoredUser, Unique,
+        derived::Derived,
         import::{ImportChange, Present},
         postgres::{
-            row::{Derived, column, id_bytes},
+            row::{column, id_bytes},
             statement::Statement,
             value::{Value, params},
         },

@@ -12,7 +12,7 @@ use crate::{
     model::{Action, User, UserStatus},
     store::{
         Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, Unique,
-        import::ImportChange, postgres::row::Derived,
+        derived::Derived, import::ImportChange,
     },
 };
 
