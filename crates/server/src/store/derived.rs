@@ -7,7 +7,7 @@ use super::{StoreError, StoredUser};
 use crate::model::{User, filter::search_text, text};
 
 /// The columns that are made from a user's fields rather than being one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Derived {
     pub(super) email_key: String,
     /// `None` if there is no username.

@@ -43,6 +43,7 @@ impl PostgresStore {
             drop(tx);
             let again = attempt < ATTEMPTS_MAX
                 && (aftermath != Aftermath::Lasting
+                    || command.is_race(&error)
                     || (error == StoreError::KeyUsed && self.free_key(command).await?));
             if !again {
                 return Err(error);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     PostgresStore,
-    commands::{CreateUser, DeleteUser, SetUserStatus, UpdateUser},
+    commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
     list,
     row::column,
     tx::View,
@@ -76,8 +76,8 @@ impl Store for PostgresStore {
         self.execute(DeleteUser { id, etag, meta }).await
     }
 
-    async fn secret(&self, _name: &'static str) -> Result<[u8; 32], StoreError> {
-        unimplemented!()
+    async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
+        self.execute(Secret { name }).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -105,7 +105,9 @@ fn find_programs() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
     let mut releases: Vec<(u32, PathBuf)> = [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")]
         .into_iter()
-        .flat_map(|(parent, prefix)| fs::read_dir(parent).into_iter().flatten().flatten().map(move |entry| (entry, prefix)))
+        .flat_map(|(parent, prefix)| {
+            fs::read_dir(parent).into_iter().flatten().flatten().map(move |entry| (entry, prefix))
+        })
         .filter_map(|(entry, prefix)| {
             let release = entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()?;
             Some((release, entry.path().join("bin")))

@@ -37,8 +37,8 @@ struct Server {
 /// Makes a database with our schema in it: to copy it is sooner done than to migrate an empty one for each test.
 async fn make_template(url: &Url) -> Result<&'static str, String> {
     execute(url, "CREATE DATABASE roster_template").await?;
-    let options = options(&named(url, "roster_template"));
-    PostgresStore::open(options).await.map_err(|error| error.to_string())?.close().await;
+    let store = PostgresStore::open(options(named(url, "roster_template").as_str()));
+    store.map_err(|error| error.to_string())?.close().await;
     // Since release 15 a copy is written to the log page by page unless we say that files will do.
     let release = "SELECT current_setting('server_version_num')::int";
     let release: i32 = connect(url).await?.query_one(release, &[]).await.map_err(text)?.get(0);
@@ -86,6 +86,11 @@ impl Drop for Database {
         // A test that has failed says why already.
         let _ = finish(execute(&server().cluster.url, &format!("DROP DATABASE {} WITH (FORCE)", self.name)));
     }
+}
+
+/// How tests open the database at this URL.
+pub fn options(url: &str) -> PostgresOptions {
+    PostgresOptions { url: url.parse().unwrap(), connections_max: 8, waiting_max: 100_000 }
 }
 
 fn server() -> &'static Server {

@@ -31,9 +31,12 @@ use roster_server::{
     model::{Actor, ChangeMeta, PermissionSet, Role, Timestamp, User, UserId, UserStatus, order::Order},
     store::{
         NewUser, Store, StoreError, StoredUser, UserQuery,
+        postgres::PostgresStore,
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
+
+use crate::postgres::{Database, options};
 
 macro_rules! on_every_backend {
     ($($module:ident :: $case:ident,)+) => {
@@ -47,6 +50,11 @@ macro_rules! on_every_backend {
         mod sqlite_memory {
             $(#[tokio::test] async fn $case() {
                 super::on_sqlite(super::Location::Memory, super::$module::$case).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $case() {
+                super::on_postgres(super::$module::$case).await;
             })+
         }
     };
@@ -148,6 +156,16 @@ where
 {
     let options = SqliteOptions { location, cache_bytes: 1 << 20, write_queue_max: 1_024, reader_threads: 2 };
     let store = SqliteStore::open(options).unwrap();
+    case(&store).await;
+    store.close().await;
+}
+
+async fn on_postgres<C>(case: C)
+where
+    C: AsyncFn(&dyn Store),
+{
+    let database = Database::new();
+    let store = PostgresStore::open(options(database.url())).unwrap();
     case(&store).await;
     store.close().await;
 }

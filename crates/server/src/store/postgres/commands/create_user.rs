@@ -1,6 +1,6 @@
 //! Adds a user, its credentials and its change-log row.
 
-use super::{Command, log_change};
+use super::{Command, log_change, request_mail::write_mail};
 use crate::{
     auth::PasswordHash,
     model::{Action, ChangeMeta, User},
@@ -36,9 +36,8 @@ impl Command for CreateUser {
         if let Some(hash) = &self.new.password_hash {
             insert_password(tx, hash);
         }
-        if let Some(_mail) = &self.new.mail {
-            // Of the mail commands; the user's row is found by its id.
-            unimplemented!("mails");
+        if let Some(mail) = &self.new.mail {
+            write_mail(tx, (&user.id, &user.email, &self.derived.email_key), mail, self.meta.at);
         }
         log_change(tx, Action::Created, user, (None, Some(&self.derived.stored)), &[], &self.meta)?;
         Ok(self.derived.stored.clone())

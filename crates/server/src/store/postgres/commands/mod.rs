@@ -1,16 +1,66 @@
 //! The write commands, one a file. Each runs in a transaction of its own, and may be run again if that is undone.
 
+mod add_address;
+mod addresses;
+mod api_keys;
+mod append_events;
+mod create_session;
 mod create_user;
+mod delete_address;
 mod delete_user;
+mod end_session;
+mod end_sessions;
+mod fail_sign_in;
+mod find_import;
+mod import_users;
+mod log_rows;
+mod purge_answers;
+mod purge_imports;
+mod purge_sessions;
+mod refresh_session;
+mod request_mail;
+mod secret;
+mod send_mail;
+mod set_default_address;
+mod set_password;
 mod set_user_status;
+mod signing_keys;
+mod touch_sessions;
 mod trim_log;
+mod update_address;
+mod update_preferences;
 mod update_user;
+mod use_token;
 
+pub(super) use add_address::AddAddress;
+pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
+pub(super) use append_events::AppendEvents;
+pub(super) use create_session::CreateSession;
 pub(super) use create_user::CreateUser;
+pub(super) use delete_address::DeleteAddress;
 pub(super) use delete_user::DeleteUser;
+pub(super) use end_session::EndSession;
+pub(super) use end_sessions::EndSessions;
+pub(super) use fail_sign_in::FailSignIn;
+pub(super) use find_import::FindImport;
+pub(super) use import_users::{ImportUsers, Keys, Known};
+pub(super) use purge_answers::PurgeAnswers;
+pub(super) use purge_imports::PurgeImports;
+pub(super) use purge_sessions::PurgeSessions;
+pub(super) use refresh_session::RefreshSession;
+pub(super) use request_mail::RequestMail;
+pub(super) use secret::Secret;
+pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
+pub(super) use set_default_address::SetDefaultAddress;
+pub(super) use set_password::SetPassword;
 pub(super) use set_user_status::SetUserStatus;
+pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
+pub(super) use touch_sessions::TouchSessions;
 pub(super) use trim_log::TrimLog;
+pub(super) use update_address::UpdateAddress;
+pub(super) use update_preferences::UpdatePreferences;
 pub(super) use update_user::UpdateUser;
+pub(super) use use_token::UseToken;
 
 use crate::{
     model::{Action, Actor, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},
@@ -47,6 +97,12 @@ pub(super) trait Command: Send + Sync {
     /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
     fn keep(&self) -> bool {
         self.meta().is_none_or(|meta| !meta.validate_only)
+    }
+
+    /// Whether the error comes of what others have done between its reading and its writing, and another attempt may
+    /// fare better.
+    fn is_race(&self, _: &StoreError) -> bool {
+        false
     }
 
     /// The grants that it ends or changes. Other nodes learn of them from the log: see
@@ -140,9 +196,7 @@ async fn keep_an_admin(
     if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
         return Ok(());
     }
-    // Two administrators who dismiss each other would each leave the other, so one waits for the other's end here, and
-    // sees it in the next statement. "an admin" in ASCII.
-    tx.queue("SELECT pg_advisory_xact_lock(x'616e2061646d696e'::BIGINT)", params![]);
+    lock_admins(tx);
     const SQL: &str = "SELECT EXISTS (SELECT FROM credentials WHERE user_pk = $1),
                               EXISTS (SELECT FROM users u JOIN credentials c ON c.user_pk = u.pk
                                       WHERE u.role = 2 AND u.status = 1 AND u.pk <> $1)";
@@ -151,6 +205,13 @@ async fn keep_an_admin(
     // One who cannot sign in leaves as many who can.
     let (can_sign_in, has_another): (bool, bool) = (column(&row, 0)?, column(&row, 1)?);
     if !can_sign_in || has_another { Ok(()) } else { Err(StoreError::LastAdmin) }
+}
+
+/// Two administrators who dismiss each other would each leave the other, so one waits for the other's end here, and
+/// sees it in the next statement.
+fn lock_admins(tx: &mut Tx<'_>) {
+    // "an admin" in ASCII.
+    tx.queue("SELECT pg_advisory_xact_lock(x'616e2061646d696e'::BIGINT)", params![]);
 }
 
 /// A row of the log and its place among those that have no position yet. The user's row is locked by now, so the order
