@@ -14,6 +14,7 @@ mod last_admin;
 mod lists;
 mod mail;
 mod migrations;
+mod nodes;
 mod preferences;
 mod rank;
 mod search_index;

@@ -2,7 +2,9 @@
 
 use roster_server::{
     auth::PasswordHash,
-    model::{Action, Actor, ChangeMeta, Permission, PermissionSet, Role, SessionId, User, UserId, UserPatch, UserStatus},
+    model::{
+        Action, Actor, ChangeMeta, Permission, PermissionSet, Role, SessionId, User, UserId, UserPatch, UserStatus,
+    },
     store::{Store, StoreError},
 };
 
