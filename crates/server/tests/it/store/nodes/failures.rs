@@ -1,7 +1,5 @@
 //! What is left when the database ends sessions, and when callers go.
 
-use std::pin::pin;
-
 use roster_server::store::{FeedStore as _, NewUser, Store as _, StoreError};
 
 use super::{node, until_blocked};
@@ -53,17 +51,16 @@ async fn a_retry_gets_through_however_often_sessions_are_ended() {
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_cancelled() {
     let database = Database::new();
-    let (store, holder) = (node(&database), database.connect().await);
+    let (store, holder, observer) = (node(&database), database.connect().await, database.connect().await);
     let ada = create(&store, &user("ada")).await.unwrap();
     holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     // More of them than there are connections: each gives its own back.
     for _ in 0..20 {
-        let delete = pin!(store.delete_user(ada.id.clone(), None, meta()));
         tokio::select! {
-            _ = delete => panic!("the row is locked"),
-            () = until_blocked(&holder, 1) => {}
+            deleted = store.delete_user(ada.id.clone(), None, meta()) => panic!("the row is locked: {deleted:?}"),
+            () = until_blocked(&observer, 1) => {}
         }
-        until_blocked(&holder, 0).await;
+        until_blocked(&observer, 0).await;
     }
     holder.batch_execute("ROLLBACK").await.unwrap();
     assert!(store.find_user(&ada.id).await.unwrap().is_some());

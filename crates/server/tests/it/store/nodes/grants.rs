@@ -9,6 +9,8 @@ use roster_server::{
     },
 };
 
+use url::Url;
+
 use super::node;
 use crate::{
     postgres::Database,
@@ -109,15 +111,17 @@ impl Ending {
 #[tokio::test]
 async fn no_grant_stands_while_the_database_is_out_of_reach() {
     let database = Database::new();
-    let (store, owner) = (node(&database), database.connect().await);
+    // Whoever shuts a database must be in another.
+    let (elsewhere, store) = (Database::new(), node(&database));
+    let owner = elsewhere.connect().await;
     let ada = with_password(&store, "ada").await;
     let session = begin(&store, &ada.id).await;
     let live = standing(&store, &ada, session.id).await;
+    let name = Url::parse(database.url()).unwrap().path().trim_start_matches('/').to_owned();
     let allow = |allowed: bool| {
         format!(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS {allowed}', current_database()); END $$;
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed};
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         )
     };
     owner.batch_execute(&allow(false)).await.unwrap();

@@ -103,7 +103,7 @@ async fn changes_of_a_user_come_in_the_order_in_which_they_took_effect() {
     let holder = database.connect().await;
 
     // The first begins, and waits before it comes to the user; the second begins later and is done before it.
-    let key = call("begun first", "request");
+    let key = call("begun-first", "request");
     let claim = "INSERT INTO answers (id, request, expires_at) VALUES ($1, '', 0)";
     holder.batch_execute("BEGIN").await.unwrap();
     holder.execute(claim, &[&key.id.as_slice()]).await.unwrap();

@@ -15,7 +15,7 @@ fn node(database: &Database) -> PostgresStore {
     PostgresStore::open(options(database.url())).unwrap()
 }
 
-/// Waits until so many sessions wait for a lock.
+/// Waits until so many sessions wait for a lock. The observer must not be in a transaction: it would see the same throughout.
 async fn until_blocked(observer: &Client, sessions: i64) {
     const SQL: &str = "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()";
