@@ -147,8 +147,7 @@ impl<'d> Tx<'d> {
                     self.queue.insert(0, Statement::new(CLAIM, whole));
                 }
             }
-            None if is_sent => self.queue("DELETE FROM answers WHERE id = $1", params![call.id]),
-            None => self.claim = None,
+            None => self.queue("DELETE FROM answers WHERE id = $1", params![call.id]),
         }
         Ok(())
     }

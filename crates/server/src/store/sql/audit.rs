@@ -65,11 +65,10 @@ fn of_kind(kind: ActorKind) -> &'static str {
 fn push_text(field: AuditText, matching: Matching, operand: &Operand, sql: &mut SqlBuilder) {
     match (field, matching) {
         (AuditText::Action, _) => {
-            sql.push("c.action IN (");
-            for (index, action) in AuditTest::actions(matching, operand).into_iter().enumerate() {
-                sql.push(if index > 0 { ", " } else { "" }).bind(action.name().to_owned());
+            sql.push("FALSE");
+            for action in AuditTest::actions(matching, operand) {
+                sql.push(" OR c.action = ").bind(action.name().to_owned());
             }
-            sql.push(")");
         }
         // Cheaper than to take each actor apart.
         (AuditText::ActorId, Matching::Is(Relation::Equal)) => {
