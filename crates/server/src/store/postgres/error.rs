@@ -123,9 +123,6 @@ pub(super) fn closed() -> StoreError {
 /// Why a database cannot be served. Texts name the server as the settings do, without the password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL has something that is not understood.
-    #[error("{0}")]
-    Url(String),
     /// No server answers.
     #[error("cannot reach PostgreSQL at {server}: {detail}")]
     Unreachable {
@@ -233,6 +230,28 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// What to do about it.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "start it, let this machine connect, or mend host and port in database_url",
+            Self::Refused { .. } => "mend user and password in database_url, or let the user in (pg_hba.conf)",
+            Self::NoDatabase { .. } => "create it (createdb), or name another in database_url",
+            Self::Tls { .. } => "mend sslmode and sslrootcert in database_url, or the server's certificate",
+            Self::OldServer { .. } => "upgrade it, or name another in database_url",
+            Self::ReadOnly { .. } => "name the primary in database_url; several hosts may stand there, by commas",
+            Self::NotUtf8 { .. } => "create one with createdb --encoding=UTF8 --template=template0",
+            Self::NoExtension { .. } => {
+                "install PostgreSQL's contrib modules on the server, and have a superuser run CREATE EXTENSION pg_trgm \
+                 in the database"
+            }
+            Self::NotAllowed { .. } => "let the user of database_url own the database, or grant CREATE on its schema",
+            Self::NotOurs { .. } => "name a database in database_url that is Roster's or empty",
+            Self::NewerSchema { .. } => "start the newer Roster",
+            Self::Failed { .. } => "look into the server's log",
+        }
+    }
+
     /// Classes what was said while the database was opened.
     pub(super) fn of(server: &str, error: &Error) -> Self {
         let (server, detail) = (server.to_owned(), full_text(error));
@@ -250,9 +269,8 @@ impl OpenError {
         match code {
             &SqlState::INVALID_CATALOG_NAME => Self::NoDatabase { server, detail },
             &SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly { server, detail },
-            &(SqlState::INSUFFICIENT_PRIVILEGE | SqlState::UNDEFINED_FILE) if detail.contains("extension") => {
-                Self::NoExtension { server, detail }
-            }
+            // As text: the code of the one that is not installed differs by release.
+            _ if detail.contains("extension") => Self::NoExtension { server, detail },
             &SqlState::INSUFFICIENT_PRIVILEGE => Self::NotAllowed { server, detail },
             code if code.code().starts_with("28") => Self::Refused { server, detail },
             code if matches!(&code.code()[..2], "53" | "57") => Self::Unreachable { server, detail },

@@ -66,6 +66,13 @@ pub(super) async fn run(client: &Client, server: &str) -> Result<(), OpenError> 
     Ok(())
 }
 
+/// The version that the database has reached, if this binary can serve it; `None` if it is empty.
+pub(super) async fn version(client: &Client, server: &str) -> Result<Option<i64>, OpenError> {
+    let reached = reached(client, server).await?;
+    check(&reached, server)?;
+    Ok(reached.last().map(|newest| newest.version))
+}
+
 /// The versions that the database has reached, from the first; none if it is empty.
 async fn reached(client: &Client, server: &str) -> Result<Vec<Reached>, OpenError> {
     let failed = |error: tokio_postgres::Error| OpenError::of(server, &error);

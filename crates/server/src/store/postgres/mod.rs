@@ -37,6 +37,7 @@ use self::{connect::Connector, database::Database, log::Log, stats::SharedStats}
 pub use self::{
     error::OpenError,
     migrations::NEWEST as NEWEST_SCHEMA,
+    open::{Inspected, inspect},
     options::{PostgresOptions, PostgresUrl},
 };
 use super::{LiveGrants, Trust};

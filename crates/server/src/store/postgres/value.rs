@@ -68,7 +68,7 @@ impl ToSql for Value {
             // The server reads JSON as a number of its binary format and the text.
             (Self::Text(json), &Type::JSONB) => {
                 out.put_u8(1);
-                out.put_slice(json.as_bytes());
+                out.put_slice(json_without_nul(json).as_bytes());
                 Ok(IsNull::No)
             }
             (_, ty) if *ty != self.type_of() => Err(format!("{} for a parameter of type {ty}", self.type_of()).into()),
@@ -96,6 +96,27 @@ impl ToSql for Value {
 /// ours has either, and which sorts alike.
 fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{1}")) } else { Cow::Borrowed(text) }
+}
+
+/// The same for JSON, where NUL is an escape.
+fn json_without_nul(json: &str) -> Cow<'_, str> {
+    const NUL: &str = "\\u0000";
+    if !json.contains(NUL) {
+        return Cow::Borrowed(json);
+    }
+    let (mut kept, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        // A backslash and what it escapes are two letters at least: the next one may be a backslash too.
+        let (escape, after) = match escape.strip_prefix(NUL) {
+            Some(after) => ("\\u0001", after),
+            None => escape.split_at(2),
+        };
+        kept.extend([before, escape]);
+        rest = after;
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {
@@ -144,4 +165,19 @@ values! {
     Timestamp => |time: Timestamp| Value::Int(time.0),
     &StoredUser => |user: &StoredUser| Value::Bytes(user.as_bytes().clone()),
     &UserId => |id: &UserId| Value::Bytes(super::row::id_bytes(id).into()),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_replaced_and_nothing_else() {
+        assert_eq!(without_nul("a\0b"), "a\u{1}b");
+        for text in ["a\0b", "\\u0000", "\\\0", "\"\\\n\u{0}", "ä\\"] {
+            let json = serde_json::to_string(text).unwrap();
+            let read: String = serde_json::from_str(&json_without_nul(&json)).unwrap();
+            assert_eq!(read, text.replace('\0', "\u{1}"), "{json}");
+        }
+    }
 }
