@@ -99,7 +99,7 @@ fn without_nul(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for JSON, where NUL is an escape.
-fn json_without_nul(json: &str) -> Cow<'_, str> {
+pub(super) fn json_without_nul(json: &str) -> Cow<'_, str> {
     const NUL: &str = "\\u0000";
     if !json.contains(NUL) {
         return Cow::Borrowed(json);

@@ -65,13 +65,10 @@ fn of_kind(kind: ActorKind) -> &'static str {
 fn push_text(field: AuditText, matching: Matching, operand: &Operand, sql: &mut SqlBuilder) {
     match (field, matching) {
         (AuditText::Action, _) => {
-            let actions = AuditTest::actions(matching, operand);
-            // Not every database takes an empty list.
-            sql.push(if actions.is_empty() { "FALSE" } else { "c.action IN (" });
-            for (index, action) in actions.iter().enumerate() {
-                sql.push(if index > 0 { ", " } else { "" }).bind(action.name());
+            sql.push("FALSE");
+            for action in AuditTest::actions(matching, operand) {
+                sql.push(" OR c.action = ").bind(action.name().to_owned());
             }
-            sql.push(if actions.is_empty() { "" } else { ")" });
         }
         // Cheaper than to take each actor apart.
         (AuditText::ActorId, Matching::Is(Relation::Equal)) => {

@@ -99,7 +99,7 @@ async fn newest_when(server: &Server, wanted: impl Fn(&Mail) -> bool) -> Mail {
 }
 
 #[tokio::test]
-async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
+pub(super) async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
     let (server, mut catcher) = public_server().await;
     let sign_up = CreateUserRequest {
         name: "<b>Visit evil.example</b>".into(),
@@ -312,7 +312,7 @@ async fn asking_for_a_mail_takes_as_long_whoever_has_the_address() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_not_taken_is_tried_again_and_stays_the_same_mail() {
+pub(super) async fn a_mail_that_is_not_taken_is_tried_again_and_stays_the_same_mail() {
     let mut catcher = Catcher::start().await;
     let addr = catcher.addr();
     catcher.reply(451);

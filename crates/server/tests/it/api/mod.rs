@@ -17,6 +17,7 @@ mod limits;
 mod mail;
 mod matrix;
 mod metrics;
+mod over_postgres;
 mod own_email;
 mod pages;
 mod paging;

@@ -99,7 +99,7 @@ async fn every_call_that_changes_something_is_done_once_and_answered_alike() {
 }
 
 #[tokio::test]
-async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
+pub(super) async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
     let server = Server::start(|config| config.dev = false);
     let request = CreateUserRequest { password: PASSWORD.into(), ..with_email("ada@example.com") };
     let mut calls = JoinSet::new();
@@ -135,7 +135,7 @@ async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
 }
 
 #[tokio::test]
-async fn a_restart_between_changes_nothing() {
+pub(super) async fn a_restart_between_changes_nothing() {
     let server = Server::dev();
     let request = CreateUserRequest { password: PASSWORD.into(), ..with_email("ada@example.com") };
     let first = server.users().await.create_user(with_key(request.clone(), "k")).await.unwrap().into_inner();

@@ -11,7 +11,7 @@ use crate::{
         commands::log_rows::LogRows,
         row::id_bytes,
         tx::Tx,
-        value::{Value, params},
+        value::{Value, json_without_nul, params},
     },
 };
 
@@ -142,6 +142,8 @@ fn columns(users: &[Written<'_>]) -> Vec<Value> {
     };
     let numbers = |number: fn(&Written<'_>) -> Option<i64>| Value::Ints(users.iter().map(number).collect());
     let usernames = users.iter().map(|one| one.derived.username_key.clone()).collect();
+    // JSON's escapes are read by the server, unlike where a text becomes JSON on its way.
+    let attributes = users.iter().map(|one| Some(json_without_nul(&one.derived.attributes).into_owned())).collect();
     let messages = users.iter().map(|one| Some(Bytes::clone(one.derived.stored.as_bytes()))).collect();
     params![
         ids(users.iter().map(|one| &one.user.id)),
@@ -156,7 +158,7 @@ fn columns(users: &[Written<'_>]) -> Vec<Value> {
         numbers(|one| one.user.age.map(i64::from)),
         texts(|one| &one.user.phone),
         texts(|one| &one.user.locale),
-        texts(|one| &one.derived.attributes),
+        Value::Texts(attributes),
         Value::Bools(users.iter().map(|one| one.user.email_verified).collect()),
         numbers(|one| Some(one.user.created_at.0)),
         numbers(|one| Some(one.user.updated_at.0)),
