@@ -17,7 +17,7 @@ use tonic::{Code, Status, body::Body, metadata::MetadataValue};
 
 use super::{
     access,
-    body::{CallBody, Moment, Watched, code_in},
+    body::{CallBody, GrantEnd, Watched, code_in},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
     deadline,
@@ -36,6 +36,7 @@ use crate::{
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    store::{Live, StoreError},
 };
 
 /// Where a caller is told what it could have used.
@@ -214,8 +215,7 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                let end = self.callers.ended(Arc::clone(live));
-                Some(Box::pin(end) as Moment)
+                Some(self.end_of(Arc::clone(live), start.request_id.clone()))
             }
             _ => None,
         };
@@ -240,6 +240,20 @@ impl Pipeline {
         }
         let response = Ok(self.services.call(ctx, key, request));
         Call { pipeline: Arc::clone(self), start, caller, drain, grant_end, deadline, over_http1, response }
+    }
+
+    /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
+    /// whether it still stands.
+    fn end_of(&self, live: Arc<Live>, request_id: RequestId) -> GrantEnd {
+        let ended = self.callers.ended(Arc::clone(&live));
+        Box::pin(async move {
+            ended.await;
+            if !live.is_in_doubt() {
+                return status::credentials_invalid();
+            }
+            let source = StoreError::Unavailable("it is not known what other servers have ended".into());
+            status::of_error(&source.into(), request_id.as_str())
+        })
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -338,7 +352,7 @@ struct Call {
     caller: Caller,
     drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
-    grant_end: Option<Moment>,
+    grant_end: Option<GrantEnd>,
     deadline: Option<Instant>,
     /// Some proxies speak no HTTP/2 to what is behind them.
     over_http1: bool,
@@ -432,11 +446,11 @@ fn check<B>(
     Ok((deadline, key))
 }
 
-/// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins.
-async fn unless(grant_end: &mut Moment, response: impl Future<Output = Response<Body>>) -> Response<Body> {
+/// The response, or how a call ends whose caller's grant has, if that comes before.
+async fn unless(grant_end: &mut GrantEnd, response: impl Future<Output = Response<Body>>) -> Response<Body> {
     tokio::select! {
         biased;
-        () = grant_end => status::credentials_invalid().into_http(),
+        status = grant_end => status.into_http(),
         response = response => response,
     }
 }

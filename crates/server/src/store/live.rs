@@ -60,19 +60,29 @@ pub struct Live {
     /// What it lets its holder do.
     pub grant: Grant,
     ended: AtomicBool,
+    /// It has ended because nobody could say whether it still stands.
+    in_doubt: AtomicBool,
     bell: Notify,
     trust: Option<Arc<Trust>>,
 }
 
 impl Live {
     fn new(grant: Grant, ended: bool, trust: Option<Arc<Trust>>) -> Arc<Self> {
-        Arc::new(Self { grant, ended: AtomicBool::new(ended), bell: Notify::new(), trust })
+        let (ended, in_doubt) = (AtomicBool::new(ended), AtomicBool::new(false));
+        Arc::new(Self { grant, ended, in_doubt, bell: Notify::new(), trust })
     }
 
     /// Whether nothing has changed since it was read. Expiry is the clock's matter: see [`Grant::expires_at`].
     #[must_use]
     pub fn stands(&self) -> bool {
         !self.ended.load(Ordering::Acquire) && self.trust.as_ref().is_none_or(|trust| trust.lasts())
+    }
+
+    /// Whether it does not stand only because it is not known what other servers have ended: whoever holds it may try
+    /// again.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.stands() && (self.in_doubt.load(Ordering::Acquire) || !self.ended.load(Ordering::Acquire))
     }
 
     /// Waits until it no longer stands.
@@ -238,12 +248,10 @@ impl LiveGrants {
     pub fn end_all(&self) {
         let mut inner = self.lock();
         inner.generation += 1;
-        inner
-            .by_holder
-            .drain()
-            .flat_map(|(_, list)| list)
-            .filter_map(|live| live.upgrade())
-            .for_each(|live| live.end());
+        for live in inner.by_holder.drain().flat_map(|(_, list)| list).filter_map(|live| live.upgrade()) {
+            live.in_doubt.store(true, Ordering::Release);
+            live.end();
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -311,6 +319,7 @@ mod tests {
         assert_eq!(lives.each_ref().map(|live| live.stands()), [false, false, true]);
         grants.end_all();
         assert!(!lives[2].stands());
+        assert_eq!(lives.each_ref().map(|live| live.is_in_doubt()), [false, false, true]);
     }
 
     #[test]
@@ -318,7 +327,7 @@ mod tests {
         let trust = Arc::new(Trust::new(Duration::from_hours(1)));
         let grants = LiveGrants::trusting(Arc::clone(&trust));
         let live = grants.admit(grants.ticket(), session("ada", 1));
-        assert!(!live.stands(), "nothing was heard yet");
+        assert!(!live.stands() && live.is_in_doubt(), "nothing was heard yet");
         let now = Instant::now();
         trust.confirm(now);
         assert!(live.stands());

@@ -139,7 +139,7 @@ pub(super) async fn moment(
     let mut user_count: i64 = count.first().map_or(Ok(0), |row| column(row, 0))?;
     let matches = |user: Option<StoredUser>| -> Result<bool, StoreError> {
         let Some(user) = user else { return Ok(false) };
-        Ok(filter.map_or(Ok(true), |filter| user.user().map(|user| filter.matches(&user)))?)
+        filter.map_or(Ok(true), |filter| user.user().map(|user| filter.matches(&user)))
     };
     for row in answers.next().unwrap_or_default().rows {
         let (before, now) = (before(column(&row, 0)?, column(&row, 1)?), column(&row, 2)?);

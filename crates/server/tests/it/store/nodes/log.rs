@@ -131,7 +131,8 @@ async fn changes_of_a_user_come_in_the_order_in_which_they_took_effect() {
         tokio::join!(rename, release).0
     };
     let (deactivated, renamed) = tokio::join!(deactivate, rename);
-    (deactivated.unwrap(), renamed.unwrap());
+    deactivated.unwrap();
+    renamed.unwrap();
 
     let seen = changes(&two).await;
     check(&seen);
