@@ -104,10 +104,6 @@ impl Database {
         &self.connector
     }
 
-    pub(super) fn stats(&self) -> &SharedStats {
-        &self.stats
-    }
-
     /// Calls that wait for a connection of the pool.
     pub(super) fn waiting(&self) -> usize {
         self.pool.status().waiting
@@ -117,10 +113,6 @@ impl Database {
     pub(super) fn close(&self) {
         self.pool.close();
         self.shared.iter().for_each(Shared::close);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.pool.is_closed()
     }
 }
 

@@ -60,7 +60,12 @@ fn push_condition(query: &UserQuery, sql: &mut SqlBuilder) {
     sql.push("TRUE");
     if let Some(text) = &query.search {
         sql.push(" AND ");
-        sql.push_contains(|sql| drop(sql.push("u.search_text")), text);
+        sql.push_contains(
+            |sql| {
+                sql.push("u.search_text");
+            },
+            text,
+        );
     }
     if let Some(filter) = &query.filter {
         sql.push(" AND ");

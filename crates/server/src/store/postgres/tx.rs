@@ -147,6 +147,7 @@ impl<'d> Tx<'d> {
                     self.queue.insert(0, Statement::new(CLAIM, whole));
                 }
             }
+            // That the call was not answered before is to be known all the same.
             None => self.queue("DELETE FROM answers WHERE id = $1", params![call.id]),
         }
         Ok(())

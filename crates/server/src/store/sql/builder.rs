@@ -13,12 +13,16 @@ pub enum Dialect {
 
 /// A parameter, as no database has it yet.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the types of SQL")]
 pub enum Value {
+    /// Nothing.
     Null,
+    /// A truth.
     Bool(bool),
+    /// A number.
     Int(i64),
+    /// Text.
     Text(String),
+    /// The id of a user, which each database keeps in its own way.
     Id(UserId),
 }
 

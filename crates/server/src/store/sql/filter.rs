@@ -55,7 +55,12 @@ fn push_test(test: &Test, negated: bool, sql: &mut SqlBuilder) {
     match test {
         Test::Search(operand) => {
             sql.push(if negated { "NOT " } else { "" });
-            sql.push_contains(|sql| drop(sql.push("u.search_text")), operand.key());
+            sql.push_contains(
+                |sql| {
+                    sql.push("u.search_text");
+                },
+                operand.key(),
+            );
         }
         Test::TextPresent(field) => push_presence(field, negated, sql),
         Test::AgePresent => {

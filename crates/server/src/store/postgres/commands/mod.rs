@@ -105,8 +105,7 @@ pub(super) trait Command: Send + Sync {
         false
     }
 
-    /// The grants that it ends or changes. Other nodes learn of them from the log: see
-    /// [`ended_by`](super::log::ended_by).
+    /// The grants that it ends or changes. Other servers learn of them from the log: see `log::ended`.
     fn ends(&self, _: &Self::Output) -> Vec<Ended> {
         Vec::new()
     }

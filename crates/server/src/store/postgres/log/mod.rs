@@ -14,7 +14,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) use self::ended::ended_by;
 use self::follower::Follower;
 use super::connect::Connector;
 use crate::store::{LiveGrants, StoreError, Trust};

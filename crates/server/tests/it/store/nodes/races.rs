@@ -1,24 +1,25 @@
-//! Two servers over one database: what one has done holds for the other, and of what both do at once one is first.
+//! Of what two servers do at once, one is first and the other sees it.
 
 use std::collections::BTreeSet;
 
 use roster_server::{
     auth::generate_signing_key,
-    model::{Grant, MailKind, Role, User, UserId, UserPatch},
-    store::{ImportBatch, NewUser, RowOutcome, Store, StoreError},
+    model::{MailKind, User, UserId, UserPatch},
+    store::{ImportBatch, RowOutcome, Store, StoreError},
 };
 
-use super::{
-    create,
-    idempotency::{call, with},
-    imports::{batch, outcomes, row, step},
-    join_all,
-    mail::{claim, request},
-    meta,
-    sessions::{begin, hash, list, new_session, use_of, with_password},
-    tick, user,
+use crate::{
+    postgres::Database,
+    store::{
+        count, create,
+        imports::{batch, outcomes, row, step},
+        join_all,
+        mail::{claim, request},
+        meta,
+        sessions::{begin, hash, list, new_session, use_of, with_password},
+        tick, user,
+    },
 };
-use crate::postgres::Database;
 
 /// Two stores over a database of their own.
 struct Nodes {
@@ -51,22 +52,6 @@ fn renamed(name: String) -> UserPatch {
 }
 
 #[tokio::test]
-async fn of_parallel_calls_with_a_key_one_node_runs_one() {
-    let nodes = Nodes::new();
-    let call = call("k", "request");
-    let new = |number| NewUser { user: user(&format!("parallel{number}")), password_hash: None, mail: None };
-    let creates = nodes.in_turn().zip(0..32).map(|(store, number)| store.create_user(new(number), with(&call)));
-    let outcomes = join_all(creates).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(StoreError::KeyUsed)).count(), 31);
-    for store in &nodes.stores {
-        assert_eq!(super::count(&**store, "parallel").await, 1);
-        assert!(store.find_answer(call.id, tick()).await.unwrap().unwrap().sealed.is_some());
-    }
-    nodes.close().await;
-}
-
-#[tokio::test]
 async fn each_mail_is_sent_by_one_node() {
     let nodes = Nodes::new();
     for number in 0..40 {
@@ -78,39 +63,6 @@ async fn each_mail_is_sent_by_one_node() {
     let different: BTreeSet<_> = ids.iter().collect();
     assert_eq!((ids.len(), different.len()), (40, 40));
     assert!(claim(&*nodes.stores[1], 5).await.is_empty());
-    nodes.close().await;
-}
-
-#[tokio::test]
-async fn what_ends_a_grant_on_one_node_ends_it_on_the_other() {
-    let nodes = Nodes::new();
-    let [here, there] = nodes.both();
-    let ada = with_password(here, "ada").await;
-    let live = async |store: &dyn Store| {
-        let session = begin(here, &ada.id).await;
-        // A grant that counts for one call only was read while another was ended.
-        loop {
-            let live = store.find_session_grant(&ada.id, session.id, tick()).await.unwrap().unwrap();
-            if live.stands() {
-                return (session.id, live);
-            }
-        }
-    };
-    let (id, of_session) = live(there).await;
-    here.end_session(&ada.id, id, meta()).await.unwrap();
-    of_session.ended().await;
-    assert!(there.find_session_grant(&ada.id, id, tick()).await.unwrap().is_none());
-
-    let (_, of_password) = live(there).await;
-    here.set_password(&ada.id, hash("first"), None, meta()).await.unwrap();
-    of_password.ended().await;
-
-    let (id, of_user) = live(there).await;
-    let admin = UserPatch { role: Some(Role::Admin), ..UserPatch::default() };
-    here.update_user(ada.id.clone(), admin, None, meta()).await.unwrap();
-    of_user.ended().await;
-    let again = there.find_session_grant(&ada.id, id, tick()).await.unwrap().unwrap();
-    assert!(matches!(again.grant, Grant::Session { role: Role::Admin, .. }));
     nodes.close().await;
 }
 
@@ -190,7 +142,7 @@ async fn imports_of_the_same_users_on_both_nodes_make_each_of_them_once() {
         |outcomes: &[RowOutcome]| outcomes.iter().filter(|one| matches!(one, RowOutcome::Skipped(Some(_)))).count();
     assert_eq!(created(&first) + created(&second), 200);
     assert_eq!(skipped(&first) + skipped(&second), 200);
-    assert_eq!(super::count(here, "").await, 200);
+    assert_eq!(count(here, "").await, 200);
     nodes.close().await;
 }
 
@@ -205,32 +157,6 @@ async fn a_batch_of_a_run_that_is_sent_to_both_nodes_is_done_once() {
         let outcomes = join_all(sends).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(StoreError::Stale)).count(), 3);
-    }
-    nodes.close().await;
-}
-
-#[tokio::test]
-async fn both_nodes_have_one_log_that_agrees_with_every_users_own_history() {
-    let nodes = Nodes::new();
-    let mut users = Vec::new();
-    for number in 0..5 {
-        users.push(create(&*nodes.stores[0], &user(&format!("user{number}"))).await.unwrap());
-    }
-    for round in 0..20 {
-        let writes = users.iter().flat_map(|user| nodes.stores.iter().map(move |store| (user, store)));
-        let writes = writes.enumerate().map(|(number, (user, store))| {
-            store.update_user(user.id.clone(), renamed(format!("{round} {number}")), None, meta())
-        });
-        assert!(join_all(writes).await.iter().all(Result::is_ok));
-    }
-    let [here, there] = nodes.both();
-    let log = here.list_changes(0, 1_000).await.unwrap();
-    assert_eq!(there.list_changes(0, 1_000).await.unwrap(), log);
-    assert_eq!(log.changes.len(), 5 + 5 * 2 * 20);
-    assert!(log.changes.windows(2).all(|pair| pair[0].position + 1 == pair[1].position), "no gap");
-    for user in &users {
-        let own: Vec<_> = log.changes.iter().filter(|change| change.user_id == user.id).collect();
-        assert!(own.windows(2).all(|pair| pair[0].revision + 1 == pair[1].revision && pair[1].before == pair[0].after));
     }
     nodes.close().await;
 }
