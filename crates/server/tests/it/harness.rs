@@ -37,6 +37,7 @@ use roster_server::{
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -59,6 +60,16 @@ pub struct Home {
 impl From<TempDir> for Home {
     fn from(folder: TempDir) -> Self {
         Self { folder, postgres: ON_POSTGRES.get().then(Database::new) }
+    }
+}
+
+impl Home {
+    /// The store of a server that has ended or is yet to start.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.postgres {
+            Some(database) => Arc::new(database.open()),
+            None => Arc::new(store_in(self)),
+        }
     }
 }
 
@@ -181,6 +192,17 @@ impl Server {
     /// The file with its users.
     pub fn database(&self) -> PathBuf {
         database_in(&self.home)
+    }
+
+    /// What a query for one number gives, asked of the database beside the server.
+    pub fn number(&self, sql: &str) -> i64 {
+        match &self.home.postgres {
+            Some(database) => database.number(sql),
+            None => {
+                let connection = Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY);
+                connection.unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+            }
+        }
     }
 
     /// Begins the drain.

@@ -39,6 +39,10 @@ impl FeedStore for PostgresStore {
         self.log.newest_position()
     }
 
+    async fn log_end(&self) -> Result<i64, StoreError> {
+        self.read(View::Numbered, async |tx| Ok(Extent::of(Some(tx.answer(Extent::statement()).await?))?.newest)).await
+    }
+
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError> {
         self.read(View::Numbered, async |tx| list_changes(tx, position, limit).await).await
     }

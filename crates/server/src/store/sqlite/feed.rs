@@ -30,6 +30,10 @@ impl FeedStore for SqliteStore {
         self.writer.newest_position()
     }
 
+    async fn log_end(&self) -> Result<i64, StoreError> {
+        Ok(*self.writer.newest_position().borrow())
+    }
+
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError> {
         self.scan(move |connection| in_snapshot(connection, || list_changes(connection, position, limit))).await
     }

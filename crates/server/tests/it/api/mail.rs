@@ -131,9 +131,9 @@ pub(super) async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_addre
     assert!(again.status == 400 && again.body.contains("not valid any more"), "{again:?}");
     // Nothing is left to verify: no further mail.
     ask_to_verify(&server, "ada@example.com").await;
-    let (_, folder) = server.stop().await;
+    let (_, home) = server.stop().await;
     assert!(catcher.is_empty());
-    let store = store_in(&folder);
+    let store = home.store();
     let stored = store.find_user(&UserId::parse(&user.id).unwrap()).await.unwrap().unwrap();
     assert!(stored.user().unwrap().email_verified);
     store.close().await;

@@ -75,9 +75,19 @@ impl Database {
         self.url.as_str()
     }
 
+    /// A store over it; there may be several.
+    pub fn open(&self) -> PostgresStore {
+        PostgresStore::open(options(self.url())).unwrap()
+    }
+
     /// A connection of its own, for what no store shows.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await.unwrap()
+    }
+
+    /// What a query for one number gives.
+    pub fn number(&self, sql: &str) -> i64 {
+        finish(async { self.connect().await.query_one(sql, &[]).await.unwrap().get(0) })
     }
 }
 

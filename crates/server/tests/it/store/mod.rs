@@ -32,12 +32,11 @@ use roster_server::{
     model::{Actor, ChangeMeta, PermissionSet, Role, Timestamp, User, UserId, UserStatus, order::Order},
     store::{
         NewUser, Store, StoreError, StoredUser, UserQuery,
-        postgres::PostgresStore,
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
 
-use crate::postgres::{Database, options};
+use crate::postgres::Database;
 
 macro_rules! on_every_backend {
     ($($module:ident :: $case:ident,)+) => {
@@ -114,6 +113,7 @@ on_every_backend! {
     mail::mails_are_listed_newest_first_and_purged_after_their_time,
     feed::a_change_has_the_user_before_and_after_it,
     feed::the_newest_position_follows_every_commit,
+    feed::the_end_of_the_log_is_behind_no_commit,
     feed::users_are_read_as_they_were,
     feed::users_are_read_as_they_were_however_much_has_changed,
     feed::a_page_is_small_where_few_match_now_and_many_have_changed,
@@ -166,7 +166,7 @@ where
     C: AsyncFn(&dyn Store),
 {
     let database = Database::new();
-    let store = PostgresStore::open(options(database.url())).unwrap();
+    let store = database.open();
     case(&store).await;
     store.close().await;
 }

@@ -3,6 +3,7 @@
 mod failures;
 mod grants;
 mod log;
+mod races;
 mod start;
 
 use roster_server::store::postgres::PostgresStore;
