@@ -37,6 +37,7 @@ use crate::{
     rpc::{Admission, CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
+        postgres::{self, PostgresOptions, PostgresStore, PostgresUrl},
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
     },
     tls::{self, Certificates, LoadError},
@@ -116,6 +117,13 @@ pub enum StartError {
         path: PathBuf,
         /// What was found.
         detail: String,
+    },
+    /// The PostgreSQL database cannot be served.
+    #[error("{error}; {}", error.mend())]
+    Postgres {
+        /// Why not.
+        #[from]
+        error: postgres::OpenError,
     },
     /// Mails could not be sent as the settings have it.
     #[error("cannot send mail: {detail}; mend {key}")]
@@ -227,7 +235,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let at_http = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let mail_server = mail::server(&config).map_err(|(key, detail)| StartError::Mail { key, detail })?;
     let mailer = Arc::new(Mailer::of(&config, at_http));
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
+    let store = open_store(&config)?;
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -439,11 +447,23 @@ fn listen_for_operator(config: &Config) -> Result<Option<(UnixListener, SocketFi
     }
 }
 
-fn sqlite_options(config: &Config) -> SqliteOptions {
-    let location = match &config.database_url {
-        DatabaseUrl::Sqlite(path) => Location::File(path.clone()),
-        DatabaseUrl::Memory => Location::Memory,
-    };
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match &config.database_url {
+        DatabaseUrl::Sqlite(path) => Arc::new(SqliteStore::open(sqlite_options(config, Location::File(path.clone())))?),
+        DatabaseUrl::Memory => Arc::new(SqliteStore::open(sqlite_options(config, Location::Memory))?),
+        DatabaseUrl::Postgres(url) => Arc::new(PostgresStore::open(postgres_options(config, url))?),
+    })
+}
+
+fn postgres_options(config: &Config, url: &PostgresUrl) -> PostgresOptions {
+    PostgresOptions {
+        url: url.clone(),
+        connections_max: config.database_connections,
+        waiting_max: config.write_queue_max,
+    }
+}
+
+fn sqlite_options(config: &Config, location: Location) -> SqliteOptions {
     SqliteOptions {
         location,
         cache_bytes: config.cache_bytes as u64,

@@ -146,6 +146,7 @@ fn greeting(grpc: &str, http: &str, config: &Config, style: Style) -> String {
     let data = match &config.database_url {
         DatabaseUrl::Memory => "in memory, gone at the end".to_owned(),
         DatabaseUrl::Sqlite(path) => format!("in {}", path.display()),
+        DatabaseUrl::Postgres(url) => format!("in {url}"),
     };
     let mut text = format!(
         "{} serves gRPC on {}, HTTP on {}{}; data {data}. Ctrl-C stops it.\n",

@@ -58,9 +58,12 @@ fn what_is_wrong_in_the_configuration_is_named() {
     // An empty variable counts as not set, so what is wrong is the next thing.
     run(serve(folder.path()).env("ROSTER_CONFIG", "").args(["--workers", "0"])).refused(CONFIG, &["--workers"]);
     with_env(folder.path(), "ROSTER_CONFIG", "/nowhere.toml").refused(CONFIG, &["/nowhere.toml", "No such file"]);
-    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@db/users");
+    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@127.0.0.1:1/users?sslmode=some");
     assert!(!postgres.err.contains("secret"), "{postgres:?}");
-    postgres.refused(CONFIG, &["database_url", "DATABASE_URL", "sqlite:PATH"]);
+    postgres.refused(CONFIG, &["database_url", "DATABASE_URL", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"]);
+    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@127.0.0.1:1/users");
+    assert!(!postgres.err.contains("secret"), "{postgres:?}");
+    postgres.refused(UNAVAILABLE, &["cannot reach PostgreSQL at 127.0.0.1:1", "refused", "database_url"]);
     flags(&["--grpc-addr", "0.0.0.0:0"]).refused(CONFIG, &["grpc_addr", "0.0.0.0:0", "loopback"]);
     flags(&["--workers", "0"]).refused(CONFIG, &["workers", "--workers", "1 to 1024"]);
     let unknown = flags(&["--prot", "1"]).with_code(USAGE);

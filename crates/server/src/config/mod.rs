@@ -48,6 +48,7 @@ const DEFAULT_DATABASE_FILE: &str = "roster.db";
 const DEFAULT_HASH_QUEUE_MAX: usize = 256;
 const DEFAULT_WRITE_QUEUE_MAX: usize = 4096;
 const DEFAULT_QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
+const DEFAULT_DATABASE_CONNECTIONS: usize = 16;
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_CONNECTIONS_MAX: usize = 10_000;
 const DEFAULT_STREAMS_MAX: usize = 1000;
@@ -97,6 +98,8 @@ pub struct Config {
     pub operator_socket: OperatorSocket,
     /// Where users are kept.
     pub database_url: DatabaseUrl,
+    /// Connections to PostgreSQL for writes, lists and searches.
+    pub database_connections: usize,
     /// Threads that serve connections.
     pub workers: usize,
     /// What is logged.
@@ -211,6 +214,7 @@ impl Config {
             insecure_plaintext: false,
             operator_socket: OperatorSocket::BesideDatabase,
             database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
+            database_connections: DEFAULT_DATABASE_CONNECTIONS,
             workers: cores,
             log_level: LogLevel::default(),
             log_format: LogFormat::Auto,

@@ -175,7 +175,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Socket(|c| &mut c.operator_socket),
         default: None,
         doc: "A Unix socket on which the user that runs the server, and root, may do everything. With auto it is beside \
-              the database file, with .sock after its name; there is none for a database in memory.",
+              the database file, with .sock after its name; there is none for a database in memory or PostgreSQL.",
     },
     Setting {
         key: "database_url",
@@ -184,7 +184,17 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Database(|c| &mut c.database_url),
         default: None,
         doc: "Where users are kept. A relative path starts in the working directory; in memory, all is gone when the \
-              server stops.",
+              server stops. Any number of servers may share a PostgreSQL database (release 14 or newer); of several \
+              hosts the one that takes writes is used. docs/postgresql.md says more.",
+    },
+    Setting {
+        key: "database_connections",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1000, |c| &mut c.database_connections),
+        default: None,
+        doc: "Connections to PostgreSQL for writes, lists and searches. Five more read single rows and follow the \
+              change log. All servers together must stay below the database's max_connections.",
     },
     Setting {
         key: "workers",

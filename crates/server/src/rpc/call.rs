@@ -17,7 +17,7 @@ use tokio::time::{Instant, Timeout, timeout_at};
 use tonic::Code;
 
 use super::{
-    body::{CallBody, Moment, Watched, code_in},
+    body::{CallBody, GrantEnd, Watched, code_in},
     call_log::CallRecord,
     call_stats::CallMeter,
     pipeline::Pipeline,
@@ -106,7 +106,7 @@ pub(super) struct WayBack {
     pub(super) caller: Caller,
     pub(super) drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
-    pub(super) grant_end: Option<Moment>,
+    pub(super) grant_end: Option<GrantEnd>,
     pub(super) deadline: Option<Instant>,
     /// Some proxies speak no HTTP/2 to what is behind them.
     pub(super) over_http1: bool,
@@ -167,12 +167,14 @@ impl Call {
         }
     }
 
-    /// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins: the service may answer a stream
-    /// of requests only when that has ended.
+    /// The response, or how a call ends whose caller's grant has, if that comes before: the service may answer a stream of
+    /// requests only when that has ended.
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<tonic::body::Body>> {
         let grant_end = self.way_back.as_mut().and_then(|way_back| way_back.grant_end.as_mut());
-        if grant_end.is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
-            return Poll::Ready(status::credentials_invalid().into_http());
+        if let Some(end) = grant_end
+            && let Poll::Ready(status) = end.as_mut().poll(cx)
+        {
+            return Poll::Ready(status.into_http());
         }
         self.response.poll(cx)
     }

@@ -18,7 +18,7 @@ use tonic::{Status, metadata::MetadataValue};
 use super::{
     access,
     admission::Admission,
-    body::{CallBody, Moment},
+    body::{CallBody, GrantEnd},
     call::{Answer, Call, Start, WayBack},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
@@ -38,7 +38,8 @@ use crate::{
     limits::{Exceeded, Limits, MessageLimits},
     model::Permission,
     net::{DrainSignal, Peer},
-    ops::{Called, Ctx, Error, Reason, RefusedCall, UserAgent},
+    ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    store::{Live, StoreError},
     trace::{Traced as _, Tracer},
 };
 
@@ -239,8 +240,7 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                let end = self.callers.ended(Arc::clone(live));
-                Some(Box::pin(end) as Moment)
+                Some(self.end_of(Arc::clone(live), start.request_id.clone()))
             }
             _ => None,
         };
@@ -265,6 +265,20 @@ impl Pipeline {
         let response = self.services.call(ctx, key, request);
         let pipeline = Arc::clone(self);
         Call::served(response, place, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
+    }
+
+    /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
+    /// whether it still stands.
+    fn end_of(&self, live: Arc<Live>, request_id: RequestId) -> GrantEnd {
+        let ended = self.callers.ended(Arc::clone(&live));
+        Box::pin(async move {
+            ended.await;
+            if !live.is_in_doubt() {
+                return status::credentials_invalid();
+            }
+            let source = StoreError::Unavailable("it is not known what other servers have ended".into());
+            status::of_error(&source.into(), request_id.as_str())
+        })
     }
 
     /// Takes a call of nobody who is known from its address.

@@ -5,8 +5,22 @@ use async_trait::async_trait;
 use super::{StoreError, StoredUser};
 use crate::{
     auth::{OneTimeToken, PasswordHash},
-    model::{ChangeMeta, Language, Mail, MailId, MailKind, Timestamp, UserId},
+    model::{ChangeMeta, Language, Mail, MailId, MailKind, Timestamp, User, UserId, UserStatus},
 };
+
+/// Mails of one kind to one user in an hour, whoever asks and from wherever.
+pub(super) const MAILS_PER_HOUR: i64 = 10;
+const HOUR_US: i64 = 3_600_000_000;
+
+/// When the hour began that ends now.
+pub(super) fn an_hour_before(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_sub(HOUR_US))
+}
+
+/// Whether a mail of this kind is of use to the user.
+pub(super) fn wants(user: &User, kind: MailKind) -> bool {
+    user.status == UserStatus::Active && !(kind == MailKind::Verification && user.email_verified)
+}
 
 /// A mail to write. Its recipient is the user's address as the store has it, never as a caller spelled it.
 #[derive(Debug)]

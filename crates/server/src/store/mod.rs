@@ -9,18 +9,22 @@ pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
+mod derived;
 pub mod error;
 pub mod feed;
 pub mod grants;
 pub mod import;
 pub mod live;
 pub mod mail;
+pub mod postgres;
 pub mod preferences;
 pub mod query;
 pub mod sessions;
 pub mod signing_keys;
+mod sql;
 pub mod sqlite;
 mod stored_user;
+mod traces;
 
 use std::time::Duration;
 
@@ -37,7 +41,7 @@ pub use import::{
     ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,
     RowVerdict, TransferStore,
 };
-pub use live::{Ended, Live, LiveGrants};
+pub use live::{Ended, Live, LiveGrants, Trust};
 pub use mail::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};

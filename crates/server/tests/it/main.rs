@@ -10,5 +10,6 @@ mod feed;
 mod harness;
 mod mail_clock;
 mod pki;
+mod postgres;
 mod retry_clock;
 mod store;

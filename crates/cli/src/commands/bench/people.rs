@@ -19,7 +19,7 @@ use tonic::{
 };
 
 use crate::{
-    commands::transfer::progress::Progress,
+    commands::progress::Progress,
     context::Context,
     error::{CliError, Failure},
     exit::Exit,

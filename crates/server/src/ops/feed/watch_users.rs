@@ -177,7 +177,7 @@ impl Ops {
     /// is no longer there, or is not there any more.
     pub async fn watch_users(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<UserWatch, Error> {
         ctx.caller.check(Permission::UsersWatch)?;
-        let Checked { filter, tokens, heartbeat, start } = self.check_watch(ctx, input)?;
+        let Checked { filter, tokens, heartbeat, start } = self.check_watch(ctx, input).await?;
         self.await_position(start.position).await?;
         let full = || Error::TooManyWatchers { retry_after: FULL_RETRY_AFTER };
         let Some(awake) = self.feed.hub.enter(self.feed.options.watchers_max) else {
@@ -223,7 +223,7 @@ impl Ops {
         Ok(UserWatch { chunk: Vec::new().into_iter(), chunks, end })
     }
 
-    fn check_watch(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<Checked, Error> {
+    async fn check_watch(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<Checked, Error> {
         let mut violations = Violations::new();
         let heartbeat = check_heartbeat(input.heartbeat_interval, &mut violations);
         let filter = violations.check("filter", Filter::parse(&input.filter));
@@ -231,16 +231,18 @@ impl Ops {
         // A token is bound to the filter, so it can only be judged with it.
         let Some(filter) = filter else { return Err(violations.into()) };
         let tokens = ResumeTokens::new(&self.feed.tokens, filter.as_ref());
-        let newest = *self.store.newest_position().borrow();
-        let start = match &input.start {
-            WatchStart::Now => Place { position: newest, known: Known::All },
-            WatchStart::Snapshot => Place { position: newest, known: Known::Nobody },
-            WatchStart::Resume(token) => tokens.open(token).unwrap_or_else(|| {
-                violations.add("resume_token", no_token(token));
-                Place { position: newest, known: Known::All }
-            }),
+        let resumed = match &input.start {
+            WatchStart::Now | WatchStart::Snapshot => None,
+            WatchStart::Resume(token) => {
+                violations.check("resume_token", tokens.open(token).ok_or_else(|| no_token(token)))
+            }
         };
         violations.into_result()?;
+        let known = if input.start == WatchStart::Snapshot { Known::Nobody } else { Known::All };
+        let start = match resumed {
+            Some(place) => place,
+            None => Place { position: self.store.log_end().await?, known },
+        };
         Ok(Checked { filter, tokens, heartbeat, start })
     }
 

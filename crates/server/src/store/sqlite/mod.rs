@@ -23,9 +23,7 @@ mod row;
 mod search_index;
 mod sessions;
 mod signing_keys;
-mod sql;
 mod stats;
-mod traces;
 mod writer;
 
 use std::{
@@ -55,7 +53,7 @@ pub use self::{
     migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
+use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache, traces};
 use crate::{
     auth::PasswordHash,
     metrics::{
@@ -78,6 +76,8 @@ pub struct SqliteOptions {
     pub reader_threads: usize,
 }
 
+/// What the system is called in traces.
+const SYSTEM: &str = "sqlite";
 /// Threads for lists, searches and counts.
 const SCAN_THREADS: usize = 2;
 
@@ -137,7 +137,7 @@ impl SqliteStore {
     {
         match &self.readers {
             Some(readers) => {
-                let span = traces::begin(traces::name_of_closure::<F>);
+                let span = traces::begin(SYSTEM, traces::name_of_closure::<F>);
                 let result = readers.point(read);
                 if let Some(span) = span {
                     span.conclude(&result);

@@ -19,8 +19,11 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{error::closed, open, search_index, stats::SharedStats, traces};
-use crate::{backlog::Backlog, store::StoreError};
+use super::{SYSTEM, error::closed, open, search_index, stats::SharedStats};
+use crate::{
+    backlog::Backlog,
+    store::{StoreError, traces},
+};
 
 /// Scans that may wait for a thread.
 pub(super) const SCAN_QUEUE_MAX: usize = 1_024;
@@ -81,7 +84,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let span = traces::begin(traces::name_of_closure::<F>);
+        let span = traces::begin(SYSTEM, traces::name_of_closure::<F>);
         let unwanted = Unwanted::default();
         let flag = Arc::clone(&unwanted.0);
         let (reply, answer) = oneshot::channel();

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    SYSTEM,
     answers::run_once,
     checkpoint::Checkpointer,
     error::closed,
@@ -26,12 +27,11 @@ use super::{
     lock::FileLock,
     search_index::SearchIndex,
     stats::{SharedStats, name_of},
-    traces,
 };
 use crate::{
     backlog::Backlog,
     model::{ChangeMeta, UserId},
-    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache},
+    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache, traces},
     trace::Span,
 };
 
@@ -126,7 +126,7 @@ impl Writer {
 
     /// Queues the command and waits until it is durable.
     pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
-        let span = traces::begin(|| name_of::<C>());
+        let span = traces::begin(SYSTEM, || name_of::<C>());
         let result = self.submit(command, span.clone()).await;
         if let Some(span) = &span {
             span.conclude(&result);

@@ -20,6 +20,7 @@ mod mail;
 mod matrix;
 mod metrics;
 mod operator;
+mod over_postgres;
 mod overload;
 mod own_email;
 mod pages;

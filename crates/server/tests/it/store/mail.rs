@@ -32,14 +32,14 @@ fn mail(kind: MailKind) -> NewMail {
 }
 
 /// Asks for a mail to an address; gives its token.
-async fn request(store: &dyn Store, email: &str, kind: MailKind) -> OneTimeToken {
+pub(super) async fn request(store: &dyn Store, email: &str, kind: MailKind) -> OneTimeToken {
     let mail = mail(kind);
     let token = mail.token.clone();
     store.request_mail(unique_key(email), mail, meta()).await.unwrap();
     token
 }
 
-async fn claim(store: &dyn Store, limit: u32) -> Vec<ClaimedMail> {
+pub(super) async fn claim(store: &dyn Store, limit: u32) -> Vec<ClaimedMail> {
     claim_until(store, Timestamp(tick().0 + HOUR_US), limit).await
 }
 

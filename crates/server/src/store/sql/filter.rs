@@ -5,9 +5,7 @@
 //! A negated comparison is then written so that it is never NULL. This leaves plain comparisons of plain columns, which
 //! indexes can serve.
 
-use rusqlite::types::Value;
-
-use super::builder::{SqlBuilder, id_value};
+use super::builder::{Dialect, SqlBuilder, Value};
 use crate::model::{
     filter::{
         Filter,
@@ -56,17 +54,19 @@ fn push_joined<T>(
 fn push_test(test: &Test, negated: bool, sql: &mut SqlBuilder) {
     match test {
         Test::Search(operand) => {
-            sql.push("instr(u.search_text, ").bind(operand.key().to_owned()).push(if negated {
-                ") = 0"
-            } else {
-                ") > 0"
-            });
+            sql.push(if negated { "NOT " } else { "" });
+            sql.push_contains(
+                |sql| {
+                    sql.push("u.search_text");
+                },
+                operand.key(),
+            );
         }
         Test::TextPresent(field) => push_presence(field, negated, sql),
         Test::AgePresent => {
             sql.push(if negated { "u.age IS NULL" } else { "u.age IS NOT NULL" });
         }
-        Test::Id(id) => push_comparison("u.id", Relation::Equal, id_value(id), negated, sql),
+        Test::Id(id) => push_comparison("u.id", Relation::Equal, id, negated, sql),
         Test::Text(field, matching, operand) => {
             push_nullable(negated, sql, |sql| push_text(field, *matching, operand, sql));
         }
@@ -173,16 +173,10 @@ pub(super) fn push_matching(
             }
         }
         Matching::EndsWith => {
-            // A negative start counts from the end, in characters.
-            let length = i64::try_from(key.chars().count()).unwrap_or(i64::MAX);
-            sql.push("substr(");
-            column(sql);
-            sql.push(", ").bind(-length).push(") = ").bind(key);
+            sql.push_ends_with(column, &key);
         }
         Matching::Contains | Matching::Has => {
-            sql.push("instr(");
-            column(sql);
-            sql.push(", ").bind(key).push(") > 0");
+            sql.push_contains(column, &key);
         }
     }
 }
@@ -200,7 +194,10 @@ fn push_form(field: &TextField, form: Form, sql: &mut SqlBuilder) {
         TextField::Name => sql.push("u.name"),
         TextField::Phone => sql.push("u.phone"),
         TextField::Locale => sql.push("u.locale"),
-        TextField::Attribute(key) => sql.push("u.attributes ->> ").bind(json_path(key)),
+        TextField::Attribute(key) => match sql.dialect() {
+            Dialect::Sqlite => sql.push("u.attributes ->> ").bind(json_path(key)),
+            Dialect::Postgres => sql.push("(u.attributes ->> ").bind(key.as_str()).push(") COLLATE \"C\""),
+        },
     };
     if lower {
         sql.push(")");

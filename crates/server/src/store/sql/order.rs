@@ -1,8 +1,6 @@
 //! An order as `ORDER BY`, and a cursor as the condition to come after it.
 
-use rusqlite::types::Value;
-
-use super::builder::{SqlBuilder, id_value};
+use super::builder::{SqlBuilder, Value};
 use crate::model::{
     UserId,
     order::{Cursor, CursorValue, Direction, Order, OrderField, Term},
@@ -10,10 +8,18 @@ use crate::model::{
 
 const ID: &str = "u.id";
 
-/// Appends what comes after `ORDER BY`. SQLite takes NULL as the smallest value, as orders take what is absent.
+/// Appends what comes after `ORDER BY`. SQLite takes NULL as the smallest value, as orders take what is absent; PostgreSQL
+/// has to be told.
 pub fn order_by(order: &Order, sql: &mut SqlBuilder) {
     for term in order.terms() {
-        sql.push(column(term.field)).push(suffix(term.direction)).push(", ");
+        sql.push(column(term.field)).push(suffix(term.direction));
+        if nullable(term.field) {
+            match term.direction {
+                Direction::Ascending => sql.push_either("", " NULLS FIRST"),
+                Direction::Descending => sql.push_either("", " NULLS LAST"),
+            };
+        }
+        sql.push(", ");
     }
     sql.push(ID).push(suffix(order.id_direction()));
 }
@@ -49,13 +55,13 @@ fn push_row(keys: &[(&Term, &CursorValue)], (direction, id): (Direction, &UserId
     for (_, value) in keys {
         sql.bind(to_sql(value)).push(", ");
     }
-    sql.bind(id_value(id)).push(")");
+    sql.bind(id).push(")");
 }
 
 /// `(a >= ? AND (a > ? OR …))`, which ends in `u.id > ?`.
 fn push_chain(keys: &[(&Term, &CursorValue)], last: (Direction, &UserId), sql: &mut SqlBuilder) {
     let Some(((term, value), rest)) = keys.split_first() else {
-        sql.push(ID).push(beyond(last.0)).bind(id_value(last.1));
+        sql.push(ID).push(beyond(last.0)).bind(last.1);
         return;
     };
     let column = column(term.field);
@@ -124,7 +130,7 @@ fn at_or_beyond(direction: Direction) -> &'static str {
 fn to_sql(value: &CursorValue) -> Value {
     match value {
         CursorValue::Absent => Value::Null,
-        CursorValue::Int(number) => Value::Integer(*number),
+        CursorValue::Int(number) => Value::Int(*number),
         CursorValue::Text(text) => Value::Text(text.clone()),
     }
 }

@@ -4,12 +4,12 @@ use std::any::type_name;
 
 use crate::trace::{self, Span};
 
-/// A span for a command or read of this name, if the call is traced.
-pub(super) fn begin(name: impl FnOnce() -> &'static str) -> Option<Span> {
+/// A span for a command or read of this name in this database system, if the call is traced.
+pub(super) fn begin(system: &'static str, name: impl FnOnce() -> &'static str) -> Option<Span> {
     let current = trace::current()?;
     let name = name();
     let span = current.child(format!("store {name}"));
-    span.set("db.system.name", "sqlite");
+    span.set("db.system.name", system);
     span.set("db.operation.name", name);
     Some(span)
 }

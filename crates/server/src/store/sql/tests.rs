@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use rusqlite::{Connection, params, params_from_iter, types::Value};
+use rusqlite::{Connection, params, params_from_iter};
 
-use super::{SqlBuilder, after_cursor, builder::id_value, order_by, where_filter};
+use super::{Dialect, SqlBuilder, Value, after_cursor, order_by, where_filter};
 use crate::model::{
     User,
     filter::{Filter, search_text, testing},
@@ -33,7 +33,7 @@ fn table(users: &[User]) -> Connection {
             "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 pk as i64,
-                id_value(&user.id),
+                user.id,
                 unique_key(&user.email),
                 (!user.username.is_empty()).then(|| unique_key(&user.username)),
                 user.name,
@@ -56,7 +56,7 @@ fn table(users: &[User]) -> Connection {
 }
 
 fn select(filter: Option<&Filter>, order: &Order, after: Option<&Cursor>) -> SqlBuilder {
-    let mut sql = SqlBuilder::new("SELECT u.pk FROM users AS u WHERE TRUE");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.pk FROM users AS u WHERE TRUE");
     if let Some(filter) = filter {
         sql.push(" AND ");
         where_filter(filter, &mut sql);
@@ -124,7 +124,7 @@ fn conditions_are_plain_and_values_bound() {
         ("NOT (status = ACTIVE AND age > 3)", "(u.status <> ? OR (u.age > ?) IS NOT TRUE)"),
         ("attributes.team = \"');--\"", "u.attributes ->> ? = ?"),
     ] {
-        let mut sql = SqlBuilder::default();
+        let mut sql = SqlBuilder::new(Dialect::Sqlite, "");
         where_filter(&Filter::parse(filter).unwrap().unwrap(), &mut sql);
         assert_eq!(sql.text(), expected, "{filter}");
     }
@@ -150,7 +150,7 @@ fn single_terms_start_at_the_cursor_in_the_index() {
     ] {
         let order = Order::parse(order).unwrap();
         let cursor = order.cursor_of(&example());
-        let mut sql = SqlBuilder::default();
+        let mut sql = SqlBuilder::new(Dialect::Sqlite, "");
         after_cursor(&order, &cursor, &mut sql);
         assert_eq!(sql.text(), condition);
         let query = select(None, &order, Some(&cursor));
@@ -169,15 +169,15 @@ fn single_terms_start_at_the_cursor_in_the_index() {
 #[test]
 fn parameters_follow_the_question_marks() {
     let order = Order::parse("username desc, name").unwrap();
-    let mut sql = SqlBuilder::default();
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "");
     after_cursor(&order, &order.cursor_of(&example()), &mut sql);
     assert_eq!(
         sql.text(),
         "(u.username_key IS NULL OR u.username_key <= ? AND (u.username_key < ? OR \
          (u.name_key >= ? AND (u.name_key > ? OR u.id > ?))))"
     );
-    let text = |text: &str| Value::Text(text.to_owned());
-    assert_eq!(sql.params(), [text("al"), text("al"), text("alice"), text("alice"), text("a")]);
+    let id = Value::from(&example().id);
+    assert_eq!(sql.params(), [Value::from("al"), "al".into(), "alice".into(), "alice".into(), id]);
 }
 
 fn example() -> User {

@@ -1,7 +1,7 @@
 //! A filter of audit events as a condition on the table `changes`, whose columns are never NULL.
 
 use super::{
-    builder::{SqlBuilder, id_value},
+    builder::SqlBuilder,
     filter::{push_comparison, push_expr, push_matching},
 };
 use crate::model::{
@@ -35,7 +35,7 @@ fn push_test(test: &AuditTest, negated: bool, sql: &mut SqlBuilder) {
             });
         }
         AuditTest::UserId(id) => {
-            sql.push("c.user_id = ").bind(id_value(id));
+            sql.push("c.user_id = ").bind(id);
         }
         AuditTest::UserPresent => {
             sql.push("c.user_id <> ''");
@@ -65,11 +65,10 @@ fn of_kind(kind: ActorKind) -> &'static str {
 fn push_text(field: AuditText, matching: Matching, operand: &Operand, sql: &mut SqlBuilder) {
     match (field, matching) {
         (AuditText::Action, _) => {
-            sql.push("c.action IN (");
-            for (index, action) in AuditTest::actions(matching, operand).into_iter().enumerate() {
-                sql.push(if index > 0 { ", " } else { "" }).bind(action.name().to_owned());
+            sql.push("FALSE");
+            for action in AuditTest::actions(matching, operand) {
+                sql.push(" OR c.action = ").bind(action.name().to_owned());
             }
-            sql.push(")");
         }
         // Cheaper than to take each actor apart.
         (AuditText::ActorId, Matching::Is(Relation::Equal)) => {
@@ -86,16 +85,17 @@ fn push_form(field: AuditText, form: Form, sql: &mut SqlBuilder) {
     if lower {
         sql.push("lower(");
     }
-    sql.push(match field {
-        AuditText::ActorId => {
-            "CASE instr(c.actor, ':') WHEN 0 THEN '' ELSE substr(c.actor, instr(c.actor, ':') + 1) END"
-        }
-        AuditText::Action => "c.action",
-        AuditText::Target => "c.target",
-        AuditText::RemoteAddress => "c.remote_address",
-        AuditText::RequestId => "c.request_id",
-        AuditText::Reason => "c.reason",
-    });
+    match field {
+        AuditText::ActorId => sql.push_either(
+            "CASE instr(c.actor, ':') WHEN 0 THEN '' ELSE substr(c.actor, instr(c.actor, ':') + 1) END",
+            "CASE strpos(c.actor, ':') WHEN 0 THEN '' ELSE substr(c.actor, strpos(c.actor, ':') + 1) END",
+        ),
+        AuditText::Action => sql.push("c.action"),
+        AuditText::Target => sql.push("c.target"),
+        AuditText::RemoteAddress => sql.push("c.remote_address"),
+        AuditText::RequestId => sql.push("c.request_id"),
+        AuditText::Reason => sql.push("c.reason"),
+    };
     if lower {
         sql.push(")");
     }
