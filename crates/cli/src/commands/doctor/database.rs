@@ -40,8 +40,8 @@ pub fn checks(url: &DatabaseUrl, roster_runs: bool) -> Vec<Check> {
 
 fn file(path: &Path) -> Check {
     const NAME: &str = "database file";
-    const RESTORE: &str =
-        "restore it from a backup, start the Roster that wrote it, or set database_url to another file";
+    const RESTORE: &str = "put a backup in its place (roster restore BACKUP --force), start the Roster that wrote it, or set database_url to \
+         another file";
     let shown = path.display();
     let header = match read_header(path) {
         Ok(header) => header,

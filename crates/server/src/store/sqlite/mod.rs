@@ -184,7 +184,7 @@ fn check_while_serving(path: PathBuf, damaged: Arc<AtomicBool>) {
         match checked {
             Ok(()) => tracing::info!(path = %path.display(), "the database file was checked and is whole"),
             Err(error) => {
-                tracing::error!(%error, "stop the server and restore the last backup");
+                tracing::error!(%error, "stop the server and put the last backup in place: roster restore BACKUP --force");
                 damaged.store(true, Ordering::Relaxed);
             }
         }
