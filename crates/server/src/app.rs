@@ -235,6 +235,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let at_http = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let mail_server = mail::server(&config).map_err(|(key, detail)| StartError::Mail { key, detail })?;
     let mailer = Arc::new(Mailer::of(&config, at_http));
+    let traces = trace_options(&config)?;
     let store = open_store(&config)?;
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
@@ -246,10 +247,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
     let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
-    let tracing = match trace_options(&config)? {
-        Some(options) => Some(Tracing::start(&options, runtime.handle()).map_err(StartError::Tracing)?),
-        None => None,
-    };
+    let tracing = traces.map(|options| Tracing::start(&options, runtime.handle())).transpose();
+    let tracing = tracing.map_err(StartError::Tracing)?;
     let tracer = tracing.as_ref().map(|tracing| tracing.tracer.clone());
     let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
@@ -379,12 +378,15 @@ impl End {
         stop_mail.send_replace(true);
         tokio::select! {
             _ = &mut mail => {}
-            () = cut_short(stopping) => mail.abort(),
+            () = cut_short(stopping.clone()) => mail.abort(),
         }
         presence.abort();
         self.pipeline.services().ops().close().await;
         if let Some(tracing) = self.tracing {
-            tracing.flush().await;
+            tokio::select! {
+                () = tracing.flush() => {}
+                () = cut_short(stopping) => {}
+            }
         }
         tracing::info!(
             took = ?report.took,
@@ -502,11 +504,14 @@ fn session_options(config: &Config) -> SessionOptions {
 /// Where traces go, if they go anywhere.
 fn trace_options(config: &Config) -> Result<Option<TraceOptions>, StartError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
-    let unreadable = |path: &PathBuf, error: io::Error| StartError::Tracing(format!("{}: {error}", path.display()));
-    let authority = config.otlp_ca_file.as_ref().map(|path| fs::read(path).map_err(|error| unreadable(path, error)));
+    let authority = |path: &PathBuf| -> Result<Vec<u8>, StartError> {
+        // Says what is wrong with it; the library would take a file without certificates.
+        tls::validities(path, "otlp_ca_file")?;
+        fs::read(path).map_err(|error| StartError::Tracing(format!("{}: {error}", path.display())))
+    };
     Ok(Some(TraceOptions {
         endpoint: endpoint.as_str().to_owned(),
-        authority: authority.transpose()?,
+        authority: config.otlp_ca_file.as_ref().map(authority).transpose()?,
         ratio: config.trace_ratio.ratio(),
         follow_caller: config.trace_follow_caller,
     }))

@@ -100,6 +100,21 @@ fn certificates_that_are_of_no_use_are_named() {
 }
 
 #[test]
+fn a_collector_that_cannot_be_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("text.pem"), "Dear diary").unwrap();
+    let with = |endpoint: &str, ca: &str| {
+        run(serve(folder.path()).args(["--otlp-endpoint", endpoint]).env("ROSTER_OTLP_CA_FILE", ca))
+    };
+    with("localhost:4317", "off")
+        .refused(CONFIG, &["otlp_endpoint cannot be \"localhost:4317\" (--otlp-endpoint)", "http://127.0.0.1:4317"]);
+    let secret = with("http://ada:hunter2@localhost:4317", "off").refused(CONFIG, &["otlp_endpoint"]);
+    assert!(!secret.err.contains("hunter2"), "{secret:?}");
+    with("https://localhost:1", "absent.pem").refused(CONFIG, &["absent.pem (otlp_ca_file)", "No such file"]);
+    with("https://localhost:1", "text.pem").refused(CONFIG, &["text.pem (otlp_ca_file)", "no certificate in PEM form"]);
+}
+
+#[test]
 fn plain_text_beyond_loopback_is_refused() {
     let folder = folder();
     let on = |args: &[&str]| run(command(ROSTER, folder.path()).arg("serve").args(args));

@@ -108,7 +108,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where traces go; `None` is nowhere.
     pub otlp_endpoint: Option<CollectorUrl>,
-    /// A certificate of an authority that may vouch for the collector, besides the system's.
+    /// Certificates of authorities that may vouch for the collector, instead of the system's.
     pub otlp_ca_file: Option<PathBuf>,
     /// The share of calls that are traced.
     pub trace_ratio: Share,

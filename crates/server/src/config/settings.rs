@@ -236,7 +236,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         kind: Kind::FileOrOff(|c| &mut c.otlp_ca_file),
         default: None,
-        doc: "Certificates, in PEM, of authorities that vouch for the collector, besides the system's.",
+        doc: "Certificates, in PEM, of authorities that vouch for the collector, instead of the system's.",
     },
     Setting {
         key: "trace_ratio",

@@ -98,7 +98,7 @@ impl Smtp {
         }
     }
 
-    /// Greets the server, speaks TLS and signs in, as [`Self::send`] does first; sends nothing.
+    /// Greets the server, speaks TLS and signs in, as is done before a mail is sent; sends nothing.
     ///
     /// # Errors
     /// What the server or the network said, in one line, without secrets.

@@ -46,7 +46,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 pub struct TraceOptions {
     /// The collector: `http://HOST:PORT`, or `https://`.
     pub endpoint: String,
-    /// A CA that may vouch for it, in PEM, besides the system's.
+    /// The CAs that may vouch for it, in PEM, instead of the system's.
     pub authority: Option<Vec<u8>>,
     /// The share of calls that are traced, 0 to 1, of those whose caller has not decided it.
     pub ratio: f64,
@@ -151,8 +151,11 @@ impl Tracing {
 fn channel(options: &TraceOptions) -> Result<Channel, tonic::transport::Error> {
     let mut endpoint = Endpoint::from_shared(options.endpoint.clone())?;
     if options.endpoint.starts_with("https:") {
-        let authority = options.authority.iter().map(Certificate::from_pem);
-        endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots().ca_certificates(authority))?;
+        let tls = match &options.authority {
+            Some(authority) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        endpoint = endpoint.tls_config(tls)?;
     }
     Ok(endpoint.connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT).connect_lazy())
 }

@@ -15,7 +15,12 @@ use opentelemetry_proto::tonic::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Identity, Server, ServerTlsConfig},
+};
+
+use crate::pki::Pair;
 
 /// The collector. Dropping it closes its port.
 pub struct Collector {
@@ -41,16 +46,26 @@ impl TraceService for Kept {
 impl Collector {
     /// One on a free port.
     pub async fn start() -> Self {
+        Self::behind(Server::builder()).await
+    }
+
+    /// One that speaks TLS.
+    pub async fn with_certificate(pair: &Pair) -> Self {
+        let identity = Identity::from_pem(&pair.certificate, &pair.key);
+        Self::behind(Server::builder().tls_config(ServerTlsConfig::new().identity(identity)).unwrap()).await
+    }
+
+    async fn behind(mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (addr, kept) = (listener.local_addr().unwrap(), Kept::default());
         let service = TraceServiceServer::new(kept.clone());
-        let serve = Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+        let serve = server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
         Self { addr, kept, task: tokio::spawn(async { serve.await.unwrap() }) }
     }
 
-    /// Where it listens, as the setting has it.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// All spans that have come.

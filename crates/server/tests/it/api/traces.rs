@@ -1,5 +1,6 @@
 //! Traces, as a collector gets them: whose parts they are, what they are called, and what is not in them.
 
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use roster_api::{
     auth::v1::SignInRequest,
     client::Transport,
@@ -14,6 +15,7 @@ use crate::{
     catcher::Catcher,
     collector::{Collector, Seen, tree},
     harness::{Server, list, with_email},
+    pki::{Pki, Says},
 };
 
 /// The trace and the span of a caller.
@@ -34,7 +36,7 @@ fn get(user_id: &str) -> GetUserRequest {
 }
 
 fn tracing_to(collector: &Collector) -> impl FnOnce(&mut Config) {
-    let url = collector.url().parse().unwrap();
+    let url = format!("http://{}", collector.addr()).parse().unwrap();
     move |config| config.otlp_endpoint = Some(url)
 }
 
@@ -52,9 +54,11 @@ async fn a_call_is_a_trace_with_all_its_parts_and_no_secret() {
     let server = Server::start(tracing_to(&collector));
     let mut users = server.users().await;
     let create = CreateUserRequest { password: PASSWORD.into(), ..with_email("ada@example.com") };
-    let mut request = traced(create, "01");
-    request.metadata_mut().insert("x-request-id", "trace-1".parse().unwrap());
-    users.create_user(request).await.unwrap();
+    // A service that is called itself, and calls Roster for that.
+    let mut incoming = traced((), "01");
+    incoming.metadata_mut().insert("x-request-id", "trace-1".parse().unwrap());
+    let passing_on = server.client().await.passing_on(incoming.metadata());
+    passing_on.users().create_user(create).await.unwrap();
     assert_eq!(users.get_user(get("nobody")).await.unwrap_err().code(), Code::NotFound);
     list(&mut users, ListUsersRequest::default()).await.unwrap();
     let wrong = SignInRequest { login: "ada@example.com".into(), password: "zq-guess-zq".into(), ..Default::default() };
@@ -144,6 +148,22 @@ async fn a_share_of_calls_is_traced_and_callers_decide_for_their_own() {
         let ours = calls.iter().filter(|call| call.trace() == TRACE).count();
         assert_eq!((calls.len(), ours), (traced, in_trace), "{ratio} {follow}");
     }
+}
+
+#[tokio::test]
+async fn a_collector_with_a_certificate_of_a_ca_of_ones_own() {
+    let pki = Pki::new();
+    let names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    let usage = ExtendedKeyUsagePurpose::ServerAuth;
+    let collector =
+        Collector::with_certificate(&pki.sign(Says { common: "collector", names, usage, until: 4000 })).await;
+    let server = Server::start(|config| {
+        config.otlp_endpoint = Some(format!("https://{}", collector.addr()).parse().unwrap());
+        config.otlp_ca_file = Some(pki.file("collector-ca.pem", &pki.ca));
+    });
+    server.users().await.get_user(get("nobody")).await.unwrap_err();
+    let _ = server.stop().await;
+    call(&collector.spans(), "user.v1.UserService/GetUser");
 }
 
 #[tokio::test]
