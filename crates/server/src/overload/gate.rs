@@ -22,6 +22,8 @@ const LIMIT_MIN: usize = 64;
 const LIMIT_MAX: usize = 65_536;
 /// Behind fewer calls nobody waits long, and no clock is read.
 const CROWD: usize = 16;
+/// In a crowd, one in so many looks at the clock.
+const SAMPLED: usize = 8;
 /// How many classes there are.
 pub(super) const CLASSES: usize = 6;
 /// The limit is shared out in these parts.
@@ -48,6 +50,8 @@ pub(crate) struct Gate {
     /// By the number of the class.
     coming: [AtomicUsize; CLASSES],
     epoch: Instant,
+    /// Calls that got on in a crowd.
+    turn: AtomicUsize,
     /// The latest delay, in nanoseconds.
     delay: AtomicU64,
     /// When the interval began, in nanoseconds since the epoch, and its shortest delay and greatest crowd.
@@ -88,6 +92,7 @@ impl Default for Gate {
             limit: AtomicUsize::new(LIMIT_FIRST),
             coming: Default::default(),
             epoch: Instant::now(),
+            turn: AtomicUsize::new(0),
             delay: AtomicU64::new(0),
             began: AtomicU64::new(0),
             shortest: AtomicU64::new(u64::MAX),
@@ -120,7 +125,12 @@ impl Gate {
     /// A call that came `at` this time gets on.
     pub(crate) fn gets_on(&self, came: Instant) {
         let waiting = self.waiting();
-        if waiting >= CROWD {
+        if waiting < CROWD {
+            return;
+        }
+        let turn = self.turn.load(Relaxed).wrapping_add(1);
+        self.turn.store(turn, Relaxed);
+        if turn.is_multiple_of(SAMPLED) {
             let now = Instant::now();
             self.note(nanos(now - self.epoch), nanos(now - came), waiting);
         }
