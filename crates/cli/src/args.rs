@@ -114,6 +114,8 @@ pub enum Command {
     Bench(commands::bench::Bench),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
+    /// Ask a server whether it serves; what is beside it, such as mail, may be unwell
+    Health,
     /// Copy the database into a file, whether or not the server runs
     Backup(commands::backup::Backup),
     /// Put a backup in the place of the database

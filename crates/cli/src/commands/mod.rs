@@ -11,6 +11,7 @@ pub mod cert;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod health;
 pub mod keys;
 pub mod login;
 pub mod mail;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(global.color),
         Command::Demo => demo::run(&global),
         Command::Doctor(doctor) => block_on(doctor.run(&global)),
+        Command::Health => block_on(health::run(&global)),
         Command::Completions(completions) => completions.run(),
         Command::Backup(backup) => backup.run(&global),
         Command::Restore(restore) => restore.run(&global),
@@ -86,6 +88,7 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         | Command::Demo
         | Command::Bench(_)
         | Command::Doctor(_)
+        | Command::Health
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Completions(_)

@@ -230,6 +230,7 @@ fn every_command_explains_itself() {
         "demo",
         "bench",
         "doctor",
+        "health",
         "cert",
         "cert dev",
         "completions",
@@ -320,6 +321,16 @@ fn the_doctor_finds_what_would_keep_a_server_from_running() {
     let beside = doctor(&["--port", port]).with_code(0);
     let pid = server.pid().as_raw_nonzero().to_string();
     assert!(beside.out.contains(&format!("pid {pid}")) && beside.out.contains("by Roster"), "{}", beside.out);
+}
+
+#[test]
+fn health_is_told_in_one_line_and_by_the_exit_code() {
+    let server = Server::in_memory();
+    let well = server.roster(&["health"]).with_code(0);
+    assert!(well.out.contains("store healthy") && well.out.lines().count() == 1, "{well:?}");
+    assert_eq!(server.roster(&["health", "--output", "json"]).json()[0]["status"], "HEALTH_STATUS_HEALTHY");
+    let gone = roster(&["health", "--server", "127.0.0.1:1"]).with_code(UNAVAILABLE);
+    assert!(gone.out.is_empty() && gone.err.contains("127.0.0.1:1"), "{gone:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod database;
 mod demo;
+mod deploy;
 mod disk_full;
 mod examples;
 mod feed;

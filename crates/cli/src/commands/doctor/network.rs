@@ -3,18 +3,13 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    time::Duration,
 };
 
-use roster_api::user::v1::{HealthCheckRequest, HealthCheckResponse, HealthStatus};
+use roster_api::user::v1::HealthStatus;
 use roster_server::config::Config;
-use tonic::Request;
 
 use super::check::Check;
-use crate::{client::Connection, error::CliError, exit::Exit};
-
-/// Whoever takes longer than this to say how it is, is not well.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+use crate::{client::Connection, commands::health, exit::Exit};
 
 /// The ports that a server would listen on, and whether a Roster answers there.
 pub async fn ports(config: &Config, connection: &Connection) -> (Vec<Check>, bool) {
@@ -39,8 +34,8 @@ async fn grpc_port(addr: SocketAddr, ways: &[Connection]) -> (Check, bool) {
     };
     if error.kind() == ErrorKind::AddrInUse {
         for way in ways {
-            if let Ok(health) = health(way).await {
-                return (Check::ok(NAME, format!("{addr} is in use, by Roster {}", health.version)), true);
+            if let Ok(answer) = health::ask(way).await {
+                return (Check::ok(NAME, format!("{addr} is in use, by Roster {}", answer.version)), true);
             }
         }
     }
@@ -94,8 +89,8 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 /// The server that `roster user …` would call.
 pub async fn server(connection: &Connection) -> Check {
     const NAME: &str = "server";
-    let health = match health(connection).await {
-        Ok(health) => health,
+    let answer = match health::ask(connection).await {
+        Ok(answer) => answer,
         Err(error) if error.exit == Exit::Usage => {
             return Check::fail(error.exit, NAME, error.message, "mend --server and what goes with it");
         }
@@ -103,33 +98,12 @@ pub async fn server(connection: &Connection) -> Check {
             return Check::warn(NAME, error.message, "start one with `roster serve`, or name it with --server");
         }
     };
-    let found = format!("Roster {} at {}{}", health.version, connection.server, dependencies(&health));
-    match HealthStatus::try_from(health.status) {
+    let found = health::told(&answer, &connection.server);
+    match HealthStatus::try_from(answer.status) {
         Ok(HealthStatus::Healthy) => Check::ok(NAME, found),
         Ok(HealthStatus::Degraded) => Check::warn(NAME, found, "see what its log says of the part that is not well"),
         _ => Check::fail(Exit::Unavailable, NAME, found, "see what its log says; it may be stopping"),
     }
-}
-
-async fn health(connection: &Connection) -> Result<HealthCheckResponse, CliError> {
-    let mut users = connection.connect().await?.users();
-    let mut request = Request::new(HealthCheckRequest {});
-    request.set_timeout(HEALTH_TIMEOUT);
-    Ok(users.health_check(request).await?.into_inner())
-}
-
-/// `: store healthy in 0.1 ms` and so on.
-fn dependencies(health: &HealthCheckResponse) -> String {
-    let one = |d: &roster_api::user::v1::DependencyHealth| {
-        let status = HealthStatus::try_from(d.status).unwrap_or(HealthStatus::Unspecified).as_str_name();
-        let status = status.trim_start_matches("HEALTH_STATUS_").to_ascii_lowercase();
-        let took = d.latency.map(|t| t.seconds as f64 * 1e3 + f64::from(t.nanos) / 1e6);
-        let took = took.map_or_else(String::new, |took| format!(" in {took:.1} ms"));
-        let message = if d.message.is_empty() { String::new() } else { format!(" ({})", d.message) };
-        format!("{} {status}{took}{message}", d.name)
-    };
-    let parts: Vec<String> = health.dependencies.iter().map(one).collect();
-    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }
 
 #[cfg(test)]
@@ -145,23 +119,5 @@ mod tests {
         drop(listener);
         let (check, roster_runs) = grpc_port(addr, &[]).await;
         assert!(check.state == State::Ok && !roster_runs, "{check:?}");
-    }
-
-    #[test]
-    fn parts_of_the_server_are_told_in_words() {
-        let part = roster_api::user::v1::DependencyHealth {
-            name: "store".into(),
-            status: HealthStatus::Healthy.into(),
-            latency: Some(prost_types::Duration { seconds: 0, nanos: 250_000 }),
-            message: String::new(),
-        };
-        let mail = roster_api::user::v1::DependencyHealth {
-            name: "mail".into(),
-            status: HealthStatus::Degraded.into(),
-            latency: None,
-            message: "no mail server".into(),
-        };
-        let health = HealthCheckResponse { dependencies: vec![part, mail], ..HealthCheckResponse::default() };
-        assert_eq!(dependencies(&health), ": store healthy in 0.2 ms, mail degraded (no mail server)");
     }
 }
