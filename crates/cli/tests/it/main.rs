@@ -12,6 +12,7 @@ mod demo;
 mod disk_full;
 mod examples;
 mod feed;
+mod guides;
 mod housekeeping;
 mod killer;
 mod logs;
