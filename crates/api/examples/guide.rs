@@ -12,7 +12,7 @@ use roster_api::{
         watch_users_request::Start, watch_users_response::Event,
     },
 };
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 
 type Outcome<T = ()> = Result<T, Box<dyn StdError>>;
 
@@ -35,7 +35,7 @@ pub async fn run(endpoint: &str, ca: &str) -> Outcome {
 }
 
 async fn connect(endpoint: &str, ca: &str) -> Outcome<Client> {
-    Ok(Client::builder().endpoint(endpoint).ca(fs::read(ca)?).deadline(Duration::from_secs(5)).connect().await?)
+    Ok(Client::builder().endpoint(endpoint).ca(fs::read(ca)?).deadline(Duration::from_secs(30)).connect().await?)
 }
 
 async fn create(client: &Client) -> Outcome<String> {
@@ -83,15 +83,18 @@ async fn locked(client: &Client) -> Outcome {
 async fn deadline(client: &Client) -> Outcome {
     let mut request = Request::new(WatchUsersRequest::default());
     request.set_timeout(Duration::from_millis(500));
-    let mut changes = client.users().watch_users(request).await?.into_inner();
-    loop {
-        match changes.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err("ended early".into()),
-            Err(status) if status.code() == Code::DeadlineExceeded => return Ok(()),
-            Err(status) => return Err(status.into()),
-        }
+    match silence(client, request).await {
+        Err(status) if status.code() == Code::DeadlineExceeded => println!("time is up: {}", status.message()),
+        Err(status) => return Err(status.into()),
+        Ok(()) => return Err("ended early".into()),
     }
+    Ok(())
+}
+
+async fn silence(client: &Client, request: Request<WatchUsersRequest>) -> Result<(), Status> {
+    let mut changes = client.users().watch_users(request).await?.into_inner();
+    while changes.message().await?.is_some() {}
+    Ok(())
 }
 
 async fn retry(client: &Client, job: &str) -> Outcome {
