@@ -16,6 +16,7 @@ mod deploy;
 mod disk_full;
 mod examples;
 mod feed;
+mod guides;
 mod housekeeping;
 mod killer;
 mod logs;
