@@ -15,7 +15,7 @@ use tokio_postgres::{Config, Row};
 
 use super::{
     connect::Connector,
-    error::{closed, is_of_connection, no_connection},
+    error::{Aftermath, aftermath, closed, no_connection},
     statement::Statement,
     stats::SharedStats,
     value::Value,
@@ -79,8 +79,10 @@ impl Database {
             };
             match answer.await {
                 Ok(answer) => return Ok(answer.rows),
-                // The connection broke: a read may be done twice. The next connection is a new one.
-                Err(error) if std::mem::take(&mut again) && (client.is_closed() || is_of_connection(&error)) => {}
+                // A read may be done twice. Whoever comes next must not find the connection that broke.
+                Err(error) if std::mem::take(&mut again) && aftermath(&error) != Aftermath::Lasting => {
+                    self.own_shared().forget(&client);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -88,16 +90,20 @@ impl Database {
 
     /// This thread's usual shared connection, made anew if it broke.
     async fn shared(&self) -> Result<Arc<ClientWrapper>, StoreError> {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
-        let shared = &self.shared[THIS_THREAD.with(|number| number % SHARED)];
         if self.pool.is_closed() {
             return Err(closed());
         }
+        let shared = self.own_shared();
         match shared.current() {
             Some(client) => Ok(client),
             None => shared.renew(&self.connector).await,
         }
+    }
+
+    fn own_shared(&self) -> &Shared {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
+        &self.shared[THIS_THREAD.with(|number| number % SHARED)]
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -146,6 +152,12 @@ impl Shared {
         let client = Arc::new(made.map_err(|error| no_connection(error.into()))?);
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));
         Ok(client)
+    }
+
+    /// Has the next one make a connection, unless somebody has done so.
+    fn forget(&self, broken: &Arc<ClientWrapper>) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        client.take_if(|client| Arc::ptr_eq(client, broken));
     }
 
     fn close(&self) {

@@ -44,6 +44,8 @@ impl TransferStore for PostgresStore {
     async fn rehearse_import(&self, batch: ImportBatch, rehearsal: &Rehearsal) -> Result<Vec<RowVerdict>, StoreError> {
         let keys = Keys::of(&batch);
         let known = self.read(View::Snapshot, async |tx| {
+            // As in an import.
+            tx.queue("SET LOCAL enable_seqscan = off", params![]);
             let answers = tx.answers(vec![keys.find(), Known::able_admins()]).await?;
             let [found, able_admins] = &answers[..] else {
                 return Err(StoreError::Internal("an answer is missing".into()));

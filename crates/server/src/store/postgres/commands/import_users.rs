@@ -1,8 +1,9 @@
 //! Imports users: many in one command, each as if it were alone.
 //!
-//! What the rows meet is read at once, what becomes of each is decided in memory, and what they change is written at once:
-//! two round trips and the commit, however many rows there are. Users who come between the reading and the writing are
-//! met as a conflict, which undoes all of it; then it is done again.
+//! New users, which most are, are written straight away. Only if somebody stands in the way is it read who; what becomes of
+//! each row is then decided in memory, and what they change is written at once. So there are one or two round trips before
+//! the commit, however many rows there are. Users who come between the reading and the writing are met as a conflict,
+//! which undoes all of it; then it is done again.
 
 mod known;
 mod plan;
@@ -16,9 +17,9 @@ use super::{Command, lock_admins};
 use crate::{
     model::{Actor, User},
     store::{
-        Ended, ImportBatch, ImportStep, RowContent, RowVerdict, StoreError,
+        Ended, ImportBatch, RowContent, RowVerdict, StoreError,
         derived::Derived,
-        postgres::{imports, row::column, statement::Statement, tx::Tx},
+        postgres::{imports, row::column, statement::Statement, tx::Tx, value::params},
     },
 };
 
@@ -52,8 +53,13 @@ impl Command for ImportUsers {
     type Output = Imported;
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Imported, StoreError> {
-        let known = self.look(tx).await?;
-        let Plan { verdicts, ended, writes } = plan(&self.batch, &self.derived, known)?;
+        // While a table grows fast, what the planner knows of it is long past, and it would read all of it for each batch.
+        tx.queue("SET LOCAL enable_seqscan = off", params![]);
+        let plan = match self.write_new(tx).await? {
+            Some(plan) => plan,
+            None => plan(&self.batch, &self.derived, self.look(tx).await?)?,
+        };
+        let Plan { verdicts, ended, writes, .. } = plan;
         writes.write(tx);
         if let Some(step) = &self.batch.step {
             imports::keep(tx, step, &verdicts, self.batch.meta.at);
@@ -72,22 +78,45 @@ impl Command for ImportUsers {
 }
 
 impl ImportUsers {
-    /// Reads whom the rows meet, and locks them if they may be changed. Before that, a run that has gone on elsewhere is
-    /// refused.
-    async fn look(&self, tx: &mut Tx<'_>) -> Result<Known, StoreError> {
-        let run = self.batch.step.as_ref().map(|step| imports::lock(tx, &step.key));
-        let lock = self.batch.update_existing.then(|| self.keys.lock());
-        let statements: Vec<Statement> = run.into_iter().chain(lock).chain([self.keys.find()]).collect();
-        let mut answers = tx.answers(statements).await?.into_iter().map(|answer| answer.rows);
-        if let Some(ImportStep { after, .. }) = &self.batch.step {
-            let run = answers.next().unwrap_or_default();
-            let last_row: Option<i64> = run.first().map(|row| column(row, 0)).transpose()?;
-            if last_row.unwrap_or(0) != *after {
+    /// Writes the users as if nobody had anything of theirs; what else there is to write is in the plan. `None` if somebody
+    /// had, and then nothing was written. Before that, a run that has gone on elsewhere is refused.
+    async fn write_new(&self, tx: &mut Tx<'_>) -> Result<Option<Plan<'_>>, StoreError> {
+        let mut plan = plan(&self.batch, &self.derived, Known::default())?;
+        let count = self.derived.iter().flatten().count() as u64;
+        let insert = if plan.creates_all { plan.writes.take_new() } else { None };
+        let run = self.batch.step.as_ref().map(|step| (step.after, imports::lock(tx, &step.key)));
+        let (after, run) = run.unzip();
+        let mut statements: Vec<Statement> = run.into_iter().collect();
+        let tries = insert.is_some();
+        // Behind the lock of the run, which going back is not to give up.
+        statements
+            .extend(insert.into_iter().flat_map(|insert| [Statement::new("SAVEPOINT new_users", params![]), insert]));
+        let mut answers = tx.answers(statements).await?;
+        let inserted = if tries { answers.pop().unwrap_or_default().affected } else { 0 };
+        if let Some(after) = after {
+            let run = answers.first().and_then(|answer| answer.rows.first());
+            let last_row: Option<i64> = run.map(|row| column(row, 0)).transpose()?;
+            if last_row.unwrap_or(0) != after {
                 return Err(StoreError::Stale);
             }
         }
-        let locked = if self.batch.update_existing { answers.next().unwrap_or_default() } else { Vec::new() };
-        let mut known = Known::from_rows(&answers.next().unwrap_or_default(), &locked)?;
+        if plan.creates_all && inserted == count {
+            return Ok(Some(plan));
+        }
+        if tries {
+            tx.queue("ROLLBACK TO SAVEPOINT new_users", params![]);
+        }
+        Ok(None)
+    }
+
+    /// Reads whom the rows meet, and locks them if they may be changed.
+    async fn look(&self, tx: &mut Tx<'_>) -> Result<Known, StoreError> {
+        let lock = self.batch.update_existing.then(|| self.keys.lock());
+        let statements: Vec<Statement> = lock.into_iter().chain([self.keys.find()]).collect();
+        let mut answers = tx.answers(statements).await?;
+        let found = answers.pop().unwrap_or_default();
+        let locked = answers.pop().unwrap_or_default();
+        let mut known = Known::from_rows(&found.rows, &locked.rows)?;
         if self.batch.update_existing && self.batch.meta.actor != Actor::Developer && known.has_admins() {
             lock_admins(tx);
             known.set_able_admins(&tx.answer(Known::able_admins()).await?.rows)?;

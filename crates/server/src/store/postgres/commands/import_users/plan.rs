@@ -19,6 +19,8 @@ use crate::{
 /// What a batch comes to.
 pub(super) struct Plan<'b> {
     pub(super) verdicts: Vec<RowVerdict>,
+    /// Whether every user is a new one.
+    pub(super) creates_all: bool,
     /// The grants that end with it.
     pub(super) ended: Vec<Ended>,
     pub(super) writes: Writes<'b>,
@@ -32,15 +34,20 @@ pub(super) fn plan<'b>(
 ) -> Result<Plan<'b>, StoreError> {
     let mut planner = Planner { batch, known, ended: Vec::new(), writes: Writes::default() };
     let mut verdicts = Vec::with_capacity(batch.rows.len());
+    let mut creates_all = true;
     for (row, derived) in batch.rows.iter().zip(derived) {
         let outcome = match (&row.content, derived) {
-            (RowContent::User(user), Some(derived)) => planner.import(user, derived)?,
+            (RowContent::User(user), Some(derived)) => {
+                let outcome = planner.import(user, derived)?;
+                creates_all &= matches!(outcome, RowOutcome::Created(_));
+                outcome
+            }
             (RowContent::Decided(outcome), _) => outcome.clone(),
             (RowContent::User(_), None) => return Err(StoreError::Internal("a row was not readied".into())),
         };
         verdicts.push(RowVerdict { number: row.number, outcome });
     }
-    Ok(Plan { verdicts, ended: planner.ended, writes: planner.writes })
+    Ok(Plan { verdicts, creates_all, ended: planner.ended, writes: planner.writes })
 }
 
 struct Planner<'b> {

@@ -10,6 +10,7 @@ use crate::{
     store::postgres::{
         commands::log_rows::LogRows,
         row::id_bytes,
+        statement::Statement,
         tx::Tx,
         value::{Value, json_without_nul, params},
     },
@@ -34,6 +35,16 @@ struct Wave<'b> {
     users: BTreeMap<usize, Written<'b>>,
     freed_emails: HashSet<String>,
     freed_usernames: HashSet<String>,
+}
+
+impl<'b> Wave<'b> {
+    /// New users and changed ones.
+    fn parts(self) -> (Vec<Written<'b>>, Vec<Written<'b>>) {
+        let (mut created, changed): (Vec<_>, Vec<_>) = self.users.into_values().partition(|written| written.is_new);
+        // Two imports of the same users then meet at the first of them, and one waits for the other.
+        created.sort_unstable_by(|one, other| one.derived.email_key.cmp(&other.derived.email_key));
+        (created, changed)
+    }
 }
 
 impl<'b> Writes<'b> {
@@ -70,12 +81,16 @@ impl<'b> Writes<'b> {
         self.signed_out.insert(id.clone());
     }
 
+    /// Takes out what writes the users, where all are new, or as many of them as have nothing that others have.
+    pub(super) fn take_new(&mut self) -> Option<Statement> {
+        let (created, _) = self.waves.pop()?.parts();
+        Some(Statement::new(INSERT_FREE, columns(&created)))
+    }
+
     /// Queues all of it.
     pub(super) fn write(self, tx: &mut Tx<'_>) {
         for wave in self.waves {
-            let (mut created, changed): (Vec<_>, Vec<_>) = wave.users.into_values().partition(|written| written.is_new);
-            // Two imports of the same users then meet at the first of them, and one waits for the other.
-            created.sort_unstable_by(|one, other| one.derived.email_key.cmp(&other.derived.email_key));
+            let (created, changed) = wave.parts();
             if !created.is_empty() {
                 tx.queue(INSERT, columns(&created));
             }
@@ -118,13 +133,21 @@ macro_rules! rows {
     };
 }
 
-const INSERT: &str = concat!(
-    "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age, phone, locale,
-                        attributes, email_verified, created_at, updated_at, revision, search_text, message)
-     SELECT id, email, email_key, username, username_key, name, name_key, role, status, age, phone, locale,
-            attributes::JSONB, email_verified, created_at, updated_at, revision, search_text, message",
-    rows!()
-);
+/// Adds users.
+macro_rules! insert {
+    () => {
+        concat!(
+            "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age, phone,
+                                locale, attributes, email_verified, created_at, updated_at, revision, search_text, message)
+             SELECT id, email, email_key, username, username_key, name, name_key, role, status, age, phone, locale,
+                    attributes::JSONB, email_verified, created_at, updated_at, revision, search_text, message",
+            rows!()
+        )
+    };
+}
+
+const INSERT: &str = insert!();
+const INSERT_FREE: &str = concat!(insert!(), " ON CONFLICT DO NOTHING");
 
 const UPDATE: &str = concat!(
     "UPDATE users u SET email = n.email, email_key = n.email_key, username = n.username, username_key = n.username_key,
