@@ -46,7 +46,7 @@ pub fn sign_ins(server: &Server) -> anyhow::Result<Requests> {
     });
     let duration = Duration::from_secs(60);
     without_errors(
-        Load { addr: server.addr, path: CREATE, requests: create, connections: 1, streams: 16, duration }.run()?,
+        Load { addr: server.addr, path: CREATE, requests: create, connections: 1, streams: 4, duration }.run()?,
     )?;
     Ok(any_of((FIRST..FIRST + PEOPLE).map(users::sign_in).collect()))
 }
