@@ -3,7 +3,7 @@
 //! Two passes: messages and clients use tonic's own codec; the server stubs use
 //! [`ServerCodec`](../src/codec.rs), which answers a malformed message with `INVALID_ARGUMENT`, and answer with users
 //! that are [encoded already](../src/encoded.rs).
-//! A method of ours without an access rule or a rate class stops the build here.
+//! A method of ours without an access rule, a rate class or a load class stops the build here.
 
 #[path = "build/access.rs"]
 mod access;

@@ -1,5 +1,5 @@
-//! The table of methods with their access rules and rate classes, read off the `(roster.options.v1.access)` and
-//! `(roster.options.v1.rate_class)` options of the protos.
+//! The table of methods with their access rules and classes, read off the `(roster.options.v1.access)`,
+//! `(roster.options.v1.rate_class)` and `(roster.options.v1.load_class)` options of the protos.
 //!
 //! Part of the build script, and of the test that shows that a method without one does not build.
 
@@ -10,7 +10,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
 /// Rust source of a `match` from the exact gRPC path to the method, so that a lookup allocates nothing.
 ///
 /// # Errors
-/// Names the first method that has no rule or no class.
+/// Names the first method that lacks the rule or a class.
 pub fn table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let (mut arms, mut rows) = (String::new(), String::new());
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
@@ -18,14 +18,18 @@ pub fn table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         let rule = rule_of(pool, &method).ok_or_else(|| {
             format!("{path} has no access rule: add option (roster.options.v1.access) to it in its proto")
         })?;
-        let class = class_of(pool, &method).ok_or_else(|| {
+        let class = rate_class_of(pool, &method).ok_or_else(|| {
             format!("{path} has no rate class: add option (roster.options.v1.rate_class) to it in its proto")
+        })?;
+        let load = load_class_of(pool, &method).ok_or_else(|| {
+            format!("{path} has no load class: add option (roster.options.v1.load_class) to it in its proto")
         })?;
         writeln!(arms, "        {path:?} => &METHODS[{}],", rows.lines().count())?;
         let index = rows.lines().count();
         writeln!(
             rows,
-            "    Method {{ index: {index}, path: {path:?}, access: {rule}, rate_class: RateClass::{class} }},"
+            "    Method {{ index: {index}, path: {path:?}, access: {rule}, rate_class: RateClass::{class}, \
+             load_class: LoadClass::{load} }},"
         )?;
     }
     Ok(format!(
@@ -63,9 +67,8 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<String> {
 }
 
 /// The variant of `RateClass`. None if there is no option, or one that says nothing.
-fn class_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<&'static str> {
-    let extension = pool.get_extension_by_name("roster.options.v1.rate_class")?;
-    match method.options().get_extension(&extension).as_enum_number()? {
+fn rate_class_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<&'static str> {
+    match number_of(pool, method, "roster.options.v1.rate_class")? {
         1 => Some("SignIn"),
         2 => Some("SignUp"),
         3 => Some("Mail"),
@@ -73,4 +76,22 @@ fn class_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<&'static
         5 => Some("Write"),
         _ => None,
     }
+}
+
+/// The variant of `LoadClass`. None if there is no option, or one that says nothing.
+fn load_class_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Option<&'static str> {
+    match number_of(pool, method, "roster.options.v1.load_class")? {
+        1 => Some("Vital"),
+        2 => Some("Read"),
+        3 => Some("Write"),
+        4 => Some("Stream"),
+        5 => Some("Bulk"),
+        6 => Some("Hash"),
+        _ => None,
+    }
+}
+
+/// The number of an enum that is an option of the method; 0 if it has none.
+fn number_of(pool: &DescriptorPool, method: &MethodDescriptor, option: &str) -> Option<i32> {
+    method.options().get_extension(&pool.get_extension_by_name(option)?).as_enum_number()
 }

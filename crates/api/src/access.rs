@@ -1,5 +1,6 @@
-//! Who may call which method, and what a call counts as: generated from the `(roster.options.v1.access)` and
-//! `(roster.options.v1.rate_class)` options of the protos.
+//! Who may call which method, what a call counts as, and what it takes of the server: generated from the
+//! `(roster.options.v1.access)`, `(roster.options.v1.rate_class)` and `(roster.options.v1.load_class)` options of the
+//! protos.
 
 /// The access rule of one RPC; see `proto/roster/options/v1/access.proto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,24 @@ pub enum RateClass {
     Write,
 }
 
+/// What calls of a method take of the server; see `proto/roster/options/v1/load_class.proto`. The last are refused
+/// first when there is too much to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoadClass {
+    /// Tells how the server is, or renews or takes away access.
+    Vital,
+    /// Reads a few rows or the memory.
+    Read,
+    /// Waits for the writer.
+    Write,
+    /// Lives as long as its client wants.
+    Stream,
+    /// Reads many rows.
+    Bulk,
+    /// Waits for a hash.
+    Hash,
+}
+
 /// One RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
@@ -52,6 +71,8 @@ pub struct Method {
     pub access: AccessRule,
     /// What a call counts as.
     pub rate_class: RateClass,
+    /// What a call takes of the server.
+    pub load_class: LoadClass,
 }
 
 include!(concat!(env!("OUT_DIR"), "/access.rs"));

@@ -6,7 +6,8 @@
 use prost_reflect::DescriptorPool;
 use roster_api::access::{
     AccessRule::{self, Permission, Public, SelfOr, SignedIn},
-    METHODS,
+    LoadClass::{self, Bulk, Hash, Stream, Vital},
+    METHODS, Method,
     RateClass::{self, Mail, Read, SignIn, SignUp, Write},
     method,
 };
@@ -15,63 +16,64 @@ use roster_api::access::{
 mod access;
 
 /// Written by hand and to be changed only with a review: it is not read off the protos.
-const REVIEWED: &[(&str, AccessRule, RateClass)] = &[
-    ("/user.v1.UserService/CreateUser", Public, SignUp),
-    ("/user.v1.UserService/GetUser", SelfOr("users.read"), Read),
-    ("/user.v1.UserService/GetUserByEmail", SelfOr("users.read"), Read),
-    ("/user.v1.UserService/UpdateUser", SelfOr("users.update"), Write),
-    ("/user.v1.UserService/DeleteUser", SelfOr("users.delete"), Write),
-    ("/user.v1.UserService/DeactivateUser", SelfOr("users.deactivate"), Write),
-    ("/user.v1.UserService/ReactivateUser", Permission("users.deactivate"), Write),
-    ("/user.v1.UserService/ListUsers", Permission("users.list"), Read),
-    ("/user.v1.UserService/SearchUsers", Permission("users.list"), Read),
-    ("/user.v1.UserService/HealthCheck", Public, Read),
-    ("/user.v1.UserService/AddAddress", SelfOr("addresses.write"), Write),
-    ("/user.v1.UserService/GetAddress", SelfOr("addresses.read"), Read),
-    ("/user.v1.UserService/UpdateAddress", SelfOr("addresses.write"), Write),
-    ("/user.v1.UserService/DeleteAddress", SelfOr("addresses.write"), Write),
-    ("/user.v1.UserService/ListAddresses", SelfOr("addresses.read"), Read),
-    ("/user.v1.UserService/SetDefaultAddress", SelfOr("addresses.write"), Write),
-    ("/user.v1.UserService/SendVerificationEmail", Public, Mail),
-    ("/user.v1.UserService/VerifyEmail", Public, SignIn),
-    ("/user.v1.UserService/ChangePassword", SelfOr("passwords.write"), SignIn),
-    ("/user.v1.UserService/RequestPasswordReset", Public, Mail),
-    ("/user.v1.UserService/ResetPassword", Public, SignIn),
-    ("/user.v1.UserService/GetPreferences", SelfOr("preferences.read"), Read),
-    ("/user.v1.UserService/UpdatePreferences", SelfOr("preferences.write"), Write),
-    ("/user.v1.UserService/ImportUsers", Permission("users.import"), Write),
-    ("/user.v1.UserService/ExportUsers", Permission("users.export"), Read),
-    ("/user.v1.UserService/WatchUsers", Permission("users.watch"), Read),
-    ("/user.v1.UserService/ListAuditEvents", Permission("audit.read"), Read),
-    ("/auth.v1.AuthService/SignIn", Public, SignIn),
-    ("/auth.v1.AuthService/RefreshToken", Public, Write),
-    ("/auth.v1.AuthService/SignOut", SignedIn, Write),
-    ("/auth.v1.AuthService/ListSessions", SelfOr("sessions.read"), Read),
-    ("/auth.v1.AuthService/RevokeSession", SelfOr("sessions.revoke"), Write),
-    ("/auth.v1.AuthService/RevokeAllSessions", SelfOr("sessions.revoke"), Write),
-    ("/auth.v1.AuthService/CreateApiKey", Permission("api_keys.write"), Write),
-    ("/auth.v1.AuthService/ListApiKeys", Permission("api_keys.read"), Read),
-    ("/auth.v1.AuthService/RevokeApiKey", Permission("api_keys.write"), Write),
-    ("/notification.v1.NotificationService/SendMessage", SelfOr("presence.write"), Write),
-    ("/notification.v1.NotificationService/GetClientStatus", SelfOr("presence.read"), Read),
-    ("/notification.v1.NotificationService/Connect", SelfOr("presence.write"), Write),
-    ("/notification.v1.NotificationService/WatchClientStatus", SelfOr("presence.read"), Read),
-    ("/roster.admin.v1.AdminService/RotateSigningKey", Permission("keys.rotate"), Write),
-    ("/roster.admin.v1.AdminService/ListMails", Permission("mail.read"), Read),
-    ("/roster.admin.v1.AdminService/GetMail", Permission("mail.read"), Read),
-    ("/user.UserService/CreateUser", Public, SignUp),
-    ("/user.UserService/GetUser", SelfOr("users.read"), Read),
-    ("/user.UserService/ListUsers", Permission("users.list"), Read),
-    ("/user.UserService/BatchCreateUsers", Permission("users.import"), Write),
-    ("/user.UserService/StreamUserUpdates", SelfOr("users.update"), Write),
-    ("/user.UserService/DeleteUser", SelfOr("users.delete"), Write),
-    ("/NotificationService/SendMessage", SelfOr("presence.write"), Write),
-    ("/NotificationService/GetClientStatus", SelfOr("presence.read"), Read),
+const REVIEWED: &[(&str, AccessRule, RateClass, LoadClass)] = &[
+    ("/user.v1.UserService/CreateUser", Public, SignUp, LoadClass::Write),
+    ("/user.v1.UserService/GetUser", SelfOr("users.read"), Read, LoadClass::Read),
+    ("/user.v1.UserService/GetUserByEmail", SelfOr("users.read"), Read, LoadClass::Read),
+    ("/user.v1.UserService/UpdateUser", SelfOr("users.update"), Write, LoadClass::Write),
+    ("/user.v1.UserService/DeleteUser", SelfOr("users.delete"), Write, LoadClass::Write),
+    ("/user.v1.UserService/DeactivateUser", SelfOr("users.deactivate"), Write, Vital),
+    ("/user.v1.UserService/ReactivateUser", Permission("users.deactivate"), Write, LoadClass::Write),
+    ("/user.v1.UserService/ListUsers", Permission("users.list"), Read, Bulk),
+    ("/user.v1.UserService/SearchUsers", Permission("users.list"), Read, Bulk),
+    ("/user.v1.UserService/HealthCheck", Public, Read, Vital),
+    ("/user.v1.UserService/AddAddress", SelfOr("addresses.write"), Write, LoadClass::Write),
+    ("/user.v1.UserService/GetAddress", SelfOr("addresses.read"), Read, LoadClass::Read),
+    ("/user.v1.UserService/UpdateAddress", SelfOr("addresses.write"), Write, LoadClass::Write),
+    ("/user.v1.UserService/DeleteAddress", SelfOr("addresses.write"), Write, LoadClass::Write),
+    ("/user.v1.UserService/ListAddresses", SelfOr("addresses.read"), Read, LoadClass::Read),
+    ("/user.v1.UserService/SetDefaultAddress", SelfOr("addresses.write"), Write, LoadClass::Write),
+    ("/user.v1.UserService/SendVerificationEmail", Public, Mail, LoadClass::Write),
+    ("/user.v1.UserService/VerifyEmail", Public, SignIn, LoadClass::Write),
+    ("/user.v1.UserService/ChangePassword", SelfOr("passwords.write"), SignIn, Hash),
+    ("/user.v1.UserService/RequestPasswordReset", Public, Mail, LoadClass::Write),
+    ("/user.v1.UserService/ResetPassword", Public, SignIn, Hash),
+    ("/user.v1.UserService/GetPreferences", SelfOr("preferences.read"), Read, LoadClass::Read),
+    ("/user.v1.UserService/UpdatePreferences", SelfOr("preferences.write"), Write, LoadClass::Write),
+    ("/user.v1.UserService/ImportUsers", Permission("users.import"), Write, Stream),
+    ("/user.v1.UserService/ExportUsers", Permission("users.export"), Read, Bulk),
+    ("/user.v1.UserService/WatchUsers", Permission("users.watch"), Read, Stream),
+    ("/user.v1.UserService/ListAuditEvents", Permission("audit.read"), Read, Bulk),
+    ("/auth.v1.AuthService/SignIn", Public, SignIn, Hash),
+    ("/auth.v1.AuthService/RefreshToken", Public, Write, Vital),
+    ("/auth.v1.AuthService/SignOut", SignedIn, Write, Vital),
+    ("/auth.v1.AuthService/ListSessions", SelfOr("sessions.read"), Read, Bulk),
+    ("/auth.v1.AuthService/RevokeSession", SelfOr("sessions.revoke"), Write, Vital),
+    ("/auth.v1.AuthService/RevokeAllSessions", SelfOr("sessions.revoke"), Write, Vital),
+    ("/auth.v1.AuthService/CreateApiKey", Permission("api_keys.write"), Write, LoadClass::Write),
+    ("/auth.v1.AuthService/ListApiKeys", Permission("api_keys.read"), Read, Bulk),
+    ("/auth.v1.AuthService/RevokeApiKey", Permission("api_keys.write"), Write, Vital),
+    ("/notification.v1.NotificationService/SendMessage", SelfOr("presence.write"), Write, LoadClass::Read),
+    ("/notification.v1.NotificationService/GetClientStatus", SelfOr("presence.read"), Read, LoadClass::Read),
+    ("/notification.v1.NotificationService/Connect", SelfOr("presence.write"), Write, Stream),
+    ("/notification.v1.NotificationService/WatchClientStatus", SelfOr("presence.read"), Read, Stream),
+    ("/roster.admin.v1.AdminService/RotateSigningKey", Permission("keys.rotate"), Write, LoadClass::Write),
+    ("/roster.admin.v1.AdminService/ListMails", Permission("mail.read"), Read, Bulk),
+    ("/roster.admin.v1.AdminService/GetMail", Permission("mail.read"), Read, LoadClass::Read),
+    ("/user.UserService/CreateUser", Public, SignUp, LoadClass::Write),
+    ("/user.UserService/GetUser", SelfOr("users.read"), Read, LoadClass::Read),
+    ("/user.UserService/ListUsers", Permission("users.list"), Read, Bulk),
+    ("/user.UserService/BatchCreateUsers", Permission("users.import"), Write, Stream),
+    ("/user.UserService/StreamUserUpdates", SelfOr("users.update"), Write, Stream),
+    ("/user.UserService/DeleteUser", SelfOr("users.delete"), Write, LoadClass::Write),
+    ("/NotificationService/SendMessage", SelfOr("presence.write"), Write, LoadClass::Read),
+    ("/NotificationService/GetClientStatus", SelfOr("presence.read"), Read, LoadClass::Read),
 ];
 
 #[test]
 fn every_rule_and_class_is_the_reviewed_one() {
-    let in_protos: Vec<_> = METHODS.iter().map(|method| (method.path, method.access, method.rate_class)).collect();
+    let of = |method: &Method| (method.path, method.access, method.rate_class, method.load_class);
+    let in_protos: Vec<_> = METHODS.iter().map(of).collect();
     assert_eq!(in_protos, REVIEWED);
 }
 
@@ -93,6 +95,8 @@ fn a_method_without_a_rule_or_a_class_does_not_build() {
     assert!(error.starts_with("/empty_rule.v1.NothingService/Call has no access rule"), "{error}");
     let error = access::table(&compile("no_class.proto")).unwrap_err().to_string();
     assert!(error.starts_with("/no_class.v1.ClassService/WithoutClass has no rate class"), "{error}");
+    let error = access::table(&compile("no_load_class.proto")).unwrap_err().to_string();
+    assert!(error.starts_with("/no_load_class.v1.LoadService/WithoutClass has no load class"), "{error}");
 }
 
 fn compile(file: &str) -> DescriptorPool {

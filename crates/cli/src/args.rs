@@ -110,6 +110,8 @@ pub enum Command {
     /// See who is online, and be so
     #[command(subcommand)]
     Presence(commands::presence::Presence),
+    /// Put load on a server and measure how it answers
+    Bench(commands::bench::Bench),
     /// Check configuration, database, ports and limits, and say what to do
     Doctor(commands::doctor::Doctor),
     /// Ask a server whether it serves; what is beside it, such as mail, may be unwell

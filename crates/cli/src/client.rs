@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use roster_api::{Client, ConnectError};
+use roster_api::{Client, ConnectError, RetryPolicy};
 
 use crate::{error::CliError, exit::Exit};
 
@@ -50,7 +50,13 @@ impl Connection {
 
     /// Connects, as nobody.
     pub async fn connect(&self) -> Result<Client, CliError> {
-        let mut builder = Client::builder().endpoint(&self.server).allow_plaintext_token(self.allow_plaintext);
+        self.connect_with(RetryPolicy::default()).await
+    }
+
+    /// Connects, as nobody, with another idea of what is tried again.
+    pub async fn connect_with(&self, retry: RetryPolicy) -> Result<Client, CliError> {
+        let builder = Client::builder().endpoint(&self.server).retry(retry);
+        let mut builder = builder.allow_plaintext_token(self.allow_plaintext);
         if let Some(path) = given(&self.ca_cert) {
             builder = builder.ca(read(path, "--ca-cert")?);
         }
@@ -99,7 +105,9 @@ fn read(path: &Path, flag: &str) -> Result<Vec<u8>, CliError> {
 
 /// What to do when nobody good answers. rustls says in its own words what is wrong with a certificate.
 fn hint(error: &str) -> &'static str {
-    if error.contains("UnknownIssuer") {
+    if error.contains("xpired") {
+        "the server's certificate has ended, or this machine's clock is wrong: whoever runs the server has to renew it"
+    } else if error.contains("UnknownIssuer") {
         "name the CA of the server's certificate with --ca-cert"
     } else if error.contains("not valid for name") || error.contains("NotValidForName") {
         "call the server by a name in its certificate, or say which with --server-name"

@@ -188,6 +188,15 @@ impl Context {
         request
     }
 
+    /// The beginning of an answer whose whole has no deadline, within the time of a call.
+    pub async fn in_time<T>(&self, beginning: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::time::timeout(self.timeout, beginning).await.map_err(|_| {
+            CliError::new(Exit::TryAgain, "the server did not answer before the deadline")
+                .hint("try again, or allow more time with --timeout SECONDS")
+                .into()
+        })
+    }
+
     /// What keeps clients online, by the same caller.
     pub fn presence(&self) -> Result<NotificationClient, CliError> {
         let Some(authorization) = &self.authorization else { return Ok(NotificationClient::over(&self.client)) };

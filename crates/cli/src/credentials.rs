@@ -6,7 +6,7 @@ use std::{
     env, fmt,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -95,6 +95,7 @@ impl Store {
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join("credentials.lock"));
         let lock = lock.map_err(failed)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        check_mode(&path)?;
         let by_server = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.into()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
@@ -140,6 +141,19 @@ impl Store {
     }
 }
 
+/// Refuses a file that others can read: what is in it may be theirs by now.
+fn check_mode(path: &Path) -> Result<(), Failure> {
+    // One that is not there or cannot be looked at is found so when it is read.
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let message = format!("{} holds tokens, and others can read or write it (mode {mode:03o})", path.display());
+    let hint = format!("`chmod 600 {}`, then `roster session revoke` what others may have used", path.display());
+    Err(CliError::new(Exit::Config, message).hint(hint).into())
+}
+
 /// `$XDG_CONFIG_HOME/roster`, or `~/.config/roster`
 /// ([base directories](https://specifications.freedesktop.org/basedir-spec/latest/)).
 fn folder() -> Option<PathBuf> {
@@ -154,8 +168,6 @@ fn file_in(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn credentials() -> Credentials {
@@ -198,6 +210,7 @@ mod tests {
     fn a_broken_file_is_named() {
         let home = tempfile::tempdir().unwrap();
         fs::write(file_in(home.path()), "{").unwrap();
+        fs::set_permissions(file_in(home.path()), fs::Permissions::from_mode(0o600)).unwrap();
         let Err(Failure::Error(error)) = Store::open_in(home.path()) else { panic!("opened") };
         assert!(error.exit == Exit::Io && error.message.contains("credentials.json"), "{error:?}");
     }

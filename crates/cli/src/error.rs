@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use roster_server::{app::StartError, config::ConfigError, telemetry::escape};
+use roster_server::{app::StartError, config::ConfigError, store::postgres::OpenError, telemetry::escape};
 use tonic::{Code, Status};
 
 use crate::{exit::Exit, output::Style};
@@ -125,6 +125,8 @@ fn cut_off(status: &Status) -> Option<CliError> {
         )
     } else if says("CertificateRequired") {
         ("the server wants a certificate of yours", "name one with --client-cert and --client-key")
+    } else if says("CertificateExpired") {
+        ("your certificate has ended", "name a new one with --client-cert and --client-key")
     } else if says("operation was canceled") {
         (
             "the server closed the connection before it answered",
@@ -193,11 +195,26 @@ impl From<StartError> for Failure {
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
-            StartError::Mail { .. } => Exit::Config,
+            StartError::Postgres { error } => exit_of(error),
+            StartError::Mail { .. } | StartError::Tracing(_) => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.
         CliError::new(exit, error.to_string()).into()
+    }
+}
+
+/// What a PostgreSQL database that cannot be served ends the process with.
+pub fn exit_of(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Unreachable { .. } | OpenError::ReadOnly { .. } => Exit::Unavailable,
+        OpenError::Refused { .. } | OpenError::NotAllowed { .. } => Exit::Refused,
+        OpenError::NoDatabase { .. } | OpenError::Tls { .. } | OpenError::NoExtension { .. } => Exit::Config,
+        OpenError::OldServer { .. }
+        | OpenError::NotUtf8 { .. }
+        | OpenError::NotOurs { .. }
+        | OpenError::NewerSchema { .. } => Exit::Data,
+        OpenError::Failed { .. } => Exit::Internal,
     }
 }
 

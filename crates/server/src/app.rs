@@ -1,12 +1,15 @@
 //! Wiring: from a configuration to a running server, and from a running server to a clean end.
 
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     os::unix::net::UnixListener,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -21,7 +24,7 @@ use crate::{
     mail::{self, Mailer, Sender},
     metrics::{
         self,
-        names::{CONNECTIONS, CONNECTIONS_ACCEPTED},
+        names::{CERTIFICATE_EXPIRES, CONNECTIONS, CONNECTIONS_ACCEPTED},
     },
     model::{Clock, SystemClock},
     net::{
@@ -29,13 +32,16 @@ use crate::{
         operator_socket::{self, SocketError, SocketFile},
     },
     ops::{FeedOptions, HealthState, LogRetention, Ops, SessionOptions},
+    overload::Overload,
     presence::PresenceOptions,
-    rpc::{CallStats, GrpcWeb, Pipeline, Services, Tokenless},
+    rpc::{Admission, CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
+        postgres::{self, PostgresOptions, PostgresStore, PostgresUrl},
         sqlite::{Location, OpenError, SqliteOptions, SqliteStore},
     },
     tls::{self, Certificates, LoadError},
+    trace::{TraceOptions, TraceStats, Tracing},
 };
 
 /// Why a server could not start. The text says what and how to mend it, in one line.
@@ -112,6 +118,13 @@ pub enum StartError {
         /// What was found.
         detail: String,
     },
+    /// The PostgreSQL database cannot be served.
+    #[error("{error}; {}", error.mend())]
+    Postgres {
+        /// Why not.
+        #[from]
+        error: postgres::OpenError,
+    },
     /// Mails could not be sent as the settings have it.
     #[error("cannot send mail: {detail}; mend {key}")]
     Mail {
@@ -120,6 +133,9 @@ pub enum StartError {
         /// What is wrong with it, without secrets.
         detail: String,
     },
+    /// Traces could not be sent as the settings have it.
+    #[error("cannot send traces: {0}; mend otlp_endpoint or otlp_ca_file, or set otlp_endpoint to off")]
+    Tracing(String),
     /// Anything else, such as no threads left.
     #[error("cannot start: {0}")]
     Failed(String),
@@ -219,7 +235,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let at_http = http.as_ref().and_then(|listener| listener.local_addr().ok());
     let mail_server = mail::server(&config).map_err(|(key, detail)| StartError::Mail { key, detail })?;
     let mailer = Arc::new(Mailer::of(&config, at_http));
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(sqlite_options(&config))?);
+    let traces = trace_options(&config)?;
+    let store = open_store(&config)?;
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -230,10 +247,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock), token_options(&config), known_max);
     let authenticator = Arc::new(runtime.block_on(authenticator).map_err(|error| failed(&error))?);
     let shared = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&mailer));
-    let sender = Sender::new(shared, mail_server, config.mail_retry);
+    let tracing = traces.map(|options| Tracing::start(&options, runtime.handle())).transpose();
+    let tracing = tracing.map_err(StartError::Tracing)?;
+    let tracer = tracing.as_ref().map(|tracing| tracing.tracer.clone());
+    let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let drain = DrainSwitch::new();
-    let draining = drain.signal();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
     let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
@@ -243,7 +262,10 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
     let limits = Arc::new(Limits::new(&config.rates));
-    let pipeline = Arc::new(Pipeline::new(services, tokenless, Arc::clone(&limits), web, drain.signal()));
+    let overload = Arc::new(Overload::new(config.queue_wait_max));
+    let admission = Admission::new(Arc::clone(&overload));
+    let pipeline = Pipeline::new(services, tokenless, (Arc::clone(&limits), admission), web, drain.signal());
+    let pipeline = Arc::new(pipeline.with_tracer(tracer));
     let handler = || {
         let pipeline = Arc::new(pipeline.for_worker());
         move |peer: Arc<Peer>, request| pipeline.handle(&peer, request)
@@ -255,8 +277,11 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let tls = certificates.as_ref().map(|certificates| certificates.http.clone());
     let http = http.map(|network| Listeners { network, tls, operator: None });
     let connections = Arc::new(OnceLock::new());
-    let report = report(Arc::clone(&ops), pipeline.stats(), Arc::clone(&connections));
-    let port = http::Port { ops: Arc::clone(&ops), limits, grpc: draining, report };
+    let spans = tracing.as_ref().map(|tracing| tracing.stats.clone()).unwrap_or_default();
+    let expires = certificates.as_ref().map(|certificates| Arc::clone(&certificates.expires));
+    let numbers = Numbers { calls: pipeline.stats(), overload, spans, expires, connections: Arc::clone(&connections) };
+    let report = report(Arc::clone(&ops), numbers);
+    let port = http::Port { ops: Arc::clone(&ops), limits, report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
 
@@ -264,7 +289,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let _ = connections.set((grpc.stats(), http.as_ref().map(Net::stats)));
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
-    let end = End { pipeline, grpc, http, certificates, operator_socket, config };
+    let end = End { pipeline, grpc, http, certificates, operator_socket, tracing, config };
     let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
@@ -273,11 +298,27 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 /// Connections of the gRPC port and, if there is one, the HTTP port.
 type Connections = OnceLock<(net::Stats, Option<net::Stats>)>;
 
+/// What `/metrics` has beside the numbers of the use cases.
+struct Numbers {
+    calls: Arc<CallStats>,
+    overload: Arc<Overload>,
+    spans: TraceStats,
+    /// When the certificate ends, if there is one.
+    expires: Option<Arc<AtomicI64>>,
+    connections: Arc<Connections>,
+}
+
 /// What `/metrics` has.
-fn report(ops: Arc<Ops>, calls: Arc<CallStats>, connections: Arc<Connections>) -> http::Report {
+fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
+    let Numbers { calls, overload, spans, expires, connections } = numbers;
     Arc::new(move |page| {
         metrics::process::report(page);
+        if let Some(expires) = &expires {
+            page.value(&CERTIFICATE_EXPIRES, &[], expires.load(Relaxed).max(0).unsigned_abs());
+        }
         calls.report(page);
+        spans.report(page);
+        overload.report(page);
         if let Some((grpc, http)) = connections.get() {
             let ports = || [("grpc", Some(grpc)), ("http", http.as_ref())].into_iter();
             for (port, stats) in ports().filter_map(|(port, stats)| Some((port, stats?))) {
@@ -298,6 +339,7 @@ struct End {
     http: Option<Net>,
     certificates: Option<Certificates>,
     operator_socket: Option<SocketFile>,
+    tracing: Option<Tracing>,
     config: Config,
 }
 
@@ -336,10 +378,16 @@ impl End {
         stop_mail.send_replace(true);
         tokio::select! {
             _ = &mut mail => {}
-            () = cut_short(stopping) => mail.abort(),
+            () = cut_short(stopping.clone()) => mail.abort(),
         }
         presence.abort();
         self.pipeline.services().ops().close().await;
+        if let Some(tracing) = self.tracing {
+            tokio::select! {
+                () = tracing.flush() => {}
+                () = cut_short(stopping) => {}
+            }
+        }
         tracing::info!(
             took = ?report.took,
             closed = report.connections_closed_gracefully,
@@ -401,11 +449,23 @@ fn listen_for_operator(config: &Config) -> Result<Option<(UnixListener, SocketFi
     }
 }
 
-fn sqlite_options(config: &Config) -> SqliteOptions {
-    let location = match &config.database_url {
-        DatabaseUrl::Sqlite(path) => Location::File(path.clone()),
-        DatabaseUrl::Memory => Location::Memory,
-    };
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match &config.database_url {
+        DatabaseUrl::Sqlite(path) => Arc::new(SqliteStore::open(sqlite_options(config, Location::File(path.clone())))?),
+        DatabaseUrl::Memory => Arc::new(SqliteStore::open(sqlite_options(config, Location::Memory))?),
+        DatabaseUrl::Postgres(url) => Arc::new(PostgresStore::open(postgres_options(config, url))?),
+    })
+}
+
+fn postgres_options(config: &Config, url: &PostgresUrl) -> PostgresOptions {
+    PostgresOptions {
+        url: url.clone(),
+        connections_max: config.database_connections,
+        waiting_max: config.write_queue_max,
+    }
+}
+
+fn sqlite_options(config: &Config, location: Location) -> SqliteOptions {
     SqliteOptions {
         location,
         cache_bytes: config.cache_bytes as u64,
@@ -419,6 +479,7 @@ fn hasher_options(config: &Config) -> HasherOptions {
     HasherOptions {
         threads: at_least_one(config.hash_threads),
         queue: at_least_one(config.hash_queue_max),
+        wait_max: config.queue_wait_max,
         ..HasherOptions::default()
     }
 }
@@ -438,6 +499,22 @@ fn session_options(config: &Config) -> SessionOptions {
         per_address: at_least_one(config.sign_in_free_failures_per_address),
     };
     SessionOptions { idle: config.session_idle, attempts }
+}
+
+/// Where traces go, if they go anywhere.
+fn trace_options(config: &Config) -> Result<Option<TraceOptions>, StartError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    let authority = |path: &PathBuf| -> Result<Vec<u8>, StartError> {
+        // Says what is wrong with it; the library would take a file without certificates.
+        tls::validities(path, "otlp_ca_file")?;
+        fs::read(path).map_err(|error| StartError::Tracing(format!("{}: {error}", path.display())))
+    };
+    Ok(Some(TraceOptions {
+        endpoint: endpoint.as_str().to_owned(),
+        authority: config.otlp_ca_file.as_ref().map(authority).transpose()?,
+        ratio: config.trace_ratio.ratio(),
+        follow_caller: config.trace_follow_caller,
+    }))
 }
 
 fn presence_options(config: &Config) -> PresenceOptions {

@@ -1,12 +1,13 @@
 //! The Roster server as a library.
 //!
-//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`limits`] ← [`rpc`], [`http`] ←
-//! [`app`]; [`presence`] stands on [`model`], below [`ops`].
+//! The arrows go one way: [`model`] ← [`store`] ← [`auth`] ← [`mail`] ← [`ops`] ← [`limits`], [`overload`] ← [`rpc`],
+//! [`http`] ← [`app`]; [`presence`] stands on [`model`], below [`ops`].
 //! [`net`] carries requests and knows nothing of users. Only `rpc` knows tonic and prost; only
-//! `store::sqlite` knows rusqlite; only `mail` knows lettre.
+//! `store::sqlite` knows rusqlite; only `mail` knows lettre; only [`trace`] knows OpenTelemetry.
 
 pub mod app;
 pub mod auth;
+mod backlog;
 pub mod config;
 pub mod http;
 pub mod limits;
@@ -15,9 +16,11 @@ pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod ops;
+pub mod overload;
 pub mod presence;
 mod priority;
 pub mod rpc;
 pub mod store;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{
     import,
     load::{Load, Requests, Tally, any_of},
-    presence,
+    overload, presence,
     process::{CallLog, Server},
     raw_tonic::Mode,
     report::{Floor, Row, median, rate, time},
@@ -32,7 +32,7 @@ pub const GET: &str = "/user.v1.UserService/GetUser";
 const CREATE: &str = "/user.v1.UserService/CreateUser";
 const LIST: &str = "/user.v1.UserService/ListUsers";
 const EXPORT: &str = "/user.v1.UserService/ExportUsers";
-const SEARCH: &str = "/user.v1.UserService/SearchUsers";
+pub const SEARCH: &str = "/user.v1.UserService/SearchUsers";
 
 /// Each load runs this long before it counts, to fill caches and grow buffers.
 pub const WARM_UP: Duration = Duration::from_millis(500);
@@ -73,6 +73,7 @@ pub const ALL: &[(u32, Goal)] = &[
     (13, search),
     (14, presence::online),
     (15, rest),
+    (16, overload::shedding),
 ];
 
 /// One load on one server, with the server's processor time.
@@ -83,7 +84,7 @@ pub struct Sample {
 
 impl Sample {
     /// Calls a second.
-    fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.tally.calls as f64 / self.tally.elapsed.as_secs_f64()
     }
 

@@ -22,7 +22,7 @@ const THREADS: usize = 2;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// Latencies are told apart to one in a hundred, between a microsecond and a minute, in nanoseconds.
-const LATENCY_RANGE: (u64, u64) = (1_000, 60_000_000_000);
+pub const LATENCY_RANGE: (u64, u64) = (1_000, 60_000_000_000);
 
 /// Gives the next framed request, or none when there are no more.
 pub type Requests = Arc<dyn Fn(&mut Random) -> Option<Bytes> + Send + Sync>;
@@ -101,7 +101,7 @@ impl Load {
     }
 }
 
-async fn connect(addr: SocketAddr) -> anyhow::Result<SendRequest<Bytes>> {
+pub async fn connect(addr: SocketAddr) -> anyhow::Result<SendRequest<Bytes>> {
     let stream = TcpStream::connect(addr).await.with_context(|| format!("no connection to {addr}"))?;
     stream.set_nodelay(true)?;
     let (client, connection) = h2::client::Builder::new()
@@ -148,6 +148,27 @@ async fn closed_loop(
 
 /// One call to its end; how many messages the response had.
 async fn call(client: &mut SendRequest<Bytes>, request: Request<()>, message: Bytes) -> anyhow::Result<u64> {
+    let (headers, messages) = answer(client, request, message).await?;
+    check_status(&headers)?;
+    Ok(messages)
+}
+
+/// One call to its end; the number of its status.
+pub async fn status_of_call(
+    mut client: SendRequest<Bytes>,
+    request: Request<()>,
+    message: Bytes,
+) -> anyhow::Result<u16> {
+    let (headers, _) = answer(&mut client, request, message).await?;
+    Ok(headers.get("grpc-status").context("the response has no grpc-status")?.to_str()?.parse()?)
+}
+
+/// The headers that hold the status, and how many messages the response had.
+async fn answer(
+    client: &mut SendRequest<Bytes>,
+    request: Request<()>,
+    message: Bytes,
+) -> anyhow::Result<(HeaderMap, u64)> {
     poll_fn(|cx| client.poll_ready(cx)).await?;
     let (response, mut upload) = client.send_request(request, false)?;
     upload.send_data(message, true)?;
@@ -159,11 +180,7 @@ async fn call(client: &mut SendRequest<Bytes>, request: Request<()>, message: By
         messages.feed(&chunk);
         body.flow_control().release_capacity(chunk.len())?;
     }
-    match body.trailers().await? {
-        Some(trailers) => check_status(&trailers)?,
-        None => check_status(&head.headers)?,
-    }
-    Ok(messages.count)
+    Ok((body.trailers().await?.unwrap_or(head.headers), messages.count))
 }
 
 fn check_status(headers: &HeaderMap) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ mod goals;
 mod hash_limit;
 mod import;
 mod load;
+mod open_loop;
+mod overload;
 mod presence;
 mod process;
 mod raw_tonic;

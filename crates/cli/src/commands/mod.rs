@@ -6,6 +6,7 @@ pub mod admin;
 pub mod api_key;
 pub mod audit;
 pub mod backup;
+pub mod bench;
 pub mod cert;
 pub mod completions;
 pub mod demo;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Restore(restore) => restore.run(&global),
         Command::Cert(cert) => cert.run(&global),
         Command::Admin(admin) => admin.run(&global),
+        Command::Bench(bench) => block_on(bench.run(&global)),
         command => block_on(async {
             let mut context = Context::connect(&global).await?;
             let result = as_caller(&command, &mut context).await;
@@ -84,6 +86,7 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         Command::Presence(presence) => presence.run(context).await,
         Command::Serve(_)
         | Command::Demo
+        | Command::Bench(_)
         | Command::Doctor(_)
         | Command::Health
         | Command::Backup(_)

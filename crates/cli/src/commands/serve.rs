@@ -8,7 +8,7 @@ use std::{
 use roster_server::{
     app::{self, Running},
     config::{Config, DatabaseUrl},
-    telemetry,
+    telemetry::{self, LevelSwitch},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -27,10 +27,11 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until SIGTERM or SIGINT and the end of the drain. A second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT and the end of the drain. A second signal ends it at once. SIGHUP reads the level
+    /// of the log anew.
     pub fn run(&self, color: Color) -> Result<(), Failure> {
         let config = self.flags.load()?;
-        let _log = telemetry::init(&config.log_level, config.log_format);
+        let log = telemetry::init(&config.log_level, config.log_format);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -41,12 +42,14 @@ impl Serve {
         let running = app::start(config.clone())?;
         announce(&running, &config, Style::for_stderr(color));
 
-        let stopper = running.stopper();
+        let (stopper, flags, level) = (running.stopper(), self.flags.clone(), log.level());
         // The first signal drains, the second cuts the drain short.
         thread::Builder::new().name("signals".into()).spawn(move || {
             loop {
-                signals.next();
-                stopper.stop();
+                match signals.next() {
+                    Asked::Stop => stopper.stop(),
+                    Asked::Reload => reload_level(&flags, &level),
+                }
             }
         })?;
         running.wait()?;
@@ -71,32 +74,52 @@ fn keep_memory_small() {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// Sets the level that file, environment and flags ask for now. What else has changed there waits for the next start.
+fn reload_level(flags: &ConfigFlags, level: &LevelSwitch) {
+    match flags.load() {
+        Ok(config) => {
+            level.set(&config.log_level);
+            tracing::info!(log_level = config.log_level.as_str(), "the level of the log was read anew");
+        }
+        Err(error) => tracing::error!(%error, "the configuration cannot be read; the level of the log stays"),
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM and SIGINT, and SIGHUP. On a terminal that one says that the terminal is gone, and stops the server too.
 struct Signals {
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    on_terminal: bool,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (terminate, interrupt) = {
+        let (terminate, interrupt, hangup) = {
             let _inside = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
         };
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, terminate, interrupt, hangup, on_terminal: io::stderr().is_terminal() })
     }
 
     /// Blocks until one comes.
-    fn next(&mut self) {
-        let Self { runtime, terminate, interrupt } = self;
+    fn next(&mut self) -> Asked {
+        let Self { runtime, terminate, interrupt, hangup, on_terminal } = self;
         runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = terminate.recv() => Asked::Stop,
+                _ = interrupt.recv() => Asked::Stop,
+                _ = hangup.recv() => if *on_terminal { Asked::Stop } else { Asked::Reload },
             }
-        });
+        })
     }
 }
 
@@ -123,6 +146,7 @@ fn greeting(grpc: &str, http: &str, config: &Config, style: Style) -> String {
     let data = match &config.database_url {
         DatabaseUrl::Memory => "in memory, gone at the end".to_owned(),
         DatabaseUrl::Sqlite(path) => format!("in {}", path.display()),
+        DatabaseUrl::Postgres(url) => format!("in {url}"),
     };
     let mut text = format!(
         "{} serves gRPC on {}, HTTP on {}{}; data {data}. Ctrl-C stops it.\n",

@@ -231,6 +231,21 @@ fn what_is_no_whole_backup_changes_nothing() {
         let _ = fs::remove_file(path("copy.db"));
     }
     assert_eq!(fs::read(path("roster.db")).unwrap(), before);
+    // What is damaged is replaced by what is not, and kept with its log.
+    fs::write(path("hurt.db"), "Dear diary\n".repeat(1_000)).unwrap();
+    fs::write(path("hurt.db-wal"), "and more").unwrap();
+    fs::write(path("hurt.db-search"), "of another").unwrap();
+    roster(folder.path(), &["restore", "good.db", "--force", "--database-url", "sqlite:hurt.db"]).with_code(0);
+    let mut kept = names(folder.path(), "hurt.db.replaced-");
+    kept.sort();
+    assert!(kept.len() == 2 && kept[1] == format!("{}-wal", kept[0]), "{kept:?}");
+    assert!(fs::read(path(&kept[0])).unwrap().starts_with(b"Dear diary"));
+    assert_eq!(fs::read(path(&kept[1])).unwrap(), b"and more");
+    assert!(!path("hurt.db-wal").exists() && !path("hurt.db-search").exists());
+    let mut hurt = serve(folder.path());
+    let server = Server::start(hurt.args(["--database-url", "sqlite:hurt.db"]));
+    assert_eq!(server.roster(&["user", "list", "--all", "--output", "json"]).with_code(0).json().len(), 200);
+    server.stop();
     let left: Vec<_> = [names(folder.path(), "fresh.db"), names(folder.path(), "roster.db.")].concat();
     assert!(left.iter().all(|name| name.ends_with(".lock")), "{left:?}");
     roster(folder.path(), &["backup", "x.db", "--database-url", "sqlite::memory:"]).refused(USAGE, &["in a file"]);

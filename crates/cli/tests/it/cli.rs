@@ -228,6 +228,7 @@ fn every_command_explains_itself() {
         "",
         "serve",
         "demo",
+        "bench",
         "doctor",
         "health",
         "cert",

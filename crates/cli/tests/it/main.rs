@@ -4,7 +4,10 @@
 
 mod accounts;
 mod addresses;
+mod attacks;
 mod backup;
+mod bad_input;
+mod bench;
 mod cli;
 mod crash;
 mod database;
@@ -13,8 +16,10 @@ mod deploy;
 mod disk_full;
 mod examples;
 mod feed;
+mod guides;
 mod housekeeping;
 mod killer;
+mod logs;
 mod presence;
 mod process;
 mod python;

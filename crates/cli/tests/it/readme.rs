@@ -15,12 +15,24 @@ fn block(marker: &str) -> String {
 }
 
 /// Pastes a block into a shell in `folder`, where the build would have put the binary.
-fn paste(block: &str, folder: &Path, server: &Server) -> Ended {
+pub fn paste(block: &str, folder: &Path, server: &Server) -> Ended {
     fs::create_dir_all(folder.join("target/release")).unwrap();
     symlink(ROSTER, folder.join("target/release/roster")).unwrap();
     let mut shell = command("bash", folder);
     shell.args(["-euo", "pipefail", "-c", block]).env("ROSTER_SERVER", &server.grpc);
     run(&mut shell)
+}
+
+/// The block for a `folder` that has the protos, and in which the packages of Python that `install` fetches are there
+/// already. All else stays as it is written.
+pub fn installed(block: &str, install: &str, folder: &Path) -> String {
+    let python = std::env::var("ROSTER_TEST_PYTHON")
+        .expect("run scripts/test, or set ROSTER_TEST_PYTHON to a Python that has scripts/requirements.txt installed");
+    assert_eq!(block.matches(install).count(), 1, "{block}");
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto"), folder.join("proto")).unwrap();
+    fs::create_dir_all(folder.join("venv/bin")).unwrap();
+    fs::write(folder.join("venv/bin/python"), format!("#!/bin/sh\nexec '{python}' \"$@\"\n")).unwrap();
+    block.replace(install, "chmod +x venv/bin/python\n")
 }
 
 #[test]
@@ -64,17 +76,9 @@ fn the_accounts_run_when_pasted() {
 fn the_python_client_runs_when_pasted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::in_memory();
-    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto"), folder.path().join("proto")).unwrap();
-    // The packages are there already, and the server has a port of its own; all else is as it is written.
-    let python = std::env::var("ROSTER_TEST_PYTHON")
-        .expect("run scripts/test, or set ROSTER_TEST_PYTHON to a Python that has scripts/requirements.txt installed");
-    let pasted = block("<!-- python -->");
     let install = "python3 -m venv venv && venv/bin/pip install grpcio-tools\n";
-    assert!(pasted.starts_with(install), "{pasted}");
-    fs::create_dir_all(folder.path().join("venv/bin")).unwrap();
-    fs::write(folder.path().join("venv/bin/python"), format!("#!/bin/sh\nexec '{python}' \"$@\"\n")).unwrap();
-    let make_runnable = "chmod +x venv/bin/python\n";
-    let pasted = pasted.replace(install, make_runnable).replace("localhost:50051", &server.grpc);
+    let pasted = installed(&block("<!-- python -->"), install, folder.path());
+    let pasted = pasted.replace("localhost:50051", &server.grpc);
     let ended = paste(&pasted, folder.path(), &server).with_code(0);
     assert!(ended.out.contains("created "), "{ended:?}");
     assert!(ended.out.contains("grace@example.com Grace"), "{ended:?}");

@@ -30,6 +30,8 @@ pub struct Server {
     seen: Vec<String>,
     /// Where it serves gRPC, as `127.0.0.1:PORT`.
     pub grpc: String,
+    /// Where it serves HTTP, if it does.
+    pub http: Option<String>,
 }
 
 /// `roster serve --dev` on free ports in `folder`.
@@ -62,10 +64,11 @@ impl Server {
         let (log, seen) = mpsc::channel();
         // Ends with the process, whose end closes the pipe.
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| log.send(line)));
-        let mut server = Self { child, log: seen, seen: Vec::new(), grpc: String::new() };
+        let mut server = Self { child, log: seen, seen: Vec::new(), grpc: String::new(), http: None };
         match server.await_message("serving") {
             Some(event) => {
                 server.grpc = event["grpc_addr"].as_str().unwrap().to_owned();
+                server.http = event["http_addr"].as_str().filter(|addr| *addr != "off").map(str::to_owned);
                 Ok(server)
             }
             None => Err(Ended {
@@ -78,14 +81,29 @@ impl Server {
 
     /// Reads the log up to the event with this message; `None` if the process ends before that.
     pub fn await_message(&mut self, message: &str) -> Option<Value> {
+        self.await_event(|event| event["message"].as_str().is_some_and(|text| text.starts_with(message)))
+    }
+
+    /// Reads the log up to such an event; `None` if the process ends before that.
+    pub fn await_event(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         let deadline = Instant::now() + LIMIT;
         while let Some(line) = self.next_line(deadline) {
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+            if wanted(&event) {
                 return Some(event);
             }
         }
         None
+    }
+
+    /// Whether this is in what was read of the log.
+    pub fn has_seen(&self, text: &str) -> bool {
+        self.seen.iter().any(|line| line.contains(text))
+    }
+
+    /// The last line that was read of it.
+    pub fn last_line(&self) -> &str {
+        self.seen.last().map_or("", String::as_str)
     }
 
     fn next_line(&mut self, deadline: Instant) -> Option<String> {

@@ -58,9 +58,12 @@ fn what_is_wrong_in_the_configuration_is_named() {
     // An empty variable counts as not set, so what is wrong is the next thing.
     run(serve(folder.path()).env("ROSTER_CONFIG", "").args(["--workers", "0"])).refused(CONFIG, &["--workers"]);
     with_env(folder.path(), "ROSTER_CONFIG", "/nowhere.toml").refused(CONFIG, &["/nowhere.toml", "No such file"]);
-    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@db/users");
+    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@127.0.0.1:1/users?sslmode=some");
     assert!(!postgres.err.contains("secret"), "{postgres:?}");
-    postgres.refused(CONFIG, &["database_url", "DATABASE_URL", "sqlite:PATH"]);
+    postgres.refused(CONFIG, &["database_url", "DATABASE_URL", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"]);
+    let postgres = with_env(folder.path(), "DATABASE_URL", "postgres://ada:secret@127.0.0.1:1/users");
+    assert!(!postgres.err.contains("secret"), "{postgres:?}");
+    postgres.refused(UNAVAILABLE, &["cannot reach PostgreSQL at 127.0.0.1:1", "refused", "database_url"]);
     flags(&["--grpc-addr", "0.0.0.0:0"]).refused(CONFIG, &["grpc_addr", "0.0.0.0:0", "loopback"]);
     flags(&["--workers", "0"]).refused(CONFIG, &["workers", "--workers", "1 to 1024"]);
     let unknown = flags(&["--prot", "1"]).with_code(USAGE);
@@ -94,6 +97,21 @@ fn certificates_that_are_of_no_use_are_named() {
     run(serve(folder.path()).args(["--tls-key", "certs/server-key.pem"]))
         .refused(CONFIG, &["tls_key (--tls-key) needs tls_certificate too"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn a_collector_that_cannot_be_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("text.pem"), "Dear diary").unwrap();
+    let with = |endpoint: &str, ca: &str| {
+        run(serve(folder.path()).args(["--otlp-endpoint", endpoint]).env("ROSTER_OTLP_CA_FILE", ca))
+    };
+    with("localhost:4317", "off")
+        .refused(CONFIG, &["otlp_endpoint cannot be \"localhost:4317\" (--otlp-endpoint)", "http://127.0.0.1:4317"]);
+    let secret = with("http://ada:hunter2@localhost:4317", "off").refused(CONFIG, &["otlp_endpoint"]);
+    assert!(!secret.err.contains("hunter2"), "{secret:?}");
+    with("https://localhost:1", "absent.pem").refused(CONFIG, &["absent.pem (otlp_ca_file)", "No such file"]);
+    with("https://localhost:1", "text.pem").refused(CONFIG, &["text.pem (otlp_ca_file)", "no certificate in PEM form"]);
 }
 
 #[test]

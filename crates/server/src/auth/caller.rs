@@ -81,11 +81,14 @@ impl Caller {
         }
     }
 
-    /// Whether the session or key that the call was made with has ended since.
+    /// Whether the session or key that the call was made with has ended since, as far as is known.
     #[must_use]
     pub fn has_lost_its_grant(&self, now: Timestamp) -> bool {
         match self {
-            Self::Granted(live) => !live.stands() || live.grant.expires_at().is_some_and(|end| end <= now),
+            Self::Granted(live) => {
+                let ended = !live.stands() && !live.is_in_doubt();
+                ended || live.grant.expires_at().is_some_and(|end| end <= now)
+            }
             _ => false,
         }
     }

@@ -15,6 +15,7 @@ use super::{
     phc::{self, Argon2Hash, Digest, StoredHash},
     pool::{Memory, Pool},
 };
+use crate::trace::{Fault, Traced as _};
 
 /// Bytes of a hash.
 const OUTPUT_BYTES: usize = 32;
@@ -25,6 +26,9 @@ const BCRYPT_MAX_BYTES: usize = 72;
 /// Jobs that may wait for each thread: under two seconds at 25 ms a hash, so that who waits is
 /// still there when the turn comes.
 const QUEUE_PER_THREAD: usize = 64;
+
+/// How long a job may have to wait where nothing else is said.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How dear a hash is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct HasherOptions {
     pub threads: NonZero<usize>,
     /// Jobs that may wait in all.
     pub queue: NonZero<usize>,
+    /// How long one may have to wait.
+    pub wait_max: Duration,
     /// For new hashes. A hash that is verified names its own.
     pub params: HashParams,
 }
@@ -65,7 +71,7 @@ impl Default for HasherOptions {
     fn default() -> Self {
         let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         let queue = NonZero::new(QUEUE_PER_THREAD).map_or(threads, |each| threads.saturating_mul(each));
-        Self { threads, queue, params: HashParams::default() }
+        Self { threads, queue, wait_max: WAIT_MAX, params: HashParams::default() }
     }
 }
 
@@ -84,6 +90,20 @@ pub enum HashError {
     /// The machine has no memory or no random bytes.
     #[error("cannot hash a password: {0}")]
     Failed(String),
+}
+
+impl Fault for HashError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Unverifiable(_) => "unverifiable",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        !matches!(self, Self::Busy { .. })
+    }
 }
 
 /// What came of a password that was given.
@@ -109,13 +129,19 @@ impl Hasher {
         self.pool.report(page);
     }
 
+    /// How long a password that comes now will wait for its hash.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.pool.wait()
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
     /// The system gives no more threads or no random bytes.
     pub fn new(options: HasherOptions) -> io::Result<Self> {
         let HashParams(params) = options.params;
-        let pool = Pool::start(options.threads, options.queue, params.block_count())?;
+        let pool = Pool::start(options.threads, (options.queue, options.wait_max), params.block_count())?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut output = [0; OUTPUT_BYTES];
         getrandom::fill(&mut output).map_err(|error| io::Error::other(error.to_string()))?;
@@ -129,7 +155,7 @@ impl Hasher {
     /// [`HashError::Busy`], [`HashError::Failed`].
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let argon2 = self.argon2.clone();
-        self.pool.run(move |memory| hash(&argon2, &password, memory)).await
+        self.pool.run(move |memory| hash(&argon2, &password, memory)).traced("hash_password").await
     }
 
     /// Whether this is the password that was hashed; if so, hashes it anew where the hash is of another kind or cost
@@ -150,7 +176,7 @@ impl Hasher {
             let rehashed = outdated.then(|| self::hash(&argon2, &password, memory).ok()).flatten();
             Ok(Verdict { matches, rehashed })
         };
-        self.pool.run(verdict).await
+        self.pool.run(verdict).traced("verify_password").await
     }
 }
 

@@ -20,11 +20,12 @@ use zeroize::Zeroizing;
 
 use super::HashError;
 use crate::{
+    backlog::Backlog,
     metrics::{
         Counter, Histogram, LATENCIES, Page,
-        names::{HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
+        names::{HASH_CAPACITY, HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
     },
-    priority,
+    priority, trace,
 };
 
 /// The lowest scheduling priority. A thread that wants the core for anything else gets it.
@@ -53,10 +54,13 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     capacity: usize,
+    /// How long a job may have to wait.
+    wait_max: Duration,
     /// Blocks that a thread keeps from one job to the next.
     keep_blocks: usize,
     /// Nanoseconds that a job has lately lasted, as a moving average.
     average: AtomicU64,
+    backlog: Backlog,
     waits: Histogram,
     durations: Histogram,
     refused: Counter,
@@ -70,21 +74,28 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the threads, named `hash-0` and up.
+    /// Starts the threads, named `hash-0` and up. So many jobs may wait, and each no longer than that.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub(super) fn start(threads: NonZero<usize>, capacity: NonZero<usize>, keep_blocks: usize) -> io::Result<Self> {
+    pub(super) fn start(
+        threads: NonZero<usize>,
+        (capacity, wait_max): (NonZero<usize>, Duration),
+        keep_blocks: usize,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             capacity: capacity.get(),
+            wait_max,
             keep_blocks,
             average: AtomicU64::new(nanos(FIRST_GUESS)),
+            backlog: Backlog::new(threads.get()),
             waits: Histogram::new(&LATENCIES),
             durations: Histogram::new(&LATENCIES),
             refused: Counter::default(),
         });
+        shared.backlog.took(FIRST_GUESS);
         // Dropped on an error, the pool stops those that did start.
         let mut pool = Self { shared, threads: Vec::with_capacity(threads.get()) };
         for index in 0..threads.get() {
@@ -105,11 +116,18 @@ impl Pool {
         work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let (reply, answer) = oneshot::channel();
+        let traced = trace::current().map(|span| (span, Instant::now()));
         let job = Box::new(move |memory: &mut Memory| {
             let wanted = !reply.is_closed();
             if wanted {
+                let started = Instant::now();
+                let done = work(memory);
+                if let Some((span, since)) = traced {
+                    span.record("wait", since, started);
+                    span.record("run", started, Instant::now());
+                }
                 // The caller may have gone in the meantime; then nobody misses the answer.
-                let _ = reply.send(work(memory));
+                let _ = reply.send(done);
             }
             wanted
         });
@@ -117,9 +135,15 @@ impl Pool {
         answer.await.unwrap_or_else(|_| Err(HashError::Failed("the hash thread panicked".to_owned())))
     }
 
+    /// How long a job that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self) -> Duration {
+        self.shared.backlog.wait(0)
+    }
+
     /// Puts the queue and what came of it on the page.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&HASH_QUEUE, &[], self.shared.lock().queue.len());
+        page.value(&HASH_CAPACITY, &[], self.shared.capacity);
         page.histogram(&HASH_WAIT, &[], &self.shared.waits);
         page.histogram(&HASH_DURATION, &[], &self.shared.durations);
         page.value(&HASH_REFUSED, &[], self.shared.refused.get());
@@ -127,11 +151,12 @@ impl Pool {
 
     fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.shared.lock();
-        if state.queue.len() >= self.shared.capacity {
+        if state.queue.len() >= self.shared.capacity || self.shared.backlog.wait(0) > self.shared.wait_max {
             self.shared.refused.increment();
             return Err(HashError::Busy { retry_after: self.time_to_empty(state.queue.len()) });
         }
         state.queue.push_back((Instant::now(), job));
+        self.shared.backlog.joined();
         // Unlocked first: a thread of low priority that woke up holding on to us would make us wait.
         drop(state);
         self.shared.wake.notify_one();
@@ -185,6 +210,7 @@ impl Shared {
                 return None;
             }
             if let Some(job) = state.queue.pop_front() {
+                self.backlog.left(1);
                 return Some(job);
             }
             if memory.len() == 0 {
@@ -204,6 +230,7 @@ impl Shared {
 
     fn measured(&self, lasted: Duration) {
         self.durations.observe(lasted);
+        self.backlog.took(lasted);
         // Two threads may overwrite each other's measurement: it is an estimate.
         let average = self.average.load(Ordering::Relaxed);
         let next = average - average / AVERAGE_OVER + nanos(lasted) / AVERAGE_OVER;
@@ -261,7 +288,8 @@ mod tests {
     use super::*;
 
     fn pool(threads: usize, capacity: usize) -> Pool {
-        Pool::start(NonZero::new(threads).unwrap(), NonZero::new(capacity).unwrap(), 64).unwrap()
+        let bounds = (NonZero::new(capacity).unwrap(), Duration::from_secs(3_600));
+        Pool::start(NonZero::new(threads).unwrap(), bounds, 64).unwrap()
     }
 
     /// Keeps a thread busy; returns once it is, with what lets it go.
@@ -335,6 +363,23 @@ mod tests {
         }
         done.sort();
         assert_eq!(done, Vec::from_iter(0..8));
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_too_long_is_refused_however_much_room_there_is() {
+        let bounds = (NonZero::new(1_000).unwrap(), FIRST_GUESS * 1_000);
+        let pool = Pool::start(NonZero::<usize>::MIN, bounds, 64).unwrap();
+        let go = occupy(&pool);
+        let mut waiting: Vec<_> = (0..999).map(|number| Box::pin(pool.run(move |_| Ok(number)))).collect();
+        for job in &mut waiting {
+            assert!(job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        // Those before it, the one under way, and its own turn.
+        assert!(matches!(pool.run(|_| Ok(999)).await, Err(HashError::Busy { .. })));
+        go.send(()).unwrap();
+        for (number, job) in waiting.into_iter().enumerate() {
+            assert_eq!(job.await, Ok(number));
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Config, DatabaseUrl, LinkTemplate, LogFormat, LogLevel, MailFrom, OperatorSocket, PublicUrl, SignUp, SmtpUrl,
+    CollectorUrl, Config, DatabaseUrl, LinkTemplate, LogFormat, LogLevel, MailFrom, OperatorSocket, PublicUrl, Share,
+    SignUp, SmtpUrl,
     value::{address, bytes, file, origin, service, show_bytes, show_service},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) enum Kind {
     Link(Field<Option<LinkTemplate>>),
     Smtp(Field<Option<SmtpUrl>>),
     Sender(Field<Option<MailFrom>>),
+    Collector(Field<Option<CollectorUrl>>),
+    Share(Field<Share>),
 }
 
 impl Kind {
@@ -85,6 +88,9 @@ impl Kind {
             Self::Link(field) => *field(config) = if_any(text)?,
             Self::Smtp(field) => *field(config) = if_any(text)?,
             Self::Sender(field) => *field(config) = if_any(text)?,
+            Self::Collector(field) if text == "off" => *field(config) = None,
+            Self::Collector(field) => *field(config) = if_any(text)?,
+            Self::Share(field) => *field(config) = text.trim().parse()?,
         }
         Ok(())
     }
@@ -126,6 +132,8 @@ impl Kind {
             Self::Link(_) => LinkTemplate::TAKES.into(),
             Self::Smtp(_) => SmtpUrl::TAKES.into(),
             Self::Sender(_) => MailFrom::TAKES.into(),
+            Self::Collector(_) => format!("{}, or off", CollectorUrl::TAKES),
+            Self::Share(_) => Share::TAKES.into(),
         }
     }
 
@@ -163,6 +171,8 @@ impl Kind {
             Self::Link(field) => show_if_any(field(config)),
             Self::Smtp(field) => show_if_any(field(config)),
             Self::Sender(field) => show_if_any(field(config)),
+            Self::Collector(field) => field(config).as_ref().map_or("off".into(), CollectorUrl::to_string),
+            Self::Share(field) => field(config).to_string(),
         }
     }
 
@@ -171,6 +181,7 @@ impl Kind {
         match self {
             Self::Database(_) => DatabaseUrl::redacted(text),
             Self::Smtp(_) => SmtpUrl::redacted(text),
+            Self::Collector(_) => CollectorUrl::redacted(text),
             _ => format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()),
         }
     }

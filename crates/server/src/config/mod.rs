@@ -9,6 +9,7 @@ mod kind;
 mod mail;
 pub mod reference;
 pub mod settings;
+mod trace;
 mod value;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::{
 pub use error::{ConfigError, Origin};
 pub use mail::{LinkTemplate, MailFrom, PublicUrl, SmtpTls, SmtpUrl};
 pub use settings::Setting;
+pub use trace::{CollectorUrl, Share};
 pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
 use crate::{
@@ -45,6 +47,8 @@ const DEFAULT_DATABASE_FILE: &str = "roster.db";
 /// Argon2id takes 19 MiB and 15 ms a hash, so more than these waiting means seconds of delay.
 const DEFAULT_HASH_QUEUE_MAX: usize = 256;
 const DEFAULT_WRITE_QUEUE_MAX: usize = 4096;
+const DEFAULT_QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
+const DEFAULT_DATABASE_CONNECTIONS: usize = 16;
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_CONNECTIONS_MAX: usize = 10_000;
 const DEFAULT_STREAMS_MAX: usize = 1000;
@@ -94,12 +98,22 @@ pub struct Config {
     pub operator_socket: OperatorSocket,
     /// Where users are kept.
     pub database_url: DatabaseUrl,
+    /// Connections to PostgreSQL for writes, lists and searches.
+    pub database_connections: usize,
     /// Threads that serve connections.
     pub workers: usize,
     /// What is logged.
     pub log_level: LogLevel,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where traces go; `None` is nowhere.
+    pub otlp_endpoint: Option<CollectorUrl>,
+    /// Certificates of authorities that may vouch for the collector, instead of the system's.
+    pub otlp_ca_file: Option<PathBuf>,
+    /// The share of calls that are traced.
+    pub trace_ratio: Share,
+    /// A caller that traces its call or does not decides that for ours.
+    pub trace_follow_caller: bool,
     /// How long calls in flight may take to finish after the first signal to stop.
     pub drain_grace: Duration,
     /// Threads that hash passwords.
@@ -108,6 +122,8 @@ pub struct Config {
     pub hash_queue_max: usize,
     /// Writes that may wait for the database's writer.
     pub write_queue_max: usize,
+    /// How long a call may have to wait in a queue.
+    pub queue_wait_max: Duration,
     /// Bytes of users kept in memory; 0 keeps none.
     pub cache_bytes: usize,
     /// Open connections.
@@ -198,13 +214,19 @@ impl Config {
             insecure_plaintext: false,
             operator_socket: OperatorSocket::BesideDatabase,
             database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
+            database_connections: DEFAULT_DATABASE_CONNECTIONS,
             workers: cores,
             log_level: LogLevel::default(),
             log_format: LogFormat::Auto,
+            otlp_endpoint: None,
+            otlp_ca_file: None,
+            trace_ratio: Share::ALL,
+            trace_follow_caller: true,
             drain_grace: DEFAULT_DRAIN_GRACE,
             hash_threads: cores,
             hash_queue_max: DEFAULT_HASH_QUEUE_MAX,
             write_queue_max: DEFAULT_WRITE_QUEUE_MAX,
+            queue_wait_max: DEFAULT_QUEUE_WAIT_MAX,
             cache_bytes: DEFAULT_CACHE_BYTES,
             max_connections: DEFAULT_CONNECTIONS_MAX,
             max_streams_per_connection: DEFAULT_STREAMS_MAX,

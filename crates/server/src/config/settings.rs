@@ -175,7 +175,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Socket(|c| &mut c.operator_socket),
         default: None,
         doc: "A Unix socket on which the user that runs the server, and root, may do everything. With auto it is beside \
-              the database file, with .sock after its name; there is none for a database in memory.",
+              the database file, with .sock after its name; there is none for a database in memory or PostgreSQL.",
     },
     Setting {
         key: "database_url",
@@ -184,7 +184,17 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Database(|c| &mut c.database_url),
         default: None,
         doc: "Where users are kept. A relative path starts in the working directory; in memory, all is gone when the \
-              server stops.",
+              server stops. Any number of servers may share a PostgreSQL database (release 14 or newer); of several \
+              hosts the one that takes writes is used. docs/postgresql.md says more.",
+    },
+    Setting {
+        key: "database_connections",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Count(1..=1000, |c| &mut c.database_connections),
+        default: None,
+        doc: "Connections to PostgreSQL for writes, lists and searches. Five more read single rows and follow the \
+              change log. All servers together must stay below the database's max_connections.",
     },
     Setting {
         key: "workers",
@@ -210,6 +220,41 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::LogFormat(|c| &mut c.log_format),
         default: None,
         doc: "How log lines look. With auto, for people on a terminal and one JSON object a line otherwise.",
+    },
+    Setting {
+        key: "otlp_endpoint",
+        also_env: &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
+        flag: Some("otlp-endpoint"),
+        kind: Kind::Collector(|c| &mut c.otlp_endpoint),
+        default: None,
+        doc: "The OpenTelemetry collector that traces go to, by OTLP over gRPC. Metadata that it wants, such as a token, is \
+              in OTEL_EXPORTER_OTLP_HEADERS.",
+    },
+    Setting {
+        key: "otlp_ca_file",
+        also_env: &["OTEL_EXPORTER_OTLP_CERTIFICATE"],
+        flag: None,
+        kind: Kind::FileOrOff(|c| &mut c.otlp_ca_file),
+        default: None,
+        doc: "Certificates, in PEM, of authorities that vouch for the collector, instead of the system's.",
+    },
+    Setting {
+        key: "trace_ratio",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Share(|c| &mut c.trace_ratio),
+        default: None,
+        doc: "The share of calls that are traced, of those whose caller has not decided it. What the collector takes in is \
+              bounded too: spans beyond that are dropped, and counted.",
+    },
+    Setting {
+        key: "trace_follow_caller",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Switch(|c| &mut c.trace_follow_caller),
+        default: None,
+        doc: "Whether a caller that traces its own call (traceparent), or says that it does not, decides that for ours. Turn \
+              it off where anybody may call: trace_ratio counts for all calls then.",
     },
     Setting {
         key: "drain_grace_ms",
@@ -243,6 +288,15 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Count(1..=1_000_000, |c| &mut c.write_queue_max),
         default: None,
         doc: "Writes that may wait for the database. Further ones are refused with RESOURCE_EXHAUSTED.",
+    },
+    Setting {
+        key: "queue_wait_max_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1..=HOUR_MS, |c| &mut c.queue_wait_max),
+        default: None,
+        doc: "How long a call may have to wait for the database or for a password to be hashed. One that would wait \
+              longer, or past its deadline, is refused at once with RESOURCE_EXHAUSTED and the time after which to try again.",
     },
     Setting {
         key: "cache_bytes",

@@ -198,7 +198,7 @@ fn what_kubernetes_says_of_a_service_called_roster_is_not_ours() {
 #[test]
 fn a_database_password_is_never_repeated() {
     for url in [
-        "postgres://app:s3cret@db/roster",
+        "postgres://app:s3cret@db/roster?sslmode=maybe",
         "postgresql://app:s3cret@db",
         "sqlite://app:s3cret@db",
         "Server=db;Password=s3cret:1",
@@ -210,9 +210,12 @@ fn a_database_password_is_never_repeated() {
             load(&format!("database_url = '{url}'"), &[], &[]).unwrap_err(),
         ] {
             assert!(!error.contains("s3cret"), "{error}");
-            assert!(error.contains("it takes sqlite:PATH or sqlite::memory:"), "{error}");
+            assert!(error.contains("it takes sqlite:PATH, sqlite::memory: or postgres://"), "{error}");
         }
     }
+    let config = load("database_url = 'postgres://app:s3cret@db:1,other/roster'", &[], &[]).unwrap();
+    assert_eq!(config.database_url.to_string(), "postgres://app@db:1,other:5432/roster");
+    assert!(!format!("{config:?}").contains("s3cret"));
     let error = load("workers = 1\ndatabase_url = \"s3cret\" x", &[], &[]).unwrap_err();
     assert!(error.starts_with("roster.toml, line 2: not valid TOML") && !error.contains("s3cret"), "{error}");
 }

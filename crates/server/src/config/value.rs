@@ -4,7 +4,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::model::{Permission, PermissionSet};
+use crate::{
+    model::{Permission, PermissionSet},
+    store::postgres::PostgresUrl,
+};
 
 /// Where users are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,19 +16,21 @@ pub enum DatabaseUrl {
     Sqlite(PathBuf),
     /// SQLite in memory: gone when the server stops.
     Memory,
+    /// A PostgreSQL database, which other servers may share.
+    Postgres(Box<PostgresUrl>),
 }
 
 impl DatabaseUrl {
     /// What the setting takes.
-    pub(super) const TAKES: &str =
-        "sqlite:PATH or sqlite::memory: (PostgreSQL and other databases are not supported by this version)";
+    pub(super) const TAKES: &str = "sqlite:PATH, sqlite::memory: or postgres://USER:PASSWORD@HOST:PORT/DATABASE, with \
+        several HOST:PORT by commas, and ?sslmode= (disable, prefer, require, verify-ca, verify-full) and &sslrootcert=";
 
     /// The file, if the database is one.
     #[must_use]
     pub fn path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Sqlite(path) => Some(path),
-            Self::Memory => None,
+            Self::Memory | Self::Postgres(_) => None,
         }
     }
 
@@ -46,6 +51,9 @@ impl FromStr for DatabaseUrl {
 
     /// `sqlite://…` is refused: some tools read `sqlite:///x.db` as a relative path, others as an absolute one.
     fn from_str(text: &str) -> Result<Self, ()> {
+        if PostgresUrl::is_meant_by(text) {
+            return text.parse().map(|url| Self::Postgres(Box::new(url))).map_err(drop);
+        }
         match text.strip_prefix("sqlite:").ok_or(())? {
             ":memory:" => Ok(Self::Memory),
             path if path.is_empty() || path.starts_with("//") || path.ends_with('/') || path.contains(['\0', '?']) => {
@@ -61,6 +69,8 @@ impl fmt::Display for DatabaseUrl {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("sqlite::memory:"),
+            // Without the password.
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -68,7 +78,7 @@ impl fmt::Display for DatabaseUrl {
 /// Where this machine's operator calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorSocket {
-    /// Beside the database file, with `.sock` after its name; nowhere if the database is in memory.
+    /// Beside the database file, with `.sock` after its name; nowhere if the database is none.
     BesideDatabase,
     /// Nowhere.
     Off,

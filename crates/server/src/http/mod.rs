@@ -23,7 +23,7 @@ use crate::{
     limits::Limits,
     mail::{RESET_PASSWORD, VERIFY_EMAIL},
     metrics::Page,
-    net::{self, DrainSignal, DrainSwitch, Listeners, Net, NetOptions, Peer},
+    net::{self, DrainSwitch, Listeners, Net, NetOptions, Peer},
     ops::{Called, Ctx, Error, Ops, RefusedCall, RequestId, UserAgent},
 };
 
@@ -39,8 +39,6 @@ pub struct Port {
     pub ops: Arc<Ops>,
     /// Those of the gRPC port.
     pub limits: Arc<Limits>,
-    /// Tells when the gRPC port has begun to drain.
-    pub grpc: DrainSignal,
     /// What `/metrics` has.
     pub report: Report,
 }
@@ -75,8 +73,8 @@ impl Port {
                 Err(refusal) => refusal,
             },
             _ if !reads => probes::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
-            "/livez" => probes::live(),
-            "/readyz" => probes::ready(ops, &self.grpc).await,
+            "/livez" => probes::live(request.uri()),
+            "/readyz" => probes::ready(ops, request.uri()).await,
             jwks::PATH => jwks::keys(ops),
             metrics::PATH => metrics::page(&*self.report),
             _ => probes::text(StatusCode::NOT_FOUND, "here are /livez, /readyz, /metrics and /.well-known/jwks.json\n"),

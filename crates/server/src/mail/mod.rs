@@ -15,7 +15,10 @@ mod sender;
 mod setup;
 mod smtp;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
@@ -30,10 +33,11 @@ use crate::{
     auth::OneTimeToken,
     metrics::{
         Counter, Page,
-        names::{MAIL_FAILING, MAILS},
+        names::{MAIL_FAILING, MAIL_OLDEST, MAIL_WAITING, MAILS},
     },
-    model::{Language, Mail, MailId, MailKind, Timestamp},
-    store::{MailOutcome, NewMail},
+    model::{Clock as _, Language, Mail, MailId, MailKind, SystemClock, Timestamp},
+    store::{MailBacklog, MailOutcome, NewMail},
+    trace::Origins,
 };
 
 /// What becomes of mails.
@@ -60,6 +64,11 @@ pub struct Mailer {
     bell: Notify,
     failing: AtomicBool,
     outcomes: Outcomes,
+    /// Mails that wait, and the microsecond in which the oldest of them was written; 0 if none waits.
+    waiting: AtomicU32,
+    oldest: AtomicI64,
+    /// Which calls have caused the mails that wait, where they are traced.
+    origins: Origins<MailId>,
 }
 
 /// What became of attempts to send a mail.
@@ -68,6 +77,15 @@ struct Outcomes {
     sent: Counter,
     retried: Counter,
     given_up: Counter,
+}
+
+/// What an outcome is called in numbers and traces.
+fn name_of(outcome: &MailOutcome) -> &'static str {
+    match outcome {
+        MailOutcome::Sent { .. } => "sent",
+        MailOutcome::Retry { .. } => "retried",
+        MailOutcome::GivenUp { .. } => "given_up",
+    }
 }
 
 impl Mailer {
@@ -82,6 +100,9 @@ impl Mailer {
             bell: Notify::new(),
             failing: AtomicBool::new(false),
             outcomes: Outcomes::default(),
+            waiting: AtomicU32::new(0),
+            oldest: AtomicI64::new(0),
+            origins: Origins::default(),
         }
     }
 
@@ -99,7 +120,17 @@ impl Mailer {
         page.value(&MAILS, &["sent"], self.outcomes.sent.get());
         page.value(&MAILS, &["retried"], self.outcomes.retried.get());
         page.value(&MAILS, &["given_up"], self.outcomes.given_up.get());
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        let age_us = if oldest == 0 { 0 } else { SystemClock.now().0.saturating_sub(oldest).max(0) };
+        page.value(&MAIL_WAITING, &[], u64::from(self.waiting.load(Ordering::Relaxed)));
+        page.value(&MAIL_OLDEST, &[], Duration::from_micros(age_us.unsigned_abs()).as_secs_f64());
         page.value(&MAIL_FAILING, &[], self.is_failing());
+    }
+
+    /// Takes in what waits in the outbox.
+    fn note_backlog(&self, backlog: MailBacklog) {
+        self.waiting.store(backlog.waiting, Ordering::Relaxed);
+        self.oldest.store(backlog.oldest.map_or(0, |at| at.0), Ordering::Relaxed);
     }
 
     /// What becomes of mails.
@@ -126,7 +157,9 @@ impl Mailer {
     /// The system gives no randomness.
     pub fn write(&self, kind: MailKind, language: Language, now: Timestamp) -> Result<NewMail, getrandom::Error> {
         let expires_at = Timestamp(now.0.saturating_add(kind.lifetime_us()));
-        Ok(NewMail { id: MailId::generate(now), kind, language, token: OneTimeToken::generate()?, expires_at })
+        let id = MailId::generate(now);
+        self.origins.note(id);
+        Ok(NewMail { id, kind, language, token: OneTimeToken::generate()?, expires_at })
     }
 
     /// The text of a mail; `None` if nobody has said where links lead.

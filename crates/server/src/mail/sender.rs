@@ -16,6 +16,7 @@ use crate::{
     config::MailFrom,
     model::{Clock, MailId, Timestamp},
     store::{ClaimedMail, MailClaim, MailOutcome, Store, StoreError},
+    trace::{self, Span, Traced as _, Tracer},
 };
 
 /// Mails that are sent at the same time.
@@ -28,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// How often the outbox is tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// How often it is counted what waits, at most, where that are this many or more: every row of it is looked at.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+const COUNT_FREELY_MAX: u32 = 1_000;
 /// Rows that one tidying removes of each kind.
 const TIDY_MAX: u32 = 1_000;
 /// How long a mail is kept after its end.
@@ -42,6 +46,8 @@ pub struct Sender {
     shared: Arc<Shared>,
     /// `None` before the first time.
     tidied: Option<Instant>,
+    /// When it was last counted what waits, and how many it were; `None` before the first time.
+    counted: Option<(Instant, u32)>,
     /// The newest mail that the log has named.
     announced: Option<MailId>,
 }
@@ -53,6 +59,8 @@ struct Shared {
     mailer: Arc<Mailer>,
     server: Option<(Smtp, MailFrom)>,
     retry: Duration,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
 }
 
 impl Sender {
@@ -63,8 +71,18 @@ impl Sender {
         server: Option<(Smtp, MailFrom)>,
         retry: Duration,
     ) -> Self {
-        let shared = Arc::new(Shared { store, clock, mailer, server, retry });
-        Self { shared, tidied: None, announced: None }
+        let shared = Shared { store, clock, mailer, server, retry, tracer: None };
+        Self { shared: Arc::new(shared), tidied: None, counted: None, announced: None }
+    }
+
+    /// The same with a span for each attempt, in the trace of the call that caused the mail.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Option<Tracer>) -> Self {
+        // Nobody shares it before the sender runs.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tracer = tracer;
+        }
+        self
     }
 
     /// Sends until `stop` turns true; what is being sent then may take some seconds more.
@@ -119,10 +137,16 @@ impl Sender {
         if self.shared.mailer.delivery() == Delivery::Kept {
             self.announce().await?;
         }
-        if let Some((_, from)) = &self.shared.server {
-            return self.shared.send_due(from).await;
+        let pause = match &self.shared.server {
+            Some((_, from)) => self.shared.send_due(from).await?,
+            None => LOOK_EVERY,
+        };
+        if self.counted.is_none_or(|(at, waiting)| waiting < COUNT_FREELY_MAX || at.elapsed() >= COUNT_EVERY) {
+            let backlog = self.shared.store.mail_backlog().await?;
+            self.counted = Some((Instant::now(), backlog.waiting));
+            self.shared.mailer.note_backlog(backlog);
         }
-        Ok(LOOK_EVERY)
+        Ok(pause)
     }
 
     /// Says in the log which mails are new, and how to read them. Not what is in them.
@@ -161,7 +185,10 @@ impl Shared {
         let mut sending = JoinSet::new();
         for claimed in self.store.claim_mails(claim).await? {
             let shared = Arc::clone(self);
-            sending.spawn(async move { shared.send_one(claimed).await });
+            sending.spawn(async move {
+                let span = shared.span_of(&claimed);
+                shared.send_one(claimed).in_span(span).await
+            });
         }
         for sent in sending.join_all().await {
             sent?;
@@ -176,9 +203,27 @@ impl Shared {
         Ok(Some(until.map_or(LOOK_EVERY, Duration::from_micros).min(LOOK_EVERY)))
     }
 
+    fn span_of(&self, ClaimedMail { mail, .. }: &ClaimedMail) -> Option<Span> {
+        let span = self.tracer.as_ref()?.later("send_mail", self.mailer.origins.find(&mail.id))?;
+        span.set("roster.mail.id", mail.id.to_string());
+        span.set("roster.mail.kind", mail.kind.to_string());
+        span.set("roster.mail.attempt", i64::from(mail.attempts));
+        Some(span)
+    }
+
     async fn send_one(&self, claimed: ClaimedMail) -> Result<(), StoreError> {
         let outcome = self.attempt(&claimed).await;
         self.mailer.count(&outcome);
+        if !matches!(outcome, MailOutcome::Retry { .. }) {
+            self.mailer.origins.forget(&claimed.mail.id);
+        }
+        if let Some(span) = trace::current() {
+            // What the mail server said may name people.
+            span.set("roster.mail.outcome", super::name_of(&outcome));
+            if !matches!(outcome, MailOutcome::Sent { .. }) {
+                span.fail();
+            }
+        }
         let (mail, attempt) = (&claimed.mail, claimed.mail.attempts);
         match &outcome {
             MailOutcome::Sent { .. } => tracing::debug!(mail_id = %mail.id, attempt, "a mail was sent"),

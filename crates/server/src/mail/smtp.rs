@@ -98,6 +98,20 @@ impl Smtp {
         }
     }
 
+    /// Greets the server, speaks TLS and signs in, as is done before a mail is sent; sends nothing.
+    ///
+    /// # Errors
+    /// What the server or the network said, in one line, without secrets.
+    pub async fn check(&self) -> Result<(), String> {
+        let transport = self.builder.clone().build();
+        let tested = transport.test_connection().await.map_err(|error| self.told(&error.to_string(), &[]));
+        transport.shutdown().await;
+        match tested? {
+            true => Ok(()),
+            false => Err("the server does not take commands".to_owned()),
+        }
+    }
+
     /// Closes the connections.
     pub(super) async fn close(&self) {
         if let Some(transport) = self.transport.get() {

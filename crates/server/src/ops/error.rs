@@ -7,10 +7,11 @@ use crate::{
     auth::{AuthError, HashError, Refusal},
     model::{AddressId, UserId, Violation, Violations},
     store::{StoreError, Unique},
+    trace::Fault,
 };
 
 /// How long a caller should wait before it tries a full queue or a missing database again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// What has an etag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,16 @@ pub enum Error {
     /// A mistake of ours, or a damaged database. The text is for the log.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl Fault for Error {
+    fn kind(&self) -> &'static str {
+        self.reason().name()
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::DiskFull(_) | Self::Unavailable { .. } | Self::Internal(_))
+    }
 }
 
 impl Error {

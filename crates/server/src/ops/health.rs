@@ -19,7 +19,7 @@ pub enum HealthState {
 /// One thing that the service stands on.
 #[derive(Clone, Debug)]
 pub struct DependencyHealth {
-    /// `store` or `mail`.
+    /// `store`, `mail` or `server`.
     pub name: &'static str,
     /// How it is.
     pub state: HealthState,
@@ -40,8 +40,11 @@ pub struct Health {
     pub dependencies: Vec<DependencyHealth>,
 }
 
+/// What it stands on itself: listed only when it is about to go.
+pub const SERVER: &str = "server";
+
 impl Ops {
-    /// Checks everything now.
+    /// Checks everything now. `grpc.health.v1.Health`, `HealthCheck` and `/readyz` all go by this.
     pub async fn health_check(&self) -> Health {
         let started = Instant::now();
         let (state, latency, message) = match self.store.ping().await {
@@ -52,8 +55,14 @@ impl Ops {
             }
         };
         let store = DependencyHealth { name: "store", state, latency, message };
-        let mail = self.mail_health();
-        Health { state: state.max(mail.state), version: env!("CARGO_PKG_VERSION"), dependencies: vec![store, mail] }
+        let mut dependencies = vec![store, self.mail_health()];
+        if self.is_draining() {
+            let message = "the server is stopping";
+            let state = HealthState::Unhealthy;
+            dependencies.push(DependencyHealth { name: SERVER, state, latency: None, message });
+        }
+        let state = dependencies.iter().map(|dependency| dependency.state).max().unwrap_or(HealthState::Healthy);
+        Health { state, version: env!("CARGO_PKG_VERSION"), dependencies }
     }
 
     /// How mails fare, as far as is known without sending one.

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Ctx, Error, Ops, Reason, turns::Turn};
+use super::{Ctx, Error, Ops, Reason, error::RETRY_AFTER, turns::Turn};
 use crate::{
     model::{Idempotency, IdempotencyKey},
     store::Answer,
@@ -28,11 +28,13 @@ impl Ops {
     }
 
     /// Waits until no other call with the same key is under way.
-    pub(super) async fn turn(&self, ctx: &Ctx) -> Option<Turn<'_>> {
-        match &ctx.idempotency {
-            Some(call) => Some(self.turns.wait(call.id).await),
-            None => None,
-        }
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] if very many wait for that.
+    pub(super) async fn turn(&self, ctx: &Ctx) -> Result<Option<Turn<'_>>, Error> {
+        let Some(call) = &ctx.idempotency else { return Ok(None) };
+        let turn = self.turns.wait(call.id).await;
+        turn.map(Some).ok_or(Error::QueueFull { retry_after: RETRY_AFTER })
     }
 
     /// Does what an authorised call asks, unless it was done already: then the first answer is the answer. Without a key
@@ -42,7 +44,7 @@ impl Ops {
         ctx: &Ctx,
         run: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
-        let _turn = self.turn(ctx).await;
+        let _turn = self.turn(ctx).await?;
         self.once_in_turn(ctx, run).await
     }
 

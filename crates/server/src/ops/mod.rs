@@ -32,7 +32,7 @@ pub use self::{
     feed::{
         ChangeKind, FeedEvent, FeedItem, FeedLoad, FeedOptions, UserChange, UserWatch, WatchStart, WatchUsersInput,
     },
-    health::{DependencyHealth, Health, HealthState},
+    health::{DependencyHealth, Health, HealthState, SERVER},
     housekeeping::LogRetention,
     mail::{MailPage, MailView},
     passwords::ChangePasswordInput,
@@ -61,7 +61,7 @@ use crate::{
     model::{Clock, IdempotencyKeys},
     net::DrainSignal,
     presence::PresenceOptions,
-    store::{Store, StoreError},
+    store::{Queue, Store, StoreError},
 };
 
 /// What the use cases stand on.
@@ -163,6 +163,18 @@ impl Ops {
         }
     }
 
+    /// How long a call that joins this queue of the store now will wait, with at least so many `ahead` of it.
+    #[must_use]
+    pub fn store_wait(&self, queue: Queue, ahead: usize) -> Duration {
+        self.store.wait(queue, ahead)
+    }
+
+    /// How long a password that comes now will wait for its hash.
+    #[must_use]
+    pub fn hash_wait(&self) -> Duration {
+        self.hasher.wait()
+    }
+
     /// Puts what is done, and what it stands on, in numbers on the page.
     pub fn report(&self, page: &mut Page) {
         self.sign_ins.report(page);
@@ -170,7 +182,7 @@ impl Ops {
         self.store.report(page);
         self.mailer.report(page);
         self.trail.report(page);
-        self.feed.report(page);
+        self.feed.report(page, *self.store.newest_position().borrow());
         self.desk.report(page);
     }
 

@@ -165,9 +165,11 @@ reasons! {
     IntakeFull = "INTAKE_FULL", ResourceExhausted;
     /// The request's message began and then did not go on.
     RequestStalled = "REQUEST_STALLED", DeadlineExceeded;
-    /// Too many writes or scans wait already. Try again after the time in `RetryInfo`.
+    /// Too many writes or scans wait already, or so many that the call would not be done by its deadline. Try again after the time in `RetryInfo`.
     QueueFull = "QUEUE_FULL", ResourceExhausted;
-    /// Too many passwords wait to be hashed. Try again after the time in `RetryInfo`.
+    /// The server has more to do than it can. Try again after the time in `RetryInfo`, or another server.
+    Overloaded = "OVERLOADED", Unavailable;
+    /// Too many passwords wait to be hashed, or so many that the call would not be done by its deadline. Try again after the time in `RetryInfo`.
     HashingBusy = "HASHING_BUSY", ResourceExhausted;
     /// Too many wrong passwords for this account or from this address. Try again after the time in `RetryInfo`.
     AccountLocked = "ACCOUNT_LOCKED", ResourceExhausted;

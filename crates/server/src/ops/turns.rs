@@ -10,6 +10,9 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
+/// Calls with one key that may wait at once, and the one under way.
+const DOOR_MAX: usize = 1_024;
+
 type Id = [u8; 32];
 type Door = Arc<tokio::sync::Mutex<()>>;
 
@@ -33,11 +36,18 @@ struct Place<'a> {
 }
 
 impl Turns {
-    /// Waits for the turn of a call with this id.
-    pub(super) async fn wait(&self, id: Id) -> Turn<'_> {
-        let door = Arc::clone(self.lock().entry(id).or_default());
-        let place = Place { turns: self, id, door: Some(Arc::clone(&door)) };
-        Turn { _inside: door.lock_owned().await, _place: place }
+    /// Waits for the turn of a call with this id; `None` if too many do.
+    pub(super) async fn wait(&self, id: Id) -> Option<Turn<'_>> {
+        let (place, door) = {
+            let mut doors = self.lock();
+            let door = doors.entry(id).or_default();
+            // Beside the map, each call holds it twice.
+            if Arc::strong_count(door) > 2 * DOOR_MAX {
+                return None;
+            }
+            (Place { turns: self, id, door: Some(Arc::clone(door)) }, Arc::clone(door))
+        };
+        Some(Turn { _inside: door.lock_owned().await, _place: place })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Door>> {
@@ -78,5 +88,29 @@ mod tests {
         assert_eq!(turns.lock().len(), 2);
         drop((second, other));
         assert_eq!(turns.lock().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_before_a_door_does_not_grow_for_ever() {
+        let turns = Turns::default();
+        let inside = turns.wait([1; 32]).await;
+        let mut crowd: Vec<_> = (1..DOOR_MAX).map(|_| Box::pin(turns.wait([1; 32]))).collect();
+        for waiting in &mut crowd {
+            assert!(at_once(waiting.as_mut()).is_none());
+        }
+        assert!(turns.wait([1; 32]).await.is_none());
+        assert!(turns.wait([2; 32]).await.is_some());
+        crowd.pop();
+        assert!(at_once(Box::pin(turns.wait([1; 32])).as_mut()).is_none(), "there is room, and it waits");
+        drop((crowd, inside));
+        assert_eq!(turns.lock().len(), 0);
+    }
+
+    /// What a future gives at once.
+    fn at_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 }

@@ -97,6 +97,7 @@ pub struct Presence {
     terms: Terms,
     clients_max: usize,
     clients: AtomicUsize,
+    streams: AtomicUsize,
     /// The latest change of a client that was forgotten since.
     forgotten: AtomicU32,
     watches: Watches,
@@ -112,6 +113,7 @@ impl Presence {
             terms: Terms { timeout: Tick::of(options.timeout), forget_after: Tick::of(options.forget_after) },
             clients_max: options.clients_max,
             clients: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             forgotten: AtomicU32::new(0),
             watches: Watches::default(),
         }
@@ -143,7 +145,10 @@ impl Presence {
     /// The client is new and there is no room for it, or it has too many streams.
     pub fn open(&self, id: &str, quota: Option<&str>, now: Tick) -> Result<(), Full> {
         match self.change(id, true, quota, |shard, slot| shard.open(slot, now), now) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.streams.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             Ok(false) | Err(Full) => Err(Full),
         }
     }
@@ -157,8 +162,10 @@ impl Presence {
         }
     }
 
-    /// A stream of a client ends; with a goodbye, so does what was said outside of streams.
+    /// A stream of a client ends, one that was opened; with a goodbye, so does what was said outside of streams.
     pub fn close(&self, id: &str, goodbye: bool, now: Tick) {
+        // One too many is no reason for a nonsensical number.
+        let _ = self.streams.try_update(Ordering::Relaxed, Ordering::Relaxed, |streams| streams.checked_sub(1));
         let hash = self.hash(id);
         let mut shard = self.shard(hash);
         let Some(slot) = shard.find(hash, id) else { return };
@@ -181,6 +188,18 @@ impl Presence {
     #[must_use]
     pub fn len(&self) -> usize {
         self.clients.load(Ordering::Relaxed)
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// How many watches there are, with the ids that they name.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.watches.watched()
     }
 
     /// Whether no client is known.

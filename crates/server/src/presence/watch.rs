@@ -91,6 +91,11 @@ impl Watches {
         self.watched.load(Ordering::Relaxed) == 0
     }
 
+    /// How many there are, with the ids that they name.
+    pub(super) fn watched(&self) -> usize {
+        self.watched.load(Ordering::Relaxed)
+    }
+
     /// Tells of a change that was made.
     pub(super) fn publish(&self, id: &str, now: Tick) {
         if self.is_empty() {

@@ -1,19 +1,24 @@
-//! Access rule and rate class of every path that is served.
+//! Access rule and classes of every path that is served.
 
-use roster_api::access::{AccessRule, METHODS, Method, RateClass};
+use roster_api::access::{AccessRule, LoadClass, METHODS, Method, RateClass};
 
 use super::intake::Upload;
 
 /// The services that are not ours have no option in their protos, so their methods stand here.
 const STANDARD: &[Method] = &[
-    standard(0, "/grpc.health.v1.Health/Check", AccessRule::Public),
-    standard(1, "/grpc.health.v1.Health/Watch", AccessRule::Public),
-    standard(2, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
-    standard(3, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn),
+    standard(0, "/grpc.health.v1.Health/Check", AccessRule::Public, LoadClass::Vital),
+    standard(1, "/grpc.health.v1.Health/Watch", AccessRule::Public, LoadClass::Stream),
+    standard(2, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", AccessRule::SignedIn, LoadClass::Stream),
+    standard(
+        3,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        AccessRule::SignedIn,
+        LoadClass::Stream,
+    ),
 ];
 
-const fn standard(index: usize, path: &'static str, access: AccessRule) -> Method {
-    Method { index: METHODS.len() + index, path, access, rate_class: RateClass::Read }
+const fn standard(index: usize, path: &'static str, access: AccessRule, load_class: LoadClass) -> Method {
+    Method { index: METHODS.len() + index, path, access, rate_class: RateClass::Read, load_class }
 }
 
 /// How many methods there are.

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     model,
     ops::{Ctx, Error, MailView, Ops},
+    trace::Traced as _,
 };
 
 /// The service, for one call.
@@ -52,14 +53,15 @@ impl AdminService for AdminV1 {
         request: Request<RotateSigningKeyRequest>,
     ) -> Result<Response<RotateSigningKeyResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
-        let keys = self.ops.rotate_signing_key(&ctx).await.map_err(self.status())?;
+        let keys = self.ops.rotate_signing_key(&ctx).traced("rotate_signing_key").await.map_err(self.status())?;
         let (key_id, verifying_key_ids) = (keys.key_id, keys.verifying_key_ids);
         Ok(Response::new(RotateSigningKeyResponse { key_id, verifying_key_ids }))
     }
 
     async fn list_mails(&self, request: Request<ListMailsRequest>) -> Result<Response<ListMailsResponse>, Status> {
         let ListMailsRequest { page_size, page_token } = request.into_inner();
-        let page = self.ops.list_mails(&self.ctx, page_size, &page_token).await.map_err(self.status())?;
+        let page =
+            self.ops.list_mails(&self.ctx, page_size, &page_token).traced("list_mails").await.map_err(self.status())?;
         Ok(Response::new(ListMailsResponse {
             mails: page.mails.into_iter().map(mail_message).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
@@ -67,7 +69,8 @@ impl AdminService for AdminV1 {
     }
 
     async fn get_mail(&self, request: Request<GetMailRequest>) -> Result<Response<GetMailResponse>, Status> {
-        let found = self.ops.get_mail(&self.ctx, &request.get_ref().mail_id).await.map_err(self.status())?;
+        let found =
+            self.ops.get_mail(&self.ctx, &request.get_ref().mail_id).traced("get_mail").await.map_err(self.status())?;
         let MailView { mail, subject, text } = found;
         Ok(Response::new(GetMailResponse { mail: Some(Mail { subject, text, ..mail_message(mail) }) }))
     }

@@ -12,13 +12,16 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 use super::{call_log::CallRecord, call_stats::CallMeter, status};
-use crate::{net::DrainSignal, ops::Reason};
+use crate::{net::DrainSignal, ops::Reason, trace::Span};
 
 /// What polling a body gives.
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
 
 /// Something that happens once.
 pub(super) type Moment = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Waits for the end of a grant, and says what a call with it ends with then.
+pub(super) type GrantEnd = Pin<Box<dyn Future<Output = Status> + Send>>;
 
 /// A response's body. Most pass through; see [`Watched`].
 pub struct CallBody {
@@ -34,14 +37,14 @@ pub(super) struct Watched {
     deadline: Option<Pin<Box<Sleep>>>,
     /// A stream that would go on for ever ends with `UNAVAILABLE` once this is raised and it has nothing to say.
     drain: Option<Moment>,
-    /// The body ends with `UNAUTHENTICATED` once the caller's right to have it has ended.
-    grant_end: Option<Moment>,
+    /// The body ends with this status once the caller's right to have it has ended.
+    grant_end: Option<GrantEnd>,
     /// The service says something last when that right has ended.
     has_last_words: bool,
     /// It has ended, and the service was asked for its last words.
-    is_revoked: bool,
+    revoked: Option<Status>,
     /// Wants to know the status.
-    record: Option<CallRecord>,
+    record: Option<Box<CallRecord>>,
     ended: bool,
 }
 
@@ -49,14 +52,14 @@ impl Watched {
     pub(super) fn new(
         deadline: Option<tokio::time::Instant>,
         drain: Option<DrainSignal>,
-        grant_end: Option<Moment>,
+        grant_end: Option<GrantEnd>,
         has_last_words: bool,
-        record: Option<CallRecord>,
+        record: Option<Box<CallRecord>>,
     ) -> Option<Box<Self>> {
         (deadline.is_some() || drain.is_some() || grant_end.is_some() || record.is_some()).then(|| {
             let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
             let drain = drain.map(|signal| -> Moment { Box::pin(async move { signal.draining().await }) });
-            Box::new(Self { deadline, drain, grant_end, has_last_words, is_revoked: false, record, ended: false })
+            Box::new(Self { deadline, drain, grant_end, has_last_words, revoked: None, record, ended: false })
         })
     }
 
@@ -68,8 +71,12 @@ impl Watched {
         self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready())
     }
 
-    fn has_grant_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        self.grant_end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready())
+    /// The status to end with, once the grant has ended.
+    fn take_grant_end(&mut self, cx: &mut Context<'_>) -> Option<Status> {
+        match self.grant_end.as_mut()?.as_mut().poll(cx) {
+            Poll::Ready(status) => Some(status),
+            Poll::Pending => None,
+        }
     }
 
     /// Ends the body with this status though it has more to say.
@@ -99,6 +106,8 @@ impl CallBody {
     fn next_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         let this = self;
         let Some(watched) = &mut this.watched else { return completed(Pin::new(&mut this.inner).poll_frame(cx)) };
+        // What a stream does between its messages is a part of the call.
+        let _entered = watched.record.as_ref().and_then(|record| record.span()).map(Span::enter);
         if watched.ended {
             return Poll::Ready(None);
         }
@@ -106,18 +115,20 @@ impl CallBody {
         if watched.is_late(cx) {
             return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));
         }
-        if watched.is_revoked {
-            return watched.cut(&status::credentials_invalid());
+        if let Some(status) = watched.revoked.take() {
+            return watched.cut(&status);
         }
-        if watched.has_grant_ended(cx) {
+        if let Some(status) = watched.take_grant_end(cx) {
             if !watched.has_last_words {
-                return watched.cut(&status::credentials_invalid());
+                return watched.cut(&status);
             }
-            watched.is_revoked = true;
             // One frame at most: a stream that always has more to say must end too.
             return match Pin::new(&mut this.inner).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
-                _ => watched.cut(&status::credentials_invalid()),
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    watched.revoked = Some(status);
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                _ => watched.cut(&status),
             };
         }
         let frame = completed(Pin::new(&mut this.inner).poll_frame(cx));
@@ -206,7 +217,8 @@ mod tests {
     fn only_a_stream_with_last_words_says_more_once_its_caller_has_lost_the_right_to_it() {
         for (has_last_words, more) in [(false, 0), (true, 1)] {
             let inner = tonic::body::Body::new(Full::new(Bytes::from_static(b"secret")));
-            let watched = Watched::new(None, None, Some(Box::pin(ready(()))), has_last_words, None);
+            let watched =
+                Watched::new(None, None, Some(Box::pin(ready(status::credentials_invalid()))), has_last_words, None);
             let mut body = CallBody::new(inner, watched, None);
             let mut data = 0;
             let trailers = loop {

@@ -14,10 +14,10 @@ use std::{
 use http::{HeaderValue, Response, header::TRAILER};
 use roster_api::access::Method as Rpc;
 use tokio::time::{Instant, Timeout, timeout_at};
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::{
-    body::{CallBody, Moment, Watched, code_in},
+    body::{CallBody, GrantEnd, Watched, code_in},
     call_log::CallRecord,
     call_stats::CallMeter,
     pipeline::Pipeline,
@@ -29,6 +29,8 @@ use crate::{
     auth::Caller,
     net::DrainSignal,
     ops::{Reason, RequestId},
+    overload::Place,
+    trace::Span,
 };
 
 /// The stream that says that its caller's session has ended; see `ops::presence`.
@@ -59,7 +61,10 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Call(call) => Pin::new(call).poll(cx),
+            Self::Call(call) => {
+                call.gets_on();
+                Pin::new(call).poll(cx)
+            }
             Self::Later(response) => response.as_mut().poll(cx),
         }
     }
@@ -73,12 +78,23 @@ pub(super) struct Start {
     /// `None` if there is no such method.
     pub(super) method: Option<&'static Rpc>,
     pub(super) meter: CallMeter,
-    pub(super) record: Option<CallRecord>,
+    pub(super) record: Option<Box<CallRecord>>,
+}
+
+impl Start {
+    /// The call's span, if it is traced.
+    pub(super) fn span(&self) -> Option<Span> {
+        self.record.as_ref().and_then(|record| record.span()).cloned()
+    }
 }
 
 /// A call under way. Gives its response once, and nothing after that.
 pub struct Call {
     response: Awaited,
+    /// Until its first step; `None` for a call that goes no further.
+    place: Option<Place>,
+    /// Nothing has asked for the response yet.
+    is_new: bool,
     /// `None` once the response was given.
     way_back: Option<WayBack>,
 }
@@ -90,7 +106,7 @@ pub(super) struct WayBack {
     pub(super) caller: Caller,
     pub(super) drain: Option<DrainSignal>,
     /// When the caller's right to a stream ends.
-    pub(super) grant_end: Option<Moment>,
+    pub(super) grant_end: Option<GrantEnd>,
     pub(super) deadline: Option<Instant>,
     /// Some proxies speak no HTTP/2 to what is behind them.
     pub(super) over_http1: bool,
@@ -103,7 +119,7 @@ enum Awaited {
     /// From the service, by the deadline.
     InTime(Pin<Box<Timeout<ResponseFuture>>>),
     /// From nobody; `None` once it was given.
-    Refused(Option<Status>),
+    Refused(Option<Box<Response<tonic::body::Body>>>),
 }
 
 impl Awaited {
@@ -111,7 +127,7 @@ impl Awaited {
         match deadline {
             None => Self::Service(response),
             // Nobody waits any more, and what is not begun changes nothing.
-            Some(deadline) if deadline <= Instant::now() => Self::Refused(Some(late())),
+            Some(deadline) if deadline <= Instant::now() => Self::Refused(Some(Box::new(late()))),
             Some(deadline) => Self::InTime(Box::pin(timeout_at(deadline, response))),
         }
     }
@@ -119,35 +135,46 @@ impl Awaited {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<tonic::body::Body>> {
         match self {
             Self::Service(response) => Pin::new(response).poll(cx),
-            Self::InTime(response) => {
-                response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late().into_http()))
-            }
-            Self::Refused(refusal) => refusal.take().map_or(Poll::Pending, |status| Poll::Ready(status.into_http())),
+            Self::InTime(response) => response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late())),
+            Self::Refused(refusal) => refusal.take().map_or(Poll::Pending, |response| Poll::Ready(*response)),
         }
     }
 }
 
-fn late() -> Status {
-    status::of_reason(Reason::DeadlineExceeded, "the deadline has passed")
+fn late() -> Response<tonic::body::Body> {
+    status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http()
 }
 
 impl Call {
     /// One that the service answers.
-    pub(super) fn served(response: ResponseFuture, way_back: WayBack) -> Self {
-        Self { response: Awaited::new(way_back.deadline, response), way_back: Some(way_back) }
+    pub(super) fn served(response: ResponseFuture, place: Place, way_back: WayBack) -> Self {
+        let response = Awaited::new(way_back.deadline, response);
+        Self { response, place: Some(place), is_new: true, way_back: Some(way_back) }
     }
 
     /// One that goes no further.
-    pub(super) fn refused(refusal: Status, way_back: WayBack) -> Self {
-        Self { response: Awaited::Refused(Some(refusal)), way_back: Some(way_back) }
+    pub(super) fn refused(refusal: Box<Response<tonic::body::Body>>, way_back: WayBack) -> Self {
+        let response = Awaited::Refused(Some(refusal));
+        Self { response, place: None, is_new: true, way_back: Some(way_back) }
     }
 
-    /// The response, or `UNAUTHENTICATED` if the caller's grant ends before it begins: the service may answer a stream
-    /// of requests only when that has ended.
+    /// Tells the worker how long the call has waited for it: whoever was looked up first has waited for other things.
+    fn gets_on(&self) {
+        if self.is_new
+            && let Some(WayBack { pipeline, start, .. }) = &self.way_back
+        {
+            pipeline.gets_on(start.meter.started());
+        }
+    }
+
+    /// The response, or how a call ends whose caller's grant has, if that comes before: the service may answer a stream of
+    /// requests only when that has ended.
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<tonic::body::Body>> {
         let grant_end = self.way_back.as_mut().and_then(|way_back| way_back.grant_end.as_mut());
-        if grant_end.is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
-            return Poll::Ready(status::credentials_invalid().into_http());
+        if let Some(end) = grant_end
+            && let Poll::Ready(status) = end.as_mut().poll(cx)
+        {
+            return Poll::Ready(status.into_http());
         }
         self.response.poll(cx)
     }
@@ -157,6 +184,7 @@ impl Future for Call {
     type Output = Response<CallBody>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        (self.is_new, self.place) = (false, None);
         let response = ready!(self.poll_response(cx));
         self.way_back.take().map_or(Poll::Pending, |way_back| Poll::Ready(way_back.ready(response)))
     }
@@ -190,6 +218,11 @@ impl WayBack {
         self.start.meter.end(code);
         if let Some(record) = &mut self.start.record {
             record.finish(code);
+        }
+        if matches!(code, Code::ResourceExhausted | Code::Unavailable)
+            && let Some(reason) = status::reason_in(response.headers())
+        {
+            self.pipeline.stats().refused(reason);
         }
         // Here, where all of them pass, so that no method can forget it.
         if matches!(code, Code::PermissionDenied | Code::Unauthenticated)

@@ -6,9 +6,12 @@ use roster_api::access::{Method, RateClass};
 use tonic::Code;
 
 use super::{access, own::Own};
-use crate::metrics::{
-    Counter, Histogram, LATENCIES, Page,
-    names::{CALL_DURATION, CALLS, CALLS_IN_FLIGHT, CALLS_LIMITED},
+use crate::{
+    metrics::{
+        Counter, Histogram, LATENCIES, Page,
+        names::{CALL_DURATION, CALLS, CALLS_IN_FLIGHT, CALLS_LIMITED, CALLS_REFUSED},
+    },
+    ops::{Reason, reason},
 };
 
 /// gRPC's statuses by their numbers.
@@ -32,6 +35,11 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// A status, as gRPC's documents name it.
+pub(super) fn name_of(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
 /// Classes of methods by their numbers.
 const CLASSES: [(RateClass, &str); 5] = [
     (RateClass::SignIn, "sign_in"),
@@ -46,6 +54,8 @@ const CLASSES: [(RateClass, &str); 5] = [
 pub struct CallStats {
     methods: Box<[OnceLock<Box<MethodStats>>]>,
     limited: [Counter; CLASSES.len()],
+    /// By the number of the reason.
+    refused: Box<[Counter]>,
 }
 
 #[derive(Debug)]
@@ -57,8 +67,9 @@ struct MethodStats {
 
 impl Default for CallStats {
     fn default() -> Self {
+        let refused = Reason::ALL.iter().map(|_| Counter::default()).collect();
         // The last is for paths that name no method.
-        Self { methods: (0..=access::COUNT).map(|_| OnceLock::new()).collect(), limited: Default::default() }
+        Self { methods: (0..=access::COUNT).map(|_| OnceLock::new()).collect(), limited: Default::default(), refused }
     }
 }
 
@@ -73,6 +84,11 @@ impl CallStats {
     /// Counts a call that a rate has stopped.
     pub(super) fn limited(&self, class: RateClass) {
         self.limited[class as usize].increment();
+    }
+
+    /// Counts a call that was refused because there was too much to do, or because it could not be done now.
+    pub(super) fn refused(&self, reason: Reason) {
+        self.refused[reason as usize].increment();
     }
 
     /// Puts them on the page.
@@ -91,10 +107,18 @@ impl CallStats {
             // Read while calls go on, an end may be seen before its start.
             page.value(&CALLS_IN_FLIGHT, &[service, method], stats.started.get().saturating_sub(ended));
         }
+        for (reason, refused) in Reason::ALL.iter().zip(&self.refused).filter(|(reason, _)| is_shed(**reason)) {
+            page.value(&CALLS_REFUSED, &[reason.name()], refused.get());
+        }
         for (class, name) in CLASSES {
             page.value(&CALLS_LIMITED, &[name], self.limited[class as usize].get());
         }
     }
+}
+
+/// Whether another time, or with less to do, the same call would be answered.
+fn is_shed(reason: Reason) -> bool {
+    matches!(reason.code(), reason::Code::ResourceExhausted | reason::Code::Unavailable)
 }
 
 /// Service and method; those of a path that names no method are its own, so that nothing from outside is a label.
@@ -118,6 +142,11 @@ impl CallMeter {
         let index = method.map_or(access::COUNT, |method| method.index);
         stats.of(index).started.increment();
         Self { stats: stats.clone(), index, started: Instant::now(), ended: false }
+    }
+
+    /// When the call came.
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     /// Counts the end, if it is the first that is told.
@@ -147,6 +176,7 @@ mod tests {
             let written = format!("{code:?}").to_uppercase();
             assert_eq!(written, name.replace('_', ""));
         }
+        assert!(Reason::ALL.iter().enumerate().all(|(number, reason)| *reason as usize == number));
         assert!(CLASSES.iter().enumerate().all(|(number, (class, _))| *class as usize == number));
     }
 }

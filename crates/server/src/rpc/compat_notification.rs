@@ -7,7 +7,10 @@ use roster_api::{
 use tonic::{Request, Response, Status};
 
 use super::{notification_v1::word, own::Own, status};
-use crate::ops::{Ctx, Error, Ops, SendMessageInput, Vocabulary};
+use crate::{
+    ops::{Ctx, Error, Ops, SendMessageInput, Vocabulary},
+    trace::Traced as _,
+};
 
 /// The service, for one call.
 pub(super) struct CompatNotification {
@@ -42,7 +45,12 @@ impl NotificationService for CompatNotification {
         request: Request<GetClientStatusRequest>,
     ) -> Result<Response<GetClientStatusResponse>, Status> {
         let client_id = &request.get_ref().client_id;
-        let clients = self.ops.all_client_statuses(&self.ctx, client_id).await.map_err(self.status())?;
+        let clients = self
+            .ops
+            .all_client_statuses(&self.ctx, client_id)
+            .traced("all_client_statuses")
+            .await
+            .map_err(self.status())?;
         let statuses = clients.iter().map(|client| (client.id.as_ref().to_owned(), word(client).to_owned()));
         Ok(Response::new(GetClientStatusResponse { client_statuses: statuses.collect() }))
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin_v1;
+mod admission;
 mod auth_v1;
 mod body;
 mod call;
@@ -29,6 +30,7 @@ mod time;
 mod tokenless;
 mod user_v1;
 
+pub use admission::Admission;
 pub use call_stats::CallStats;
 pub use grpc_web::GrpcWeb;
 pub use pipeline::Pipeline;

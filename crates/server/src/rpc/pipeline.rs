@@ -17,7 +17,8 @@ use tonic::{Status, metadata::MetadataValue};
 
 use super::{
     access,
-    body::{CallBody, Moment},
+    admission::Admission,
+    body::{CallBody, GrantEnd},
     call::{Answer, Call, Start, WayBack},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
@@ -37,7 +38,9 @@ use crate::{
     limits::{Exceeded, Limits, MessageLimits},
     model::Permission,
     net::{DrainSignal, Peer},
-    ops::{Called, Ctx, Error, Reason, RefusedCall, UserAgent},
+    ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    store::{Live, StoreError},
+    trace::{Traced as _, Tracer},
 };
 
 /// Where a caller is told what it could have used.
@@ -52,7 +55,10 @@ pub struct Pipeline {
     tokenless: Tokenless,
     /// Those of all workers.
     limits: Arc<Limits>,
+    admission: Admission,
     stats: Own<CallStats>,
+    /// `None` if nothing is traced.
+    tracer: Option<Tracer>,
     grpc_web: GrpcWeb,
     drain: DrainSignal,
 }
@@ -62,12 +68,19 @@ impl Pipeline {
     pub fn new(
         services: Services,
         tokenless: Tokenless,
-        limits: Arc<Limits>,
+        (limits, admission): (Arc<Limits>, Admission),
         grpc_web: GrpcWeb,
         drain: DrainSignal,
     ) -> Self {
         let callers = KnownCallers::new(Arc::clone(services.ops().authenticator()));
-        Self { services, callers, tokenless, limits, stats: Own::new(Arc::default()), grpc_web, drain }
+        let stats = Own::new(Arc::default());
+        Self { services, callers, tokenless, limits, admission, stats, tracer: None, grpc_web, drain }
+    }
+
+    /// The same with calls that are traced.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same pipeline for one more worker; see `Services::for_worker`.
@@ -78,7 +91,9 @@ impl Pipeline {
             callers: self.callers.for_worker(),
             tokenless: self.tokenless.clone(),
             limits: Arc::clone(&self.limits),
+            admission: self.admission.for_worker(),
             stats: self.stats.for_worker(),
+            tracer: self.tracer.clone(),
             grpc_web: self.grpc_web.clone(),
             drain: self.drain.clone(),
         }
@@ -87,6 +102,11 @@ impl Pipeline {
     /// The calls in numbers, those of all workers.
     pub fn stats(&self) -> Arc<CallStats> {
         Arc::clone(&self.stats)
+    }
+
+    /// Tells the worker's gate how long a call has waited; see [`Admission::gets_on`].
+    pub(super) fn gets_on(&self, came: std::time::Instant) {
+        self.admission.gets_on(came);
     }
 
     /// The services behind the pipeline.
@@ -131,14 +151,15 @@ impl Pipeline {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let request_id = request_id::take_or_make(request.headers());
-        let record = CallRecord::start(request.uri().path(), &request_id, peer);
-        let method = access::method(request.uri().path());
+        let path = request.uri().path();
+        let method = access::method(path);
+        let record = CallRecord::start((path, method), request.headers(), &request_id, peer, self.tracer.as_ref());
         let meter = CallMeter::start(&self.stats, method);
         let start = Start { remote: peer.addr().map(|addr| addr.ip()), request_id, method, meter, record };
         if headers::are_too_large(&request) {
             let too_large = || status::of_reason(Reason::HeadersTooLarge, headers::TOO_LARGE);
             let refusal = self.take_from_address(&start).err().unwrap_or_else(too_large);
-            return Answer::Call(Call::refused(self, request, start, Caller::Anonymous, refusal));
+            return Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()));
         }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
@@ -155,7 +176,7 @@ impl Pipeline {
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
-                Answer::Call(refused(self, request, start, Caller::Anonymous, refusal))
+                Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()))
             }
             Recalled::Unknown(credential) => {
                 Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
@@ -180,12 +201,13 @@ impl Pipeline {
             Ok(()) => self
                 .callers
                 .verify(credential, start.remote)
+                .in_span(start.span())
                 .await
                 .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
         };
         let call = match caller {
             Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal),
+            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal.into_http()),
         };
         call.await
     }
@@ -200,17 +222,25 @@ impl Pipeline {
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
         }
+        let mut request = request;
+        if let Some(span) = start.span() {
+            // For who calls the service: most calls have none, and none makes room for one.
+            request.extensions_mut().insert(span);
+        }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let (deadline, key) = match admitted {
+        let (method, deadline, key) = match admitted {
             Ok(admitted) => admitted,
+            Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
+        };
+        let place = match self.admission.admit(method, self.services.ops(), deadline, &start.request_id) {
+            Ok(place) => place,
             Err(refusal) => return refused(self, request, start, caller, refusal),
         };
         let path = request.uri().path();
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                let end = self.callers.ended(Arc::clone(live));
-                Some(Box::pin(end) as Moment)
+                Some(self.end_of(Arc::clone(live), start.request_id.clone()))
             }
             _ => None,
         };
@@ -225,7 +255,6 @@ impl Pipeline {
             user_agent,
             idempotency: None,
         };
-        let mut request = request;
         if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
             && access::is_stream(method.path)
         {
@@ -235,7 +264,21 @@ impl Pipeline {
         }
         let response = self.services.call(ctx, key, request);
         let pipeline = Arc::clone(self);
-        Call::served(response, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
+        Call::served(response, place, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
+    }
+
+    /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
+    /// whether it still stands.
+    fn end_of(&self, live: Arc<Live>, request_id: RequestId) -> GrantEnd {
+        let ended = self.callers.ended(Arc::clone(&live));
+        Box::pin(async move {
+            ended.await;
+            if !live.is_in_doubt() {
+                return status::credentials_invalid();
+            }
+            let source = StoreError::Unavailable("it is not known what other servers have ended".into());
+            status::of_error(&source.into(), request_id.as_str())
+        })
     }
 
     /// Takes a call of nobody who is known from its address.
@@ -299,7 +342,13 @@ fn class_for(method: &Rpc, caller: &Caller) -> RateClass {
 }
 
 /// A call that goes no further.
-fn refused<B>(pipeline: &Arc<Pipeline>, request: Request<B>, start: Start, caller: Caller, refusal: Status) -> Call
+fn refused<B>(
+    pipeline: &Arc<Pipeline>,
+    request: Request<B>,
+    start: Start,
+    caller: Caller,
+    refusal: impl Into<Box<Response<tonic::body::Body>>>,
+) -> Call
 where
     B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
     B::Error: Send,
@@ -307,18 +356,17 @@ where
     let pipeline = Arc::clone(pipeline);
     let over_http1 = request.version() < Version::HTTP_2;
     leftover::take_in(request.into_body());
-    Call::refused(
-        refusal,
-        WayBack { pipeline, start, caller, drain: None, grant_end: None, deadline: None, over_http1 },
-    )
+    let (drain, grant_end, deadline) = (None, None, None);
+    Call::refused(refusal.into(), WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
 }
 
-/// Decides before any byte of the message is read; gives the deadline, and the key of a call that may change something.
+/// Decides before any byte of the message is read; gives the method, the deadline, and the key of a call that may change
+/// something.
 fn check<B>(
     request: &Request<B>,
     start: &Start,
     caller: &Caller,
-) -> Result<(Option<Instant>, Option<CallKey>), Status> {
+) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
     let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -341,7 +389,7 @@ fn check<B>(
         RateClass::Read => None,
         _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
     };
-    Ok((deadline, key))
+    Ok((method, deadline, key))
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

@@ -44,7 +44,10 @@ use super::{
     status,
     user_v1::UserV1,
 };
-use crate::ops::{Ctx, Ops, Reason};
+use crate::{
+    ops::{Ctx, Ops, Reason},
+    trace::{Span, Traced as _},
+};
 
 /// How the caller has compressed its messages
 /// ([gRPC compression](https://github.com/grpc/grpc/blob/master/doc/compression.md)).
@@ -116,18 +119,19 @@ impl Services {
         &self.ops
     }
 
-    /// Answers a call that was let through.
-    pub(super) fn call<B>(&self, ctx: Ctx, key: Option<CallKey>, request: Request<B>) -> ResponseFuture
+    /// Answers a call that was let through, for its span if that is in the request's extensions.
+    pub(super) fn call<B>(&self, ctx: Ctx, key: Option<CallKey>, mut request: Request<B>) -> ResponseFuture
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        let span = request.extensions_mut().remove::<Span>();
         let path = request.uri().path();
         let upload = access::upload(path);
         let request = request.map(|body| self.intake.meter(body, upload));
         let limit = upload.message_max().map_or(self.max_message_bytes, |max| max.min(self.max_message_bytes));
         let ops = self.ops.clone();
-        match request.uri().path().split('/').nth(1) {
+        let response = match request.uri().path().split('/').nth(1) {
             Some(USER_V1) => answer!(UserServiceServer::new(UserV1::new(ops, ctx, key)), limit, request),
             Some(AUTH_V1) => answer!(AuthServiceServer::new(AuthV1::new(ops, ctx, key)), limit, request),
             Some(ADMIN_V1) => answer!(AdminServiceServer::new(AdminV1::new(ops, ctx, key)), limit, request),
@@ -151,7 +155,8 @@ impl Services {
                 let response = status::of_reason(Reason::MethodNotImplemented, message).into_http();
                 ResponseFuture(Box::pin(std::future::ready(Ok(response))))
             }
-        }
+        };
+        if span.is_none() { response } else { ResponseFuture(Box::pin(response.0.in_span(span))) }
     }
 }
 

@@ -66,14 +66,33 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
     }
     log_internal(error, request_id);
     let mut status = Status::with_error_details(code(reason), message(error), details);
-    if let Error::RateLimited { retry_after } = error {
-        // For proxies and for clients that read no details, and for those of gRPC that retry by themselves
-        // (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
-        let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-        status.metadata_mut().insert("retry-after", whole_seconds(*retry_after).into());
-        status.metadata_mut().insert("grpc-retry-pushback-ms", millis.saturating_add(1).into());
+    match error {
+        Error::RateLimited { retry_after } => {
+            // For proxies and for clients that read no details.
+            status.metadata_mut().insert("retry-after", whole_seconds(*retry_after).into());
+            push_back(&mut status, *retry_after);
+        }
+        Error::QueueFull { retry_after } | Error::HashingBusy { retry_after } => push_back(&mut status, *retry_after),
+        _ => {}
     }
     status
+}
+
+/// What a worker says that has more to do than it can.
+pub(super) fn overloaded(retry_after: Duration) -> Status {
+    let mut details = details(Reason::Overloaded, HashMap::new());
+    details.set_retry_info(Some(retry_after));
+    let message = "the server has more to do than it can; try again soon";
+    let mut status = Status::with_error_details(code(Reason::Overloaded), message, details);
+    push_back(&mut status, retry_after);
+    status
+}
+
+/// Tells clients of gRPC that retry by themselves when to
+/// (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+fn push_back(status: &mut Status, retry_after: Duration) {
+    let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    status.metadata_mut().insert("grpc-retry-pushback-ms", millis.saturating_add(1).into());
 }
 
 /// Rounded up: who comes back after it does not come too early.

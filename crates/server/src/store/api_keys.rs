@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{ApiKey, ApiKeyId, ChangeMeta, Timestamp};
+use crate::model::{ApiKey, ApiKeyId, ChangeMeta, Permission, PermissionSet, Timestamp};
 
 /// API keys that there may be; beyond them, [`StoreError::LimitReached`].
 pub const API_KEYS_MAX: u32 = 1_000;
@@ -40,4 +40,14 @@ pub trait ApiKeyStore {
 
     /// Notes when keys were last used, if that is news. Keys that are gone are passed over. No event: nobody's doing.
     async fn touch_api_keys(&self, uses: Vec<ApiKeyUse>) -> Result<(), StoreError>;
+}
+
+/// The permissions in scopes as a store keeps them: their names, separated by spaces. A name that this binary does not know gives nothing.
+pub(super) fn scopes_from(text: &str) -> PermissionSet {
+    text.split(' ').filter_map(Permission::find).collect()
+}
+
+/// The other way round.
+pub(super) fn scopes_text(scopes: PermissionSet) -> String {
+    scopes.iter().map(Permission::name).collect::<Vec<_>>().join(" ")
 }

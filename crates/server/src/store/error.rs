@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Permission;
+use crate::{model::Permission, trace::Fault};
 
 /// What must be unique among users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,4 +78,30 @@ pub enum StoreError {
     /// A mistake of ours.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl Fault for StoreError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::ItemNotFound => "item_not_found",
+            Self::Conflict(_) => "conflict",
+            Self::Stale => "stale",
+            Self::Rejected { .. } => "rejected",
+            Self::LimitReached => "limit_reached",
+            Self::LastAdmin => "last_admin",
+            Self::Trimmed => "trimmed",
+            Self::Outranked(_) => "outranked",
+            Self::KeyUsed => "key_used",
+            Self::Busy => "busy",
+            Self::Full(_) => "disk_full",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Unavailable(_) | Self::Corrupt(_) | Self::Internal(_))
+    }
 }

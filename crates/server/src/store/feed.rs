@@ -93,6 +93,9 @@ pub trait FeedStore {
     /// before or soon after the commit is answered.
     fn newest_position(&self) -> watch::Receiver<i64>;
 
+    /// The position of the newest row: every commit that was answered before, on whichever node, is at it or before it.
+    async fn log_end(&self) -> Result<i64, StoreError>;
+
     /// Up to `limit` changes of users after `position`, oldest first.
     /// [`StoreError::Trimmed`] if the log does not reach back to there.
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError>;

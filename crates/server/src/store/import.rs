@@ -1,5 +1,9 @@
 //! Imports: many users in one command, and what became of each.
 
+mod change;
+mod rehearse;
+pub(super) mod verdicts;
+
 use std::{
     collections::HashSet,
     hash::{BuildHasher as _, RandomState},
@@ -11,6 +15,10 @@ use std::{
 
 use async_trait::async_trait;
 
+pub(super) use self::{
+    change::ImportChange,
+    rehearse::{Present, rehearse},
+};
 use super::{Moment, StoreError, Unique};
 use crate::{
     auth::PasswordHash,

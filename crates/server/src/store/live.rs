@@ -3,18 +3,56 @@
 //! Whoever serves a call or a stream holds a [`Live`] grant: what the store knew when it was read. A commit that takes
 //! access away or changes it ends every live grant that it concerns, before the commit is answered. A grant that
 //! ended is not asked any more: the next call reads the store again, and an open stream is cut.
+//!
+//! Where other servers write to the same store, their commits are heard of a little later. What a grant is good for then
+//! rests on hearing of them in time: see [`Trust`].
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use crate::model::{ApiKeyId, Grant, SessionId, UserId};
+
+/// Until when it is known what other servers have ended. It is looked at with every use of a grant, and not only by
+/// whoever keeps it up: a process that was frozen goes on with its calls before that one has noticed.
+#[derive(Debug)]
+pub struct Trust {
+    base: Instant,
+    lasts: Duration,
+    /// Milliseconds after `base`.
+    until: AtomicU64,
+}
+
+impl Trust {
+    /// None yet. What is confirmed at some time is good for `lasts` from then.
+    #[must_use]
+    pub fn new(lasts: Duration) -> Self {
+        Self { base: Instant::now(), lasts, until: AtomicU64::new(0) }
+    }
+
+    /// Notes that all is known which had been ended by this time.
+    pub fn confirm(&self, at: Instant) {
+        let until = (at + self.lasts).saturating_duration_since(self.base).as_millis();
+        self.until.fetch_max(u64::try_from(until).unwrap_or(u64::MAX), Ordering::AcqRel);
+    }
+
+    /// When it ends unless it is confirmed again.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.base + Duration::from_millis(self.until.load(Ordering::Acquire))
+    }
+
+    fn lasts(&self) -> bool {
+        Instant::now() < self.until()
+    }
+}
 
 /// A grant in use. Cheap to ask whether it still stands.
 #[derive(Debug)]
@@ -22,18 +60,29 @@ pub struct Live {
     /// What it lets its holder do.
     pub grant: Grant,
     ended: AtomicBool,
+    /// It has ended because nobody could say whether it still stands.
+    in_doubt: AtomicBool,
     bell: Notify,
+    trust: Option<Arc<Trust>>,
 }
 
 impl Live {
-    fn new(grant: Grant, ended: bool) -> Arc<Self> {
-        Arc::new(Self { grant, ended: AtomicBool::new(ended), bell: Notify::new() })
+    fn new(grant: Grant, ended: bool, trust: Option<Arc<Trust>>) -> Arc<Self> {
+        let (ended, in_doubt) = (AtomicBool::new(ended), AtomicBool::new(false));
+        Arc::new(Self { grant, ended, in_doubt, bell: Notify::new(), trust })
     }
 
     /// Whether nothing has changed since it was read. Expiry is the clock's matter: see [`Grant::expires_at`].
     #[must_use]
     pub fn stands(&self) -> bool {
-        !self.ended.load(Ordering::Acquire)
+        !self.ended.load(Ordering::Acquire) && self.trust.as_ref().is_none_or(|trust| trust.lasts())
+    }
+
+    /// Whether it does not stand only because it is not known what other servers have ended: whoever holds it may try
+    /// again.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.stands() && (self.in_doubt.load(Ordering::Acquire) || !self.ended.load(Ordering::Acquire))
     }
 
     /// Waits until it no longer stands.
@@ -78,6 +127,8 @@ pub enum Ended {
         /// Who made it; `None` for an operator.
         created_by: Option<UserId>,
     },
+    /// One API key, whoever made it.
+    ApiKeyOfAnybody(ApiKeyId),
 }
 
 impl Ended {
@@ -89,17 +140,19 @@ impl Ended {
             }
             (Self::User(ended), Grant::Session { user_id, .. }) => ended == user_id,
             (Self::User(ended), Grant::ApiKey { created_by, .. }) => Some(ended) == created_by.as_ref(),
-            (Self::ApiKey { id: ended, .. }, Grant::ApiKey { id, .. }) => ended == id,
+            (Self::ApiKey { id: ended, .. } | Self::ApiKeyOfAnybody(ended), Grant::ApiKey { id, .. }) => ended == id,
             _ => false,
         }
     }
 
-    fn holder(&self) -> Holder {
+    /// On whom what it concerns stands; `None` if that is not known.
+    fn holder(&self) -> Option<Holder> {
         match self {
             Self::Session { user_id, .. } | Self::SessionsOf { user_id, .. } | Self::User(user_id) => {
-                Some(user_id.clone())
+                Some(Some(user_id.clone()))
             }
-            Self::ApiKey { created_by, .. } => created_by.clone(),
+            Self::ApiKey { created_by, .. } => Some(created_by.clone()),
+            Self::ApiKeyOfAnybody(_) => None,
         }
     }
 }
@@ -116,7 +169,11 @@ fn holder_of(grant: &Grant) -> Holder {
 
 /// All grants in use of one store.
 #[derive(Debug, Default)]
-pub struct LiveGrants(Mutex<Inner>);
+pub struct LiveGrants {
+    inner: Mutex<Inner>,
+    /// `None` where every end is of this process.
+    trust: Option<Arc<Trust>>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -135,6 +192,12 @@ const SWEEP_MIN: usize = 1_024;
 pub struct Ticket(u64);
 
 impl LiveGrants {
+    /// Grants of a store that others write to as well: none stands for longer than the trust lasts.
+    #[must_use]
+    pub fn trusting(trust: Arc<Trust>) -> Self {
+        Self { trust: Some(trust), ..Self::default() }
+    }
+
     /// To be taken before the grant is read from the store.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
@@ -147,13 +210,13 @@ impl LiveGrants {
     pub fn admit(&self, ticket: Ticket, grant: Grant) -> Arc<Live> {
         let mut inner = self.lock();
         if inner.generation != ticket.0 {
-            return Live::new(grant, true);
+            return Live::new(grant, true, None);
         }
         if inner.by_holder.len() >= inner.sweep_at {
             inner.by_holder.retain(|_, list| list.iter().any(|live| live.strong_count() > 0));
             inner.sweep_at = SWEEP_MIN.max(inner.by_holder.len() * 2);
         }
-        let live = Live::new(grant, false);
+        let live = Live::new(grant, false, self.trust.clone());
         let list = inner.by_holder.entry(holder_of(&live.grant)).or_default();
         list.retain(|other| other.strong_count() > 0);
         list.push(Arc::downgrade(&live));
@@ -168,7 +231,10 @@ impl LiveGrants {
         let mut inner = self.lock();
         inner.generation += 1;
         for ended in all {
-            let holder = ended.holder();
+            let Some(holder) = ended.holder() else {
+                inner.by_holder.values_mut().for_each(|list| end_in(list, ended));
+                continue;
+            };
             if let Some(list) = inner.by_holder.get_mut(&holder) {
                 end_in(list, ended);
                 if list.is_empty() {
@@ -178,8 +244,18 @@ impl LiveGrants {
         }
     }
 
+    /// Ends all there are, for want of knowing which have ended.
+    pub fn end_all(&self) {
+        let mut inner = self.lock();
+        inner.generation += 1;
+        for live in inner.by_holder.drain().flat_map(|(_, list)| list).filter_map(|live| live.upgrade()) {
+            live.in_doubt.store(true, Ordering::Release);
+            live.end();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,6 +309,33 @@ mod tests {
         assert_eq!(standing(), [false, false, true, false, true]);
         grants.end(&[Ended::ApiKey { id: ApiKeyId(Uuid::from_u128(5)), created_by: None }]);
         assert_eq!(standing(), [false, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_key_ends_whoever_made_it() {
+        let grants = LiveGrants::default();
+        let lives = [key(Some("ada"), 1), key(None, 1), key(None, 2)].map(|grant| grants.admit(grants.ticket(), grant));
+        grants.end(&[Ended::ApiKeyOfAnybody(ApiKeyId(Uuid::from_u128(1)))]);
+        assert_eq!(lives.each_ref().map(|live| live.stands()), [false, false, true]);
+        grants.end_all();
+        assert!(!lives[2].stands());
+        assert_eq!(lives.each_ref().map(|live| live.is_in_doubt()), [false, false, true]);
+    }
+
+    #[test]
+    fn no_grant_stands_for_longer_than_others_are_heard_of() {
+        let trust = Arc::new(Trust::new(Duration::from_hours(1)));
+        let grants = LiveGrants::trusting(Arc::clone(&trust));
+        let live = grants.admit(grants.ticket(), session("ada", 1));
+        assert!(!live.stands() && live.is_in_doubt(), "nothing was heard yet");
+        let now = Instant::now();
+        trust.confirm(now);
+        assert!(live.stands());
+        // What is confirmed late and is of earlier takes nothing back.
+        trust.confirm(now.checked_sub(Duration::from_hours(2)).unwrap_or(now));
+        assert!(live.stands());
+        let grants = LiveGrants::trusting(Arc::new(Trust::new(Duration::ZERO)));
+        assert!(!grants.admit(grants.ticket(), session("ada", 1)).stands());
     }
 
     #[test]

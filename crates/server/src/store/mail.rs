@@ -5,8 +5,22 @@ use async_trait::async_trait;
 use super::{StoreError, StoredUser};
 use crate::{
     auth::{OneTimeToken, PasswordHash},
-    model::{ChangeMeta, Language, Mail, MailId, MailKind, Timestamp, UserId},
+    model::{ChangeMeta, Language, Mail, MailId, MailKind, Timestamp, User, UserId, UserStatus},
 };
+
+/// Mails of one kind to one user in an hour, whoever asks and from wherever.
+pub(super) const MAILS_PER_HOUR: i64 = 10;
+const HOUR_US: i64 = 3_600_000_000;
+
+/// When the hour began that ends now.
+pub(super) fn an_hour_before(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_sub(HOUR_US))
+}
+
+/// Whether a mail of this kind is of use to the user.
+pub(super) fn wants(user: &User, kind: MailKind) -> bool {
+    user.status == UserStatus::Active && !(kind == MailKind::Verification && user.email_verified)
+}
 
 /// A mail to write. Its recipient is the user's address as the store has it, never as a caller spelled it.
 #[derive(Debug)]
@@ -71,6 +85,15 @@ pub enum MailOutcome {
     },
 }
 
+/// What waits in the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailBacklog {
+    /// How many mails.
+    pub waiting: u32,
+    /// Since when the oldest of them.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Mails and tokens. Each command is one atomic commit. A user has one token of a kind, bound to the address that it was
 /// mailed to: a newer one, or another address, ends it.
 #[async_trait]
@@ -116,6 +139,9 @@ pub trait MailStore {
 
     /// When the next mail is due; `None` if none waits.
     async fn next_mail_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// What waits in the outbox.
+    async fn mail_backlog(&self) -> Result<MailBacklog, StoreError>;
 
     /// Up to `limit` mails before this one, the newest first.
     async fn list_mails(&self, before: Option<MailId>, limit: u32) -> Result<Vec<Mail>, StoreError>;

@@ -9,18 +9,24 @@ pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
+mod derived;
 pub mod error;
 pub mod feed;
 pub mod grants;
 pub mod import;
 pub mod live;
 pub mod mail;
+pub mod postgres;
 pub mod preferences;
 pub mod query;
 pub mod sessions;
 pub mod signing_keys;
+mod sql;
 pub mod sqlite;
 mod stored_user;
+mod traces;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -35,8 +41,8 @@ pub use import::{
     ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,
     RowVerdict, TransferStore,
 };
-pub use live::{Ended, Live, LiveGrants};
-pub use mail::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail};
+pub use live::{Ended, Live, LiveGrants, Trust};
+pub use mail::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail};
 pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};
@@ -58,6 +64,15 @@ pub struct NewUser {
     pub password_hash: Option<PasswordHash>,
     /// The mail that verifies the address; `None` for none.
     pub mail: Option<NewMail>,
+}
+
+/// What calls wait for in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Commands.
+    Writes,
+    /// Reads that may take long.
+    Scans,
 }
 
 /// Where users are kept. See the [module](self) for what each method promises.
@@ -130,6 +145,12 @@ pub trait Store:
 
     /// Whether a read and the way to the writer work.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How long who joins this queue now will wait, with at least so many `ahead`, as far as can be said; nothing if there
+    /// is no such queue.
+    fn wait(&self, _queue: Queue, _ahead: usize) -> Duration {
+        Duration::ZERO
+    }
 
     /// Puts what it does in numbers on the page.
     fn report(&self, page: &mut Page);

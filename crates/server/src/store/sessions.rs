@@ -8,6 +8,12 @@ use crate::{
     model::{ChangeMeta, Role, Session, SessionId, Timestamp, UserId},
 };
 
+/// Sessions that a user may have; one more ends the one that was not used for longest.
+pub(super) const SESSIONS_MAX: i64 = 100;
+
+/// Why a session ended that nobody ended: the reason that the caller gets.
+pub(super) const REUSED: &str = "REFRESH_TOKEN_INVALID";
+
 /// The name that somebody signs in with, as its [unique key](crate::model::text::unique_key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginKey {
@@ -54,6 +60,26 @@ pub struct RefreshUse {
     pub next_hash: [u8; 32],
     /// When the session ends if that is not used.
     pub expires_at: Timestamp,
+}
+
+/// What came of a token.
+pub(super) enum Refreshed {
+    /// The session goes on.
+    Renewed(Session),
+    /// The token had been used, so the session has ended. No error: it would take that back.
+    Reused { user_id: UserId, id: SessionId },
+    /// Nothing was changed.
+    Refused,
+}
+
+impl Refreshed {
+    /// For the caller, to whom all that is refused is the same.
+    pub(super) fn session(self) -> Result<Session, StoreError> {
+        match self {
+            Self::Renewed(session) => Ok(session),
+            Self::Refused | Self::Reused { .. } => Err(StoreError::NotFound),
+        }
+    }
 }
 
 /// The last use of a session, for [`SessionStore::touch_sessions`].

@@ -5,6 +5,9 @@
 //! up a call; when that thread cannot keep up, lines are dropped and not queued without end.
 
 mod escape;
+pub mod events;
+#[cfg(test)]
+mod events_tests;
 mod human;
 mod json;
 
@@ -17,7 +20,7 @@ use std::{
 };
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, Layer, fmt, fmt::MakeWriter, prelude::*, registry::LookupSpan};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, fmt::MakeWriter, prelude::*, registry::LookupSpan, reload};
 
 pub use escape::{Escaped, escape, is_safe};
 
@@ -37,9 +40,35 @@ const LINES_WAITING_MAX: usize = 16_384;
 /// Bytes of lines that are written at once, at most.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Starts logging to stderr. Keep the guard until the process ends: dropping it writes what waits.
-/// Does nothing more if the process logs already.
-pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
+/// What is logged, and what may be changed of it. Keep it until the process ends: dropping it writes what waits.
+#[derive(Debug)]
+pub struct Log {
+    _guard: WorkerGuard,
+    level: LevelSwitch,
+}
+
+impl Log {
+    /// What changes the level.
+    #[must_use]
+    pub fn level(&self) -> LevelSwitch {
+        self.level.clone()
+    }
+}
+
+/// Changes what is logged while the process runs; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LevelSwitch(reload::Handle<EnvFilter, Registry>);
+
+impl LevelSwitch {
+    /// Logs this from now on. Does nothing if the process logs by other means.
+    pub fn set(&self, level: &LogLevel) {
+        // Fails if there is no such filter any more.
+        let _ = self.0.reload(EnvFilter::new(level.as_str()));
+    }
+}
+
+/// Starts logging to stderr. Does nothing more if the process logs already.
+pub fn init(level: &LogLevel, format: LogFormat) -> Log {
     let terminal = io::stderr().is_terminal();
     let human = format == LogFormat::Human || (format == LogFormat::Auto && terminal);
     let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -49,10 +78,10 @@ pub fn init(level: &LogLevel, format: LogFormat) -> WorkerGuard {
         // Written out when no line waits any more.
         .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
     // The directives were checked when the level was parsed.
-    let filter = EnvFilter::new(level.as_str());
+    let (filter, level) = reload::Layer::new(EnvFilter::new(level.as_str()));
     // Fails if a subscriber is there already; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(layer(human, colour, writer)).try_init();
-    guard
+    Log { _guard: guard, level: LevelSwitch(level) }
 }
 
 fn layer<S, W>(human: bool, colour: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -51,6 +51,12 @@ impl Validity {
         }
     }
 
+    /// Its last moment, in seconds since the epoch.
+    #[must_use]
+    pub fn until_seconds(self) -> i64 {
+        self.until
+    }
+
     /// Its last moment, for people.
     #[must_use]
     pub fn until(self) -> String {

@@ -137,6 +137,16 @@ fn verifier(clients: &ClientFiles) -> Result<Arc<dyn rustls::server::danger::Cli
     builder.build().map_err(|error| unusable(&error))
 }
 
+/// For what time each certificate in a file is good, one at least.
+///
+/// # Errors
+/// The file is of no use, and why.
+pub fn validities(path: &Path, setting: &'static str) -> Result<Vec<Validity>, LoadError> {
+    let all = certificates(path, setting)?;
+    let unreadable = || content(path, setting, "has a certificate that cannot be read");
+    all.iter().map(|certificate| Validity::of(certificate).ok_or_else(unreadable)).collect()
+}
+
 /// The certificates in a file, one at least.
 fn certificates(path: &Path, setting: &'static str) -> Result<Vec<CertificateDer<'static>>, LoadError> {
     let bytes = read(path, setting)?;

@@ -12,7 +12,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use self::{
     expiry::{Standing, Validity},
-    load::{LoadError, Loaded, load},
+    load::{LoadError, Loaded, load, validities},
     watch::Certificates,
 };
 

@@ -4,6 +4,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -26,6 +30,8 @@ pub struct Certificates {
     pub grpc: Acceptor,
     /// For HTTP.
     pub http: Acceptor,
+    /// When the certificate in use ends, in seconds since the epoch.
+    pub expires: Arc<AtomicI64>,
 }
 
 impl Certificates {
@@ -38,7 +44,8 @@ impl Certificates {
         let loaded = marks(&files);
         let Loaded { grpc, http, validity } = load(&files)?;
         announce("certificates loaded", &files, validity);
-        Ok(Self { files, loaded, grpc: Acceptor::new(grpc), http: Acceptor::new(http) })
+        let expires = Arc::new(AtomicI64::new(validity.until_seconds()));
+        Ok(Self { files, loaded, grpc: Acceptor::new(grpc), http: Acceptor::new(http), expires })
     }
 
     /// Reads the files whenever they have changed, for ever. What is of no use is told, and what was read before
@@ -62,6 +69,7 @@ impl Certificates {
             Ok(Loaded { grpc, http, validity }) => {
                 self.grpc.replace(grpc);
                 self.http.replace(http);
+                self.expires.store(validity.until_seconds(), Ordering::Relaxed);
                 announce("certificates reloaded", &self.files, validity);
             }
             Err(error) => tracing::error!(%error, "certificates not reloaded: those that were read before stay"),

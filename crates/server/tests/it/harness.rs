@@ -1,9 +1,11 @@
 //! A real server on a free port, real clients, and errors taken apart.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     net::SocketAddr,
     num::NonZero,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,6 +37,7 @@ use roster_server::{
         sqlite::{Location, SqliteOptions, SqliteStore},
     },
 };
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -43,13 +46,64 @@ use tokio::{
 use tonic::{Code, Status, Streaming, metadata::MetadataMap, transport::Channel};
 use tonic_types::StatusExt as _;
 
+use crate::postgres::Database;
+
 /// Writes that may wait for a store that a test opens itself.
 const STORE_QUEUE: usize = 100_000;
 
-/// A server that keeps its users in a file of its own.
+/// Where a server keeps everything: a folder, with its users in a file there or in a PostgreSQL database.
+pub struct Home {
+    folder: TempDir,
+    postgres: Option<Database>,
+}
+
+impl From<TempDir> for Home {
+    fn from(folder: TempDir) -> Self {
+        Self { folder, postgres: ON_POSTGRES.get().then(Database::new) }
+    }
+}
+
+impl Home {
+    /// The store of a server that has ended or is yet to start.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.postgres {
+            Some(database) => Arc::new(database.open()),
+            None => Arc::new(store_in(self)),
+        }
+    }
+}
+
+impl Deref for Home {
+    type Target = TempDir;
+
+    fn deref(&self) -> &TempDir {
+        &self.folder
+    }
+}
+
+thread_local! {
+    /// Whether the servers that this thread starts keep their users in PostgreSQL.
+    static ON_POSTGRES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a test whose servers keep their users in PostgreSQL.
+pub fn on_postgres(test: fn()) {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            ON_POSTGRES.set(false);
+        }
+    }
+    // The thread may run another test after this one, whichever way this one ends.
+    let _reset = Reset;
+    ON_POSTGRES.set(true);
+    test();
+}
+
+/// A server with a home of its own.
 pub struct Server {
     running: Running,
-    folder: TempDir,
+    home: Home,
 }
 
 impl Server {
@@ -63,13 +117,17 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), set)
     }
 
-    /// One over a folder that may hold a database already.
-    pub fn start_in(folder: TempDir, set: impl FnOnce(&mut Config)) -> Self {
+    /// One over a home that may hold users already.
+    pub fn start_in(home: impl Into<Home>, set: impl FnOnce(&mut Config)) -> Self {
+        let home = home.into();
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config {
             grpc_addr: any_port,
             http_addr: Some(any_port),
-            database_url: DatabaseUrl::Sqlite(database_in(&folder)),
+            database_url: match &home.postgres {
+                Some(database) => database.url().parse().unwrap(),
+                None => DatabaseUrl::Sqlite(database_in(&home)),
+            },
             workers: 2,
             hash_threads: 1,
             ..Config::defaults(true)
@@ -77,7 +135,7 @@ impl Server {
         set(&mut config);
         // Starting blocks, which the thread of a test's runtime must not.
         let running = std::thread::spawn(|| app::start(config)).join().unwrap().unwrap();
-        Self { running, folder }
+        Self { running, home }
     }
 
     /// Where gRPC is served.
@@ -128,12 +186,23 @@ impl Server {
 
     /// Where the database is.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.home.path()
     }
 
     /// The file with its users.
     pub fn database(&self) -> PathBuf {
-        database_in(&self.folder)
+        database_in(&self.home)
+    }
+
+    /// What a query for one number gives, asked of the database beside the server.
+    pub fn number(&self, sql: &str) -> i64 {
+        match &self.home.postgres {
+            Some(database) => database.number(sql),
+            None => {
+                let connection = Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY);
+                connection.unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+            }
+        }
     }
 
     /// Begins the drain.
@@ -141,15 +210,15 @@ impl Server {
         self.running.shutdown();
     }
 
-    /// Waits for the end of a drain; gives back the folder with the database.
-    pub async fn ended(self) -> (DrainReport, TempDir) {
-        let Self { running, folder } = self;
+    /// Waits for the end of a drain; gives back the home with the users.
+    pub async fn ended(self) -> (DrainReport, Home) {
+        let Self { running, home } = self;
         let report = tokio::task::spawn_blocking(move || running.wait().unwrap()).await.unwrap();
-        (report, folder)
+        (report, home)
     }
 
     /// Drains to the end.
-    pub async fn stop(self) -> (DrainReport, TempDir) {
+    pub async fn stop(self) -> (DrainReport, Home) {
         self.shutdown();
         self.ended().await
     }

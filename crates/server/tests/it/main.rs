@@ -5,9 +5,11 @@
 mod api;
 mod catcher;
 mod client;
+mod collector;
 mod feed;
 mod harness;
 mod mail_clock;
 mod pki;
+mod postgres;
 mod retry_clock;
 mod store;

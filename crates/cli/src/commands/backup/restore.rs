@@ -6,7 +6,7 @@ use roster_server::{
     model::{Clock as _, SystemClock},
     store::sqlite::{
         OpenError,
-        backup::{CopyError, RestoreOptions, restore},
+        backup::{CopyError, RestoreOptions, Restored, restore},
     },
 };
 
@@ -49,13 +49,17 @@ impl Restore {
     /// Restores.
     pub fn run(&self, global: &Global) -> Result<(), Failure> {
         let database = database(&self.flags)?;
-        let at = SystemClock.now();
-        let replaced = self.force.then(|| kept_name(&database));
-        let options = RestoreOptions { replaced: replaced.clone(), end_api_keys: self.revoke_api_keys, at };
+        // With milliseconds, so that two of them keep two databases.
+        let suffix = || jiff::Timestamp::now().strftime(".replaced-%Y%m%dT%H%M%S%.3fZ").to_string();
+        let options = RestoreOptions {
+            replaced_suffix: self.force.then(suffix),
+            end_api_keys: self.revoke_api_keys,
+            at: SystemClock.now(),
+        };
         let mut progress = Progress::start();
         let done = restore(&self.file, &database, &options, &mut |copied| show(&mut progress, copied));
         progress.clear();
-        let contents = done.map_err(|error| explain(error, &self.file))?;
+        let Restored { contents, replaced } = done.map_err(|error| explain(error, &self.file))?;
         let mut out = Output::stdout(global);
         match out.format {
             Format::Json => out.text(&json(&contents).to_string())?,
@@ -64,7 +68,7 @@ impl Restore {
                 out.text(&format!("{} has {}{until}", database.display(), in_words(&contents)))?;
             }
         }
-        if let Some(kept) = replaced.filter(|path| path.exists()) {
+        if let Some(kept) = replaced {
             out.note(&format!("what was there is kept as {}; remove it when it is of no more use", kept.display()))?;
         }
         if !self.revoke_api_keys {
@@ -73,13 +77,6 @@ impl Restore {
         out.note("everybody signs in again, and watches start again with a snapshot")?;
         out.flush()
     }
-}
-
-/// `roster.db.replaced-20260131T120000.000Z`
-fn kept_name(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(jiff::Timestamp::now().strftime(".replaced-%Y%m%dT%H%M%S%.3fZ").to_string());
-    name.into()
 }
 
 /// What is wrong with the backup is no trouble of the database.

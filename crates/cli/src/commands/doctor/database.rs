@@ -40,8 +40,8 @@ pub fn checks(url: &DatabaseUrl, roster_runs: bool) -> Vec<Check> {
 
 fn file(path: &Path) -> Check {
     const NAME: &str = "database file";
-    const RESTORE: &str =
-        "restore it from a backup, start the Roster that wrote it, or set database_url to another file";
+    const RESTORE: &str = "put a backup in its place (roster restore BACKUP --force), start the Roster that wrote it, or set database_url to \
+         another file";
     let shown = path.display();
     let header = match read_header(path) {
         Ok(header) => header,
@@ -150,10 +150,17 @@ fn lock(path: &Path, roster_runs: bool) -> Check {
 
 fn room(folder: &Path) -> Check {
     const NAME: &str = "disk space";
-    let free = match statvfs(folder) {
-        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+    let (free, files_left) = match statvfs(folder) {
+        // Some file systems have no such limit, and say that they have no files at all.
+        Ok(disk) => {
+            (disk.f_bavail.saturating_mul(disk.f_frsize), if disk.f_files == 0 { u64::MAX } else { disk.f_favail })
+        }
         Err(error) => return Check::warn(NAME, format!("unknown: {}", io::Error::from(error)), "check it yourself"),
     };
+    if files_left == 0 {
+        let found = format!("no file can be made in {} any more", folder.display());
+        return Check::fail(Exit::Io, NAME, found, "remove files nobody needs, or put the database on another disk");
+    }
     let found = format!("{} MiB free in {}", free >> 20, folder.display());
     match free {
         ..ROOM_OUT_BYTES => Check::fail(Exit::Io, NAME, found, "make room, or put the database on another disk"),

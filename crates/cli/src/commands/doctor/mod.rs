@@ -4,10 +4,12 @@ mod check;
 mod database;
 mod mail;
 mod network;
+mod postgres;
 mod system;
 mod tls;
+mod traces;
 
-use roster_server::config::Config;
+use roster_server::config::{Config, DatabaseUrl};
 
 use self::check::{Check, State};
 use crate::{
@@ -31,10 +33,14 @@ impl Doctor {
     pub async fn run(&self, global: &Global) -> Result<(), Failure> {
         let (config, mut checks) = self.configuration();
         let (ports, roster_runs) = network::ports(&config, &global.connection).await;
-        checks.extend(database::checks(&config.database_url, roster_runs));
+        match &config.database_url {
+            DatabaseUrl::Postgres(url) => checks.push(postgres::database(url).await),
+            url => checks.extend(database::checks(url, roster_runs)),
+        }
         checks.extend(ports);
         checks.extend(tls::checks(&config));
         checks.push(mail::server(&config).await);
+        checks.push(traces::collector(&config).await);
         checks.push(network::server(&global.connection).await);
         checks.push(system::open_files(config.max_connections));
         checks.push(system::clock(config.database_url.path()));

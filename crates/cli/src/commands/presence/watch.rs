@@ -28,8 +28,9 @@ impl Watch {
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
         let request =
             WatchClientStatusRequest { client_ids: self.client_ids.clone(), client_id_prefix: self.prefix.clone() };
-        let mut events =
-            context.notifications.watch_client_status(context.endless_request(request)).await?.into_inner();
+        let mut notifications = context.notifications.clone();
+        let beginning = notifications.watch_client_status(context.endless_request(request));
+        let mut events = context.in_time(beginning).await??.into_inner();
         while let Some(event) = events.message().await? {
             match event.event {
                 Some(Event::Client(client)) => show(context, &client)?,

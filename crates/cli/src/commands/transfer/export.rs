@@ -155,7 +155,8 @@ impl Run<'_> {
         retry: &mut Retry,
     ) -> Result<Option<Error>, Failure> {
         let request = ExportUsersRequest { filter: self.filter.to_owned(), after_user_id: self.last_id.clone() };
-        let mut stream = match Stream::begin(context.users.clone(), context.endless_request(request)).await {
+        let beginning = Stream::begin(context.users.clone(), context.endless_request(request));
+        let mut stream = match context.in_time(beginning).await? {
             Ok(stream) => stream,
             Err(error) => return Ok(Some(error)),
         };

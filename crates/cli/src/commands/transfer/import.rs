@@ -248,7 +248,8 @@ impl Run {
         let mut rows = Some(rows);
         self.sent = 0;
         let request = context.endless_request(ReceiverStream::new(outgoing));
-        let mut stream = match Stream::begin(context.users.clone(), self.options.clone(), request).await {
+        let beginning = Stream::begin(context.users.clone(), self.options.clone(), request);
+        let mut stream = match context.in_time(beginning).await? {
             Ok(stream) => stream,
             Err(error) => return Ok(Some(error)),
         };

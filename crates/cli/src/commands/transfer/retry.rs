@@ -38,7 +38,9 @@ impl Retry {
 /// Whether it is the connection or the server's state that failed, and not the call.
 fn is_passing(error: &Error) -> bool {
     match error.reason() {
-        Some(reason) => ["SHUTTING_DOWN", "STORE_UNAVAILABLE", "QUEUE_FULL", "IMPORT_RUNNING"].contains(&reason),
+        Some(reason) => {
+            ["SHUTTING_DOWN", "STORE_UNAVAILABLE", "OVERLOADED", "QUEUE_FULL", "IMPORT_RUNNING"].contains(&reason)
+        }
         None => {
             [Code::Unavailable, Code::Unknown, Code::Internal, Code::Cancelled, Code::DataLoss].contains(&error.code())
         }

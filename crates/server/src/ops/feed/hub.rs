@@ -4,10 +4,11 @@
 //! whoever writes waits for nobody who watches.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -32,6 +33,10 @@ pub(super) struct Hub {
     watching: watch::Sender<usize>,
     /// Reads of the store, by the hub and by watchers.
     reads: AtomicU64,
+    /// How far each watcher has come, by its number.
+    reached: Mutex<BTreeMap<u64, Arc<AtomicI64>>>,
+    /// The number of the next watcher.
+    next: AtomicU64,
 }
 
 /// Why the hub ends.
@@ -41,7 +46,8 @@ impl Hub {
     /// Starts the task on the runtime that this is called on.
     pub(super) fn start(store: Arc<dyn Store>) -> Arc<Self> {
         let (upto, watching) = (watch::Sender::new(0), watch::Sender::new(0));
-        let hub = Arc::new(Self { ring: Mutex::default(), upto, watching, reads: AtomicU64::new(0) });
+        let (reads, next) = (AtomicU64::new(0), AtomicU64::new(0));
+        let hub = Arc::new(Self { ring: Mutex::default(), upto, watching, reads, reached: Mutex::default(), next });
         tokio::spawn(Self::run(Arc::downgrade(&hub), hub.watching.subscribe(), store));
         hub
     }
@@ -54,7 +60,25 @@ impl Hub {
             *count += usize::from(entered);
             entered && *count == 1
         });
-        entered.then(|| Awake(Arc::clone(self)))
+        entered.then(|| {
+            let (number, reached) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(AtomicI64::new(0)));
+            self.watchers().insert(number, Arc::clone(&reached));
+            Awake { hub: Arc::clone(self), number, reached }
+        })
+    }
+
+    /// How far each watcher has come.
+    pub(super) fn places(&self) -> Vec<i64> {
+        self.watchers().values().map(|reached| reached.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Changes in the ring, and bytes that they take.
+    pub(super) fn ring_size(&self) -> (usize, usize) {
+        self.ring().size()
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<AtomicI64>>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells when the ring goes further.
@@ -131,11 +155,17 @@ impl Hub {
 
 /// Somebody watches as long as this is there.
 #[derive(Debug)]
-pub(super) struct Awake(Arc<Hub>);
+pub(super) struct Awake {
+    hub: Arc<Hub>,
+    number: u64,
+    /// How far the watcher has come.
+    pub(super) reached: Arc<AtomicI64>,
+}
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        self.0.watching.send_if_modified(|count| {
+        self.hub.watchers().remove(&self.number);
+        self.hub.watching.send_if_modified(|count| {
             *count -= 1;
             *count == 0
         });

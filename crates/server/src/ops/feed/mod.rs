@@ -22,10 +22,10 @@ use self::hub::Hub;
 pub use self::watch_users::{ChangeKind, FeedEvent, FeedItem, UserChange, UserWatch, WatchStart, WatchUsersInput};
 use crate::{
     metrics::{
-        Page,
-        names::{WATCH_READS, WATCHERS},
+        Counter, Page,
+        names::{WATCH_LAG, WATCH_READS, WATCH_RING, WATCH_RING_BYTES, WATCHERS, WATCHERS_REFUSED, WATCHES_ENDED},
     },
-    ops::{Ops, page_token::PageTokens},
+    ops::{Error, Ops, Reason, page_token::PageTokens},
     store::Store,
 };
 
@@ -66,7 +66,35 @@ pub(in crate::ops) struct Feed {
     catch_up: Arc<Semaphore>,
     tokens: PageTokens,
     pub(in crate::ops) options: FeedOptions,
+    outcomes: Arc<Outcomes>,
 }
+
+/// How watches end, in numbers.
+#[derive(Debug, Default)]
+struct Outcomes {
+    /// Never begun.
+    refused: Counter,
+    client: Counter,
+    too_slow: Counter,
+    shutting_down: Counter,
+    other: Counter,
+}
+
+impl Outcomes {
+    /// Takes in what a client is told at the end; nothing if it has gone.
+    fn count(&self, told: Option<&Error>) {
+        let counter = match told {
+            None => &self.client,
+            Some(Error::WatchEnded { reason: Reason::WatcherTooSlow, .. }) => &self.too_slow,
+            Some(Error::WatchEnded { reason: Reason::ShuttingDown, .. }) => &self.shutting_down,
+            Some(_) => &self.other,
+        };
+        counter.increment();
+    }
+}
+
+/// Shares of the watchers, and as labels. The last is the one that is furthest behind.
+const SHARES: [(usize, &str); 3] = [(50, "0.5"), (90, "0.9"), (100, "1")];
 
 impl Feed {
     /// Starts the hub on the runtime that this is called on. It sleeps until somebody watches. `key` is for resume tokens.
@@ -76,14 +104,31 @@ impl Feed {
             catch_up: Arc::new(Semaphore::new(CATCH_UP_MAX)),
             tokens: PageTokens::new(key),
             options: FeedOptions::default(),
+            outcomes: Arc::default(),
         }
     }
 
-    /// Puts what watching costs on the page.
-    pub(in crate::ops) fn report(&self, page: &mut Page) {
+    /// Puts what watching costs on the page; the change log goes up to `newest`.
+    pub(in crate::ops) fn report(&self, page: &mut Page, newest: i64) {
         let (watchers, reads) = self.hub.load();
+        let Outcomes { refused, client, too_slow, shutting_down, other } = &*self.outcomes;
         page.value(&WATCHERS, &[], watchers as u64);
+        page.value(&WATCHERS_REFUSED, &[], refused.get());
+        let mut lags: Vec<_> = self.hub.places().iter().map(|place| newest.saturating_sub(*place).max(0)).collect();
+        lags.sort_unstable();
+        for (percent, label) in SHARES {
+            let at = (lags.len() * percent).div_ceil(100).saturating_sub(1);
+            page.value(&WATCH_LAG, &[label], lags.get(at).map_or(0, |lag| lag.unsigned_abs()));
+        }
+        for (reason, ended) in
+            [("client", client), ("too_slow", too_slow), ("shutting_down", shutting_down), ("other", other)]
+        {
+            page.value(&WATCHES_ENDED, &[reason], ended.get());
+        }
         page.value(&WATCH_READS, &[], reads);
+        let (changes, bytes) = self.hub.ring_size();
+        page.value(&WATCH_RING, &[], changes);
+        page.value(&WATCH_RING_BYTES, &[], bytes);
     }
 }
 

@@ -74,6 +74,11 @@ impl Ring {
         }
     }
 
+    /// How many changes it has, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
     /// Up to `max` changes after a position.
     pub(super) fn after(&self, position: i64, max: usize) -> Piece {
         if position < self.start {

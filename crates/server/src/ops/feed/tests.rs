@@ -81,6 +81,7 @@ async fn a_client_slower_than_the_heartbeat_is_sent_all() {
         heartbeat: Duration::ZERO,
         slow_after: Duration::from_hours(1),
         place: Place { position: *store.newest_position().borrow(), known: Known::Nobody },
+        reached: Arc::default(),
         greets: false,
         page_max: 1,
         quiet_since: Instant::now(),

@@ -1,7 +1,7 @@
 //! Begins a watch of users: checks what is asked, and starts the task that serves it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
     vec,
@@ -177,10 +177,14 @@ impl Ops {
     /// is no longer there, or is not there any more.
     pub async fn watch_users(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<UserWatch, Error> {
         ctx.caller.check(Permission::UsersWatch)?;
-        let Checked { filter, tokens, heartbeat, start } = self.check_watch(ctx, input)?;
+        let Checked { filter, tokens, heartbeat, start } = self.check_watch(ctx, input).await?;
         self.await_position(start.position).await?;
         let full = || Error::TooManyWatchers { retry_after: FULL_RETRY_AFTER };
-        let awake = self.feed.hub.enter(self.feed.options.watchers_max).ok_or_else(full)?;
+        let Some(awake) = self.feed.hub.enter(self.feed.options.watchers_max) else {
+            self.feed.outcomes.refused.increment();
+            return Err(full());
+        };
+        awake.reached.store(start.position, Ordering::Relaxed);
 
         let (out, chunks) = mpsc::channel(CHUNKS_MAX);
         let (ended, end) = oneshot::channel();
@@ -201,13 +205,17 @@ impl Ops {
             slow_after: self.feed.options.slow_after,
             greets: input.start == WatchStart::Now,
             place: start,
+            reached: Arc::clone(&awake.reached),
             page_max: USERS_MAX,
             quiet_since: Instant::now(),
             out,
         };
+        let outcomes = Arc::clone(&self.feed.outcomes);
         tokio::spawn(async move {
             let _awake = awake;
-            if let Some(error) = watcher.run().await {
+            let told = watcher.run().await;
+            outcomes.count(told.as_ref());
+            if let Some(error) = told {
                 // The client may have gone.
                 let _ = ended.send(error);
             }
@@ -215,7 +223,7 @@ impl Ops {
         Ok(UserWatch { chunk: Vec::new().into_iter(), chunks, end })
     }
 
-    fn check_watch(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<Checked, Error> {
+    async fn check_watch(&self, ctx: &Ctx, input: &WatchUsersInput) -> Result<Checked, Error> {
         let mut violations = Violations::new();
         let heartbeat = check_heartbeat(input.heartbeat_interval, &mut violations);
         let filter = violations.check("filter", Filter::parse(&input.filter));
@@ -223,16 +231,18 @@ impl Ops {
         // A token is bound to the filter, so it can only be judged with it.
         let Some(filter) = filter else { return Err(violations.into()) };
         let tokens = ResumeTokens::new(&self.feed.tokens, filter.as_ref());
-        let newest = *self.store.newest_position().borrow();
-        let start = match &input.start {
-            WatchStart::Now => Place { position: newest, known: Known::All },
-            WatchStart::Snapshot => Place { position: newest, known: Known::Nobody },
-            WatchStart::Resume(token) => tokens.open(token).unwrap_or_else(|| {
-                violations.add("resume_token", no_token(token));
-                Place { position: newest, known: Known::All }
-            }),
+        let resumed = match &input.start {
+            WatchStart::Now | WatchStart::Snapshot => None,
+            WatchStart::Resume(token) => {
+                violations.check("resume_token", tokens.open(token).ok_or_else(|| no_token(token)))
+            }
         };
         violations.into_result()?;
+        let known = if input.start == WatchStart::Snapshot { Known::Nobody } else { Known::All };
+        let start = match resumed {
+            Some(place) => place,
+            None => Place { position: self.store.log_end().await?, known },
+        };
         Ok(Checked { filter, tokens, heartbeat, start })
     }
 

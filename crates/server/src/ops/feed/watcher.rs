@@ -3,7 +3,14 @@
 //! It takes the next changes only when its client has taken those before, so a client that does not read costs one
 //! chunk of memory, and what comes meanwhile waits in the store. Its [`Place`] moves on with what it has handed over.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -58,6 +65,8 @@ pub(super) struct Watcher {
     pub(super) heartbeat: Duration,
     pub(super) slow_after: Duration,
     pub(super) place: Place,
+    /// The position of the place, for who counts how far watchers are behind.
+    pub(super) reached: Arc<AtomicI64>,
     /// It says first where it starts: who hears nothing before the connection breaks would have no token.
     pub(super) greets: bool,
     /// How many of what it reads fill a chunk, as far as it has seen.
@@ -251,6 +260,7 @@ impl Watcher {
             drop(room.send(chunk));
             self.quiet_since = Instant::now();
         }
+        self.reached.store(self.place.position, Ordering::Relaxed);
         tokio::task::yield_now().await;
     }
 

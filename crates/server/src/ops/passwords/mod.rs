@@ -64,7 +64,7 @@ impl Ops {
         is_checked: bool,
         run: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
-        let _turn = self.turn(ctx).await;
+        let _turn = self.turn(ctx).await?;
         let attempt = self.begin_attempt(ctx, Target::Account(id)).await?;
         let was_right = AtomicBool::new(false);
         let run = async {

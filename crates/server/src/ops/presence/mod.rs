@@ -23,7 +23,10 @@ pub use self::{
 use super::{Ctx, Error, Ops, Reason};
 use crate::{
     auth::{Caller, Refusal},
-    metrics::{Page, names::PRESENCE_CLIENTS},
+    metrics::{
+        Page,
+        names::{PRESENCE_CLIENTS, PRESENCE_STREAMS, PRESENCE_WATCHED},
+    },
     model::{Clock, Permission, Timestamp, UserId},
     presence::{Client, Full, Presence, PresenceOptions, TICK, Tick, Ticker},
 };
@@ -49,9 +52,11 @@ impl Desk {
         Self { presence: Arc::new(Presence::new(&options)), ticker: Ticker::start(clock.now()), options, noted }
     }
 
-    /// Puts how many clients there are on the page.
+    /// Puts how many clients, streams and watches there are on the page.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&PRESENCE_CLIENTS, &[], self.presence.len());
+        page.value(&PRESENCE_STREAMS, &[], self.presence.streams());
+        page.value(&PRESENCE_WATCHED, &[], self.presence.watched());
     }
 
     /// Whether one more refusal may be written to the audit log: whoever tries again and again must not fill the disk.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Tokens;
+use super::{Tokens, outcomes::Failure};
 use crate::{
     auth::{Password, attempts::Target},
     model::{Actor, ChangeMeta, Session, SessionId, UserId, Violations, inputs, text::unique_key},
@@ -58,7 +58,7 @@ impl Ops {
 
     async fn try_sign_in(&self, ctx: &Ctx, input: SignInInput) -> Result<SignedIn, Error> {
         let request = parse(ctx, input)?;
-        let _turn = self.turn(ctx).await;
+        let _turn = self.turn(ctx).await?;
         let login = self.store.find_login(request.key.clone()).await?;
         let user_id = login.as_ref().map(|login| login.user_id.clone());
         let (LoginKey::Email(name) | LoginKey::Username(name)) = &request.key;
@@ -82,15 +82,27 @@ impl Ops {
 
     async fn sign_in_with(&self, ctx: &Ctx, request: &Request, mut login: Option<Login>) -> Result<SignedIn, Error> {
         let user_id = login.as_ref().map(|login| login.user_id.clone());
+        let mut failure = Failure::WrongPassword;
         for _ in 0..CHECKS_MAX {
-            let Some(new) = self.check_login(ctx, request, login.as_ref()).await? else { break };
+            let Some(new) = self.check_login(ctx, request, login.as_ref()).await? else {
+                failure = match &login {
+                    None => Failure::UnknownLogin,
+                    Some(login) if login.password_hash.is_none() => Failure::NoPassword,
+                    Some(_) => Failure::WrongPassword,
+                };
+                break;
+            };
             match self.begin_session(ctx, login.as_ref(), new).await {
                 Ok(signed_in) => return Ok(signed_in),
                 Err(Begin::PasswordChanged) => login = self.store.find_login(request.key.clone()).await?,
-                Err(Begin::MayNotSignIn) => break,
+                Err(Begin::MayNotSignIn) => {
+                    failure = Failure::Inactive;
+                    break;
+                }
                 Err(Begin::Failed(error)) => return Err(error),
             }
         }
+        self.sign_ins.fail(failure);
         let meta = ctx.change(self.clock.now(), false);
         self.store.fail_sign_in(user_id, Reason::SignInFailed.name(), meta).await?;
         Err(Error::Unauthenticated(Reason::SignInFailed))

@@ -22,7 +22,10 @@ use super::{
     own::Own,
     status,
 };
-use crate::ops::{Ctx, Error, Ops};
+use crate::{
+    ops::{Ctx, Error, Ops},
+    trace::Traced as _,
+};
 
 /// The service, for one call.
 pub(super) struct AuthV1 {
@@ -57,7 +60,7 @@ impl AuthService for AuthV1 {
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let signed_in = self.ops.sign_in(&ctx, input).await.map_err(self.status())?;
+        let signed_in = self.ops.sign_in(&ctx, input).traced("sign_in").await.map_err(self.status())?;
         Ok(Response::new(sessions::sign_in_response(signed_in)))
     }
 
@@ -67,14 +70,14 @@ impl AuthService for AuthV1 {
     ) -> Result<Response<RefreshTokenResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
         let token = request.into_inner().refresh_token;
-        let tokens = self.ops.refresh_token(&ctx, &token).await.map_err(self.status())?;
+        let tokens = self.ops.refresh_token(&ctx, &token).traced("refresh_token").await.map_err(self.status())?;
         Ok(Response::new(RefreshTokenResponse { tokens: Some(sessions::tokens_message(tokens)) }))
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
         // Without a word, the request is about the session that it is made with.
         let ctx = self.keyed_in_session(request.get_ref(), true);
-        self.ops.sign_out(&ctx).await.map_err(self.status())?;
+        self.ops.sign_out(&ctx).traced("sign_out").await.map_err(self.status())?;
         Ok(Response::new(SignOutResponse {}))
     }
 
@@ -83,7 +86,7 @@ impl AuthService for AuthV1 {
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let input = request.into_inner().into();
-        let page = self.ops.list_sessions(&self.ctx, &input).await.map_err(self.status())?;
+        let page = self.ops.list_sessions(&self.ctx, &input).traced("list_sessions").await.map_err(self.status())?;
         Ok(Response::new(sessions::list_response(page, self.ctx.caller.session_id())))
     }
 
@@ -93,7 +96,7 @@ impl AuthService for AuthV1 {
     ) -> Result<Response<RevokeSessionResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
         let RevokeSessionRequest { user_id, session_id } = request.into_inner();
-        self.ops.revoke_session(&ctx, &user_id, &session_id).await.map_err(self.status())?;
+        self.ops.revoke_session(&ctx, &user_id, &session_id).traced("revoke_session").await.map_err(self.status())?;
         Ok(Response::new(RevokeSessionResponse {}))
     }
 
@@ -103,7 +106,12 @@ impl AuthService for AuthV1 {
     ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
         let ctx = self.keyed_in_session(request.get_ref(), request.get_ref().keep_current);
         let RevokeAllSessionsRequest { user_id, keep_current } = request.into_inner();
-        let revoked = self.ops.revoke_all_sessions(&ctx, &user_id, keep_current).await.map_err(self.status())?;
+        let revoked = self
+            .ops
+            .revoke_all_sessions(&ctx, &user_id, keep_current)
+            .traced("revoke_all_sessions")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(RevokeAllSessionsResponse { revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 
@@ -113,7 +121,7 @@ impl AuthService for AuthV1 {
     ) -> Result<Response<CreateApiKeyResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let created = self.ops.create_api_key(&ctx, input).await.map_err(self.status())?;
+        let created = self.ops.create_api_key(&ctx, input).traced("create_api_key").await.map_err(self.status())?;
         Ok(Response::new(api_keys::created_response(created)))
     }
 
@@ -122,7 +130,12 @@ impl AuthService for AuthV1 {
         request: Request<ListApiKeysRequest>,
     ) -> Result<Response<ListApiKeysResponse>, Status> {
         let ListApiKeysRequest { page_size, page_token } = request.into_inner();
-        let page = self.ops.list_api_keys(&self.ctx, page_size, &page_token).await.map_err(self.status())?;
+        let page = self
+            .ops
+            .list_api_keys(&self.ctx, page_size, &page_token)
+            .traced("list_api_keys")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(api_keys::list_response(page)))
     }
 
@@ -131,7 +144,11 @@ impl AuthService for AuthV1 {
         request: Request<RevokeApiKeyRequest>,
     ) -> Result<Response<RevokeApiKeyResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
-        self.ops.revoke_api_key(&ctx, &request.get_ref().api_key_id).await.map_err(self.status())?;
+        self.ops
+            .revoke_api_key(&ctx, &request.get_ref().api_key_id)
+            .traced("revoke_api_key")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(RevokeApiKeyResponse {}))
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         own::Own,
         status,
     },
+    trace::{self, Traced as _},
 };
 
 /// Rows of a batch.
@@ -62,7 +63,7 @@ impl Batch {
                 self.settle(outcome)?;
             }
             let ctx = idempotency::ctx_of_row(&self.ops, &self.ctx, self.key.as_ref(), row, &request).into_owned();
-            under_way.spawn(create(self.ops.clone(), ctx, row, request));
+            under_way.spawn(create(self.ops.clone(), ctx, row, request).in_span(trace::current()));
         }
         self.settle_all(&mut under_way).await?;
         Ok(self.response())
@@ -105,7 +106,7 @@ impl Batch {
 }
 
 async fn create(ops: Own<Ops>, ctx: Ctx, row: u32, request: CreateUserRequest) -> Outcome {
-    let created = ops.create_user_of_batch(&ctx, convert::create_input(request)).await;
+    let created = ops.create_user_of_batch(&ctx, convert::create_input(request)).traced("create_user_of_batch").await;
     (row, created.and_then(|user| Ok(user.user()?.id.to_text())))
 }
 

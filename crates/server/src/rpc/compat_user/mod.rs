@@ -27,6 +27,7 @@ use super::{
 use crate::{
     limits::MessageLimits,
     ops::{Ctx, Error, Ops},
+    trace::Traced as _,
 };
 
 /// The service, for one call.
@@ -56,18 +57,19 @@ impl UserService for CompatUser {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = convert::create_input(request.into_inner());
-        let user = self.ops.create_user(&ctx, input).await.map_err(self.status())?;
+        let user = self.ops.create_user(&ctx, input).traced("create_user").await.map_err(self.status())?;
         Ok(Response::new(convert::message(&user).map_err(self.status())?))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        let user = self.ops.get_user(&self.ctx, &request.get_ref().id).await.map_err(self.status())?;
+        let user =
+            self.ops.get_user(&self.ctx, &request.get_ref().id).traced("get_user").await.map_err(self.status())?;
         Ok(Response::new(convert::message(&user).map_err(self.status())?))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<User>>, Status> {
         let input = convert::list_input(&request.into_inner());
-        let page = self.ops.list_users(&self.ctx, &input).await.map_err(self.status())?;
+        let page = self.ops.list_users(&self.ctx, &input).traced("list_users").await.map_err(self.status())?;
         let request_id = self.ctx.request_id.clone();
         // Each is converted when there is room for it on the way out.
         let users = page
@@ -96,7 +98,11 @@ impl UserService for CompatUser {
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
-        self.ops.delete_user(&ctx, &request.get_ref().id, String::new()).await.map_err(self.status())?;
+        self.ops
+            .delete_user(&ctx, &request.get_ref().id, String::new())
+            .traced("delete_user")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(DeleteUserResponse { success: true }))
     }
 }

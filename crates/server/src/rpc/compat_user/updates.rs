@@ -20,6 +20,7 @@ use crate::{
         own::Own,
         status,
     },
+    trace::Traced as _,
 };
 
 /// Told of an update that was done.
@@ -72,7 +73,7 @@ impl Updates {
         }
         let ctx = idempotency::ctx_of_row(&self.ops, &self.ctx, self.key.as_ref(), number, &request);
         let input = convert::update_input(request)?;
-        self.ops.update_user(&ctx, input).await.map(|_| ())
+        self.ops.update_user(&ctx, input).traced("update_user").await.map(|_| ())
     }
 }
 

@@ -7,7 +7,10 @@ use roster_api::user::v1::{
 };
 use tonic::Response;
 
-use crate::ops::{ChangePasswordInput, Ctx, Error, Ops};
+use crate::{
+    ops::{ChangePasswordInput, Ctx, Error, Ops},
+    trace::Traced as _,
+};
 
 impl From<ChangePasswordRequest> for ChangePasswordInput {
     fn from(request: ChangePasswordRequest) -> Self {
@@ -24,7 +27,7 @@ pub(super) async fn send_verification_email(
     ctx: &Ctx,
     request: &SendVerificationEmailRequest,
 ) -> Result<Response<SendVerificationEmailResponse>, Error> {
-    ops.send_verification_email(ctx, &request.email).await?;
+    ops.send_verification_email(ctx, &request.email).traced("send_verification_email").await?;
     Ok(Response::new(SendVerificationEmailResponse {}))
 }
 
@@ -33,7 +36,7 @@ pub(super) async fn verify_email(
     ctx: &Ctx,
     request: VerifyEmailRequest,
 ) -> Result<Response<VerifyEmailResponse>, Error> {
-    let user = ops.verify_email(ctx, request.token).await?;
+    let user = ops.verify_email(ctx, request.token).traced("verify_email").await?;
     Ok(Response::new(VerifyEmailResponse { user_id: user.id.to_text(), email: user.email.clone() }))
 }
 
@@ -42,7 +45,7 @@ pub(super) async fn request_password_reset(
     ctx: &Ctx,
     request: &RequestPasswordResetRequest,
 ) -> Result<Response<RequestPasswordResetResponse>, Error> {
-    ops.request_password_reset(ctx, &request.email).await?;
+    ops.request_password_reset(ctx, &request.email).traced("request_password_reset").await?;
     Ok(Response::new(RequestPasswordResetResponse {}))
 }
 
@@ -51,6 +54,6 @@ pub(super) async fn reset_password(
     ctx: &Ctx,
     request: ResetPasswordRequest,
 ) -> Result<Response<ResetPasswordResponse>, Error> {
-    ops.reset_password(ctx, request.token, request.new_password).await?;
+    ops.reset_password(ctx, request.token, request.new_password).traced("reset_password").await?;
     Ok(Response::new(ResetPasswordResponse {}))
 }

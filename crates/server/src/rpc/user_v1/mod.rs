@@ -45,8 +45,8 @@ use super::{
     own::Own,
     status,
 };
-use crate::model::Violations;
 use crate::ops::{Ctx, Error, ExportUsersInput, Ops};
+use crate::{model::Violations, trace::Traced as _};
 
 /// The service, for one call.
 pub(super) struct UserV1 {
@@ -75,12 +75,13 @@ impl UserService for UserV1 {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.create_user(&ctx, input).await.map_err(self.status())?;
+        let user = self.ops.create_user(&ctx, input).traced("create_user").await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<EncodedUser>, Status> {
-        let user = self.ops.get_user(&self.ctx, &request.get_ref().user_id).await.map_err(self.status())?;
+        let user =
+            self.ops.get_user(&self.ctx, &request.get_ref().user_id).traced("get_user").await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
@@ -88,41 +89,46 @@ impl UserService for UserV1 {
         &self,
         request: Request<GetUserByEmailRequest>,
     ) -> Result<Response<EncodedUser>, Status> {
-        let user = self.ops.get_user_by_email(&self.ctx, &request.get_ref().email).await.map_err(self.status())?;
+        let user = self
+            .ops
+            .get_user_by_email(&self.ctx, &request.get_ref().email)
+            .traced("get_user_by_email")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.update_user(&ctx, input).await.map_err(self.status())?;
+        let user = self.ops.update_user(&ctx, input).traced("update_user").await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<()>, Status> {
         let ctx = self.keyed(request.get_ref());
         let DeleteUserRequest { user_id, etag } = request.into_inner();
-        self.ops.delete_user(&ctx, &user_id, etag).await.map_err(self.status())?;
+        self.ops.delete_user(&ctx, &user_id, etag).traced("delete_user").await.map_err(self.status())?;
         Ok(Response::new(()))
     }
 
     async fn deactivate_user(&self, request: Request<DeactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.deactivate_user(&ctx, input).await.map_err(self.status())?;
+        let user = self.ops.deactivate_user(&ctx, input).traced("deactivate_user").await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn reactivate_user(&self, request: Request<ReactivateUserRequest>) -> Result<Response<EncodedUser>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let user = self.ops.reactivate_user(&ctx, input).await.map_err(self.status())?;
+        let user = self.ops.reactivate_user(&ctx, input).traced("reactivate_user").await.map_err(self.status())?;
         Ok(Response::new(user.into_message()))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<BoxStream<EncodedUser>>, Status> {
         let input = convert::list_input(request.into_inner());
-        let page = self.ops.list_users(&self.ctx, &input).await.map_err(self.status())?;
+        let page = self.ops.list_users(&self.ctx, &input).traced("list_users").await.map_err(self.status())?;
         Ok(Response::new(Box::pin(UserStream::new(page))))
     }
 
@@ -130,7 +136,12 @@ impl UserService for UserV1 {
         &self,
         request: Request<SearchUsersRequest>,
     ) -> Result<Response<SearchUsersResponse>, Status> {
-        let found = self.ops.search_users(&self.ctx, &request.into_inner().into()).await.map_err(self.status())?;
+        let found = self
+            .ops
+            .search_users(&self.ctx, &request.into_inner().into())
+            .traced("search_users")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(search_response(found)))
     }
 
@@ -140,7 +151,7 @@ impl UserService for UserV1 {
     ) -> Result<Response<ChangePasswordResponse>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        self.ops.change_password(&ctx, input).await.map_err(self.status())?;
+        self.ops.change_password(&ctx, input).traced("change_password").await.map_err(self.status())?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
@@ -151,27 +162,32 @@ impl UserService for UserV1 {
     async fn add_address(&self, request: Request<AddAddressRequest>) -> Result<Response<Address>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let address = self.ops.add_address(&ctx, input).await.map_err(self.status())?;
+        let address = self.ops.add_address(&ctx, input).traced("add_address").await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
     async fn get_address(&self, request: Request<GetAddressRequest>) -> Result<Response<Address>, Status> {
         let GetAddressRequest { user_id, address_id } = request.get_ref();
-        let address = self.ops.get_address(&self.ctx, user_id, address_id).await.map_err(self.status())?;
+        let address =
+            self.ops.get_address(&self.ctx, user_id, address_id).traced("get_address").await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
     async fn update_address(&self, request: Request<UpdateAddressRequest>) -> Result<Response<Address>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let address = self.ops.update_address(&ctx, input).await.map_err(self.status())?;
+        let address = self.ops.update_address(&ctx, input).traced("update_address").await.map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
     async fn delete_address(&self, request: Request<DeleteAddressRequest>) -> Result<Response<()>, Status> {
         let ctx = self.keyed(request.get_ref());
         let DeleteAddressRequest { user_id, address_id, etag } = request.into_inner();
-        self.ops.delete_address(&ctx, &user_id, &address_id, etag).await.map_err(self.status())?;
+        self.ops
+            .delete_address(&ctx, &user_id, &address_id, etag)
+            .traced("delete_address")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(()))
     }
 
@@ -180,7 +196,8 @@ impl UserService for UserV1 {
         request: Request<ListAddressesRequest>,
     ) -> Result<Response<ListAddressesResponse>, Status> {
         let ListAddressesRequest { user_id, kind } = request.get_ref();
-        let addresses = self.ops.list_addresses(&self.ctx, user_id, *kind).await.map_err(self.status())?;
+        let addresses =
+            self.ops.list_addresses(&self.ctx, user_id, *kind).traced("list_addresses").await.map_err(self.status())?;
         Ok(Response::new(list_response(addresses)))
     }
 
@@ -190,13 +207,19 @@ impl UserService for UserV1 {
     ) -> Result<Response<Address>, Status> {
         let ctx = self.keyed(request.get_ref());
         let SetDefaultAddressRequest { user_id, address_id } = request.get_ref();
-        let address = self.ops.set_default_address(&ctx, user_id, address_id).await.map_err(self.status())?;
+        let address = self
+            .ops
+            .set_default_address(&ctx, user_id, address_id)
+            .traced("set_default_address")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(address_message(address)))
     }
 
     async fn get_preferences(&self, request: Request<GetPreferencesRequest>) -> Result<Response<Preferences>, Status> {
         let user_id = &request.get_ref().user_id;
-        let preferences = self.ops.get_preferences(&self.ctx, user_id).await.map_err(self.status())?;
+        let preferences =
+            self.ops.get_preferences(&self.ctx, user_id).traced("get_preferences").await.map_err(self.status())?;
         Ok(Response::new(preferences_message(preferences)))
     }
 
@@ -206,7 +229,8 @@ impl UserService for UserV1 {
     ) -> Result<Response<Preferences>, Status> {
         let ctx = self.keyed(request.get_ref());
         let input = request.into_inner().into();
-        let preferences = self.ops.update_preferences(&ctx, input).await.map_err(self.status())?;
+        let preferences =
+            self.ops.update_preferences(&ctx, input).traced("update_preferences").await.map_err(self.status())?;
         Ok(Response::new(preferences_message(preferences)))
     }
 
@@ -215,7 +239,7 @@ impl UserService for UserV1 {
         request: Request<WatchUsersRequest>,
     ) -> Result<Response<BoxStream<WatchUsersResponse>>, Status> {
         let input = request.into_inner().into();
-        let watch = self.ops.watch_users(&self.ctx, &input).await.map_err(self.status())?;
+        let watch = self.ops.watch_users(&self.ctx, &input).traced("watch_users").await.map_err(self.status())?;
         Ok(Response::new(Box::pin(WatchStream::new(watch, self.ctx.request_id.clone()))))
     }
 
@@ -240,7 +264,13 @@ impl UserService for UserV1 {
     ) -> Result<Response<BoxStream<ExportUsersResponse>>, Status> {
         let ExportUsersRequest { filter, after_user_id } = request.into_inner();
         let input = ExportUsersInput { filter, after_user_id };
-        let export = self.ops.shared().begin_export(self.ctx.clone(), input).await.map_err(self.status())?;
+        let export = self
+            .ops
+            .shared()
+            .begin_export(self.ctx.clone(), input)
+            .traced("begin_export")
+            .await
+            .map_err(self.status())?;
         Ok(Response::new(Box::pin(ExportStream::new(export, self.ctx.request_id.clone()))))
     }
 
@@ -249,7 +279,8 @@ impl UserService for UserV1 {
         request: Request<ListAuditEventsRequest>,
     ) -> Result<Response<ListAuditEventsResponse>, Status> {
         let input = request.into_inner().into();
-        let page = self.ops.list_audit_events(&self.ctx, &input).await.map_err(self.status())?;
+        let page =
+            self.ops.list_audit_events(&self.ctx, &input).traced("list_audit_events").await.map_err(self.status())?;
         Ok(Response::new(audit::page_message(page)))
     }
 

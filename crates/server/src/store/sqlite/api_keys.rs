@@ -12,8 +12,8 @@ use super::{
     commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
 };
 use crate::{
-    model::{ApiKey, ApiKeyId, ChangeMeta, Permission, PermissionSet, Timestamp},
-    store::{ApiKeyStore, ApiKeyUse, NewApiKey, StoreError},
+    model::{ApiKey, ApiKeyId, ChangeMeta, Timestamp},
+    store::{ApiKeyStore, ApiKeyUse, NewApiKey, StoreError, api_keys::scopes_from},
 };
 
 #[async_trait]
@@ -56,16 +56,6 @@ fn api_key_from_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         last_used_at: row.get(6)?,
         created_by: row.get(7)?,
     })
-}
-
-/// The permissions of a `scopes` column. A name that this binary does not know gives nothing.
-pub(super) fn scopes_from(text: &str) -> PermissionSet {
-    text.split(' ').filter_map(Permission::find).collect()
-}
-
-/// The other way round.
-pub(super) fn scopes_text(scopes: PermissionSet) -> String {
-    scopes.iter().map(Permission::name).collect::<Vec<_>>().join(" ")
 }
 
 impl ToSql for ApiKeyId {

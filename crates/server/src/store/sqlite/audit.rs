@@ -6,14 +6,13 @@ use rusqlite::{
     types::{FromSqlError, ValueRef},
 };
 
-use super::{
-    SqliteStore,
-    commands::AppendEvents,
-    sql::{SqlBuilder, where_audit_filter},
-};
+use super::{SqliteStore, commands::AppendEvents};
 use crate::{
     model::{ActorKind, AuditEvent},
-    store::{AuditQuery, AuditStore, NewEvent, StoreError},
+    store::{
+        AuditQuery, AuditStore, NewEvent, StoreError,
+        sql::{Dialect, SqlBuilder, where_audit_filter},
+    },
 };
 
 const EVENTS: &str = "SELECT c.position, c.at, c.actor, c.action, c.user_id, c.target, c.remote_address, c.request_id, \
@@ -31,7 +30,7 @@ impl AuditStore for SqliteStore {
 }
 
 fn list_events(connection: &Connection, query: &AuditQuery) -> Result<Vec<AuditEvent>, StoreError> {
-    let mut sql = SqlBuilder::new(EVENTS);
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, EVENTS);
     if let Some(filter) = &query.filter {
         sql.push(" AND ");
         where_audit_filter(filter, &mut sql);

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{feed, search_index, sql::SqlBuilder};
+use super::{feed, search_index};
+use crate::store::sql::{Dialect, SqlBuilder};
 
 /// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
@@ -43,7 +44,7 @@ impl Candidates {
 
     /// Their rows, each once, if there are no more than `max`.
     pub(super) fn few(&self, connection: &Connection, max: usize) -> rusqlite::Result<Option<Vec<i64>>> {
-        let mut sql = SqlBuilder::new("SELECT pk FROM ");
+        let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT pk FROM ");
         self.push(&mut sql);
         let mut statement = connection.prepare_cached(sql.text())?;
         let mut rows = statement.query(rusqlite::params_from_iter(sql.params()))?;

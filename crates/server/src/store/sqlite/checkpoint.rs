@@ -28,6 +28,8 @@ use super::{
 const BACKGROUND_AT_PAGES: u32 = 16_384;
 /// Pages in the WAL at which the writer makes its callers wait for the rest: 128 MiB.
 const WRITER_AT_PAGES: u32 = 32_768;
+/// Bytes of a page in the WAL, with its header.
+const PAGE_BYTES: u64 = 4_096 + 24;
 /// The writer's side: watches the WAL and wakes the thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
@@ -49,9 +51,11 @@ impl Checkpointer {
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
 
         let wal_pages = Arc::new(AtomicU32::new(0));
-        let told = Arc::clone(&wal_pages);
+        let (told, of_hook) = (Arc::clone(&wal_pages), Arc::clone(&stats));
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: i32| {
-            told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            let pages = u32::try_from(pages).unwrap_or(0);
+            told.store(pages, Ordering::Relaxed);
+            of_hook.wal_bytes.store(u64::from(pages) * PAGE_BYTES, Ordering::Relaxed);
             Ok(())
         };
         // The hook replaces SQLite's own automatic checkpoint, which would run in the writer.

@@ -6,19 +6,17 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::FromSqlError};
 use tokio::sync::watch;
 
-use super::{
-    SqliteStore,
-    commands::TrimLog,
-    list,
-    sql::{SqlBuilder, id_value, where_filter},
-};
+use super::{SqliteStore, commands::TrimLog, list};
 use crate::{
     model::{
         Action, UserId,
         filter::Filter,
         order::{Cursor, Order},
     },
-    store::{Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage},
+    store::{
+        Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        sql::{Dialect, SqlBuilder, where_filter},
+    },
 };
 
 /// Changes since the moment that are looked through one by one; if there are more, those of the page's users are.
@@ -30,6 +28,10 @@ const WINDOW_USERS: i64 = 4_096;
 impl FeedStore for SqliteStore {
     fn newest_position(&self) -> watch::Receiver<i64> {
         self.writer.newest_position()
+    }
+
+    async fn log_end(&self) -> Result<i64, StoreError> {
+        Ok(*self.writer.newest_position().borrow())
     }
 
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError> {
@@ -112,9 +114,9 @@ pub(super) fn moment(
     filter: Option<&Filter>,
     after: Option<&UserId>,
 ) -> Result<Moment, StoreError> {
-    let mut sql = SqlBuilder::new("SELECT count(*) FROM users u WHERE TRUE");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT count(*) FROM users u WHERE TRUE");
     if let Some(after) = after {
-        sql.push(" AND u.id > ").bind(id_value(after));
+        sql.push(" AND u.id > ").bind(after);
     }
     if let Some(filter) = filter {
         sql.push(" AND ");
@@ -152,9 +154,9 @@ fn users_at(connection: &Connection, query: &UsersAt) -> Result<UsersAtPage, Sto
 
 /// The last id of the users that a page with a filter looks at; `None` if it looks at all that are left.
 fn end_of_window(connection: &Connection, after: Option<&UserId>) -> Result<Option<UserId>, StoreError> {
-    let mut sql = SqlBuilder::new("SELECT u.id FROM users u");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.id FROM users u");
     if let Some(after) = after {
-        sql.push(" WHERE u.id > ").bind(id_value(after));
+        sql.push(" WHERE u.id > ").bind(after);
     }
     sql.push(" ORDER BY u.id LIMIT 1 OFFSET ").bind(WINDOW_USERS - 1);
     let mut statement = connection.prepare_cached(sql.text())?;
@@ -203,14 +205,14 @@ impl Range<'_> {
     fn first_changes(&self, connection: &Connection, limit: u32) -> Result<(Vec<(UserId, i64)>, bool), StoreError> {
         // Few changes are read in their own order; of many, those of the page's users are found by the index over users.
         let by_position = self.newest - self.position <= RECENT_MAX;
-        let mut sql = SqlBuilder::new("SELECT user_id, min(position) FROM changes ");
+        let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT user_id, min(position) FROM changes ");
         sql.push(if by_position { "NOT INDEXED" } else { "INDEXED BY changes_by_user" });
         sql.push(" WHERE position > ").bind(self.position).push(" AND revision > 0");
         if let Some(after) = self.after {
-            sql.push(" AND user_id > ").bind(id_value(after));
+            sql.push(" AND user_id > ").bind(after);
         }
         if let Some(last) = self.last {
-            sql.push(" AND user_id <= ").bind(id_value(last));
+            sql.push(" AND user_id <= ").bind(last);
         }
         sql.push(" GROUP BY user_id ORDER BY user_id LIMIT ").bind(i64::from(limit) + 1);
         let mut statement = connection.prepare_cached(sql.text())?;

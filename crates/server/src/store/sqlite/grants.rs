@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, api_keys::scopes_from};
+use super::SqliteStore;
 use crate::{
     model::{ApiKeyId, Grant, PermissionSet, Role, SessionId, Timestamp, UserId, UserStatus},
-    store::{GrantStore, Live, StoreError},
+    store::{GrantStore, Live, StoreError, api_keys::scopes_from},
 };
 
 #[async_trait]

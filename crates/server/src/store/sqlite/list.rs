@@ -8,13 +8,13 @@
 use bytes::Bytes;
 use rusqlite::{Connection, Rows, params_from_iter};
 
-use super::{
-    candidates::Candidates,
-    sql::{SqlBuilder, after_cursor, id_value, order_by, where_filter},
-};
+use super::candidates::Candidates;
 use crate::{
     model::UserId,
-    store::{StoreError, StoredUser, UserQuery},
+    store::{
+        StoreError, StoredUser, UserQuery,
+        sql::{Dialect, SqlBuilder, after_cursor, order_by, where_filter},
+    },
 };
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
@@ -36,14 +36,14 @@ pub(super) fn list_users_upto(
     query: &UserQuery,
     upto: Option<&UserId>,
 ) -> Result<Vec<StoredUser>, StoreError> {
-    let mut sql = SqlBuilder::new("SELECT u.message FROM users u WHERE ");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.message FROM users u WHERE ");
     push_condition(query, &mut sql);
     if let Some(cursor) = &query.after {
         sql.push(" AND ");
         after_cursor(&query.order, cursor, &mut sql);
     }
     if let Some(upto) = upto {
-        sql.push(" AND u.id <= ").bind(id_value(upto));
+        sql.push(" AND u.id <= ").bind(upto);
     }
     sql.push(" ORDER BY ");
     order_by(&query.order, &mut sql);
@@ -102,7 +102,7 @@ fn among(
     query: &UserQuery,
     total_max: u32,
 ) -> Result<(Vec<StoredUser>, u32), StoreError> {
-    let mut sql = SqlBuilder::new("SELECT u.pk, ");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.pk, ");
     match &query.after {
         Some(cursor) => after_cursor(&query.order, cursor, &mut sql),
         None => drop(sql.push("TRUE")),
@@ -134,7 +134,7 @@ fn count(
     query: &UserQuery,
     max: u32,
 ) -> rusqlite::Result<u32> {
-    let mut sql = SqlBuilder::new("SELECT count(*) FROM (SELECT 1 FROM ");
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT count(*) FROM (SELECT 1 FROM ");
     match candidates {
         Some(candidates) => {
             candidates.push(&mut sql);

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::{
-    OptionalExtension as _, Row, ToSql, params,
+    Connection, OptionalExtension as _, Row, ToSql, params,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     auth::{OneTimeToken, PasswordHash},
     model::{ChangeMeta, Language, Mail, MailId, MailKind, MailState, Timestamp, UserId, UserStatus},
-    store::{ClaimedMail, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser},
+    store::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser},
 };
 
 /// `SELECT` of the columns that [`mail_and_token_from_row`] reads; conditions follow.
@@ -132,6 +132,15 @@ impl MailStore for SqliteStore {
     async fn next_mail_due(&self) -> Result<Option<Timestamp>, StoreError> {
         const SQL: &str = "SELECT min(next_attempt_at) FROM mails WHERE next_attempt_at IS NOT NULL";
         self.point(|connection| Ok(connection.prepare_cached(SQL)?.query_row([], |row| row.get(0))?)).await
+    }
+
+    async fn mail_backlog(&self) -> Result<MailBacklog, StoreError> {
+        const SQL: &str = "SELECT count(*), min(created_at) FROM mails WHERE next_attempt_at IS NOT NULL";
+        let read = |connection: &Connection| {
+            let row = |row: &Row<'_>| Ok(MailBacklog { waiting: row.get(0)?, oldest: row.get(1)? });
+            Ok(connection.prepare_cached(SQL)?.query_row([], row)?)
+        };
+        self.scan(read).await
     }
 
     async fn list_mails(&self, before: Option<MailId>, limit: u32) -> Result<Vec<Mail>, StoreError> {

@@ -23,17 +23,17 @@ mod row;
 mod search_index;
 mod sessions;
 mod signing_keys;
-mod sql;
 mod stats;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -42,7 +42,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use self::{
     checkpoint::Checkpointer,
     commands::{ChangeUser, CreateUser, DeleteUser, Secret},
-    readers::Readers,
+    readers::{Readers, SCAN_QUEUE_MAX},
     search_index::SearchIndex,
     stats::SharedStats,
     writer::{Command, Followers, Writer},
@@ -53,10 +53,13 @@ pub use self::{
     migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Store, StoreError, StoredUser, UserQuery, cache::UserCache};
+use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache, traces};
 use crate::{
     auth::PasswordHash,
-    metrics::{Page, names::LOG_POSITION},
+    metrics::{
+        Page,
+        names::{LOG_POSITION, STORE_DISK_FREE},
+    },
     model::{ChangeMeta, UserId, UserPatch, UserStatus},
 };
 
@@ -73,6 +76,8 @@ pub struct SqliteOptions {
     pub reader_threads: usize,
 }
 
+/// What the system is called in traces.
+const SYSTEM: &str = "sqlite";
 /// Threads for lists, searches and counts.
 const SCAN_THREADS: usize = 2;
 
@@ -87,6 +92,8 @@ pub struct SqliteStore {
     /// Raised when the check of a large file, run while serving, finds damage.
     damaged: Arc<AtomicBool>,
     stats: SharedStats,
+    /// Where the file is; `None` in memory.
+    folder: Option<PathBuf>,
 }
 
 impl SqliteStore {
@@ -115,10 +122,11 @@ impl SqliteStore {
                 (path.clone(), Some(readers), Some(Followers { checkpointer, search_index }))
             }
         };
+        let folder = readers.as_ref().and_then(|_: &Readers| path.parent().map(Path::to_owned));
         let shared = (Arc::clone(&cache), Arc::clone(&live), Arc::clone(&stats));
         let writer = Writer::start((opened.writer, opened.lock), shared, followers, options.write_queue_max)
             .map_err(|error| OpenError::Failed { path, detail: error.to_string() })?;
-        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged, stats })
+        Ok(Self { cache, live, writer: Arc::new(writer), readers, damaged, stats, folder })
     }
 
     /// A read of a few rows: here and now on a file, in the writer's queue in memory.
@@ -128,7 +136,14 @@ impl SqliteStore {
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         match &self.readers {
-            Some(readers) => readers.point(read),
+            Some(readers) => {
+                let span = traces::begin(SYSTEM, traces::name_of_closure::<F>);
+                let result = readers.point(read);
+                if let Some(span) = span {
+                    span.conclude(&result);
+                }
+                result
+            }
             None => self.writer.execute(Read(read)).await,
         }
     }
@@ -169,7 +184,7 @@ fn check_while_serving(path: PathBuf, damaged: Arc<AtomicBool>) {
         match checked {
             Ok(()) => tracing::info!(path = %path.display(), "the database file was checked and is whole"),
             Err(error) => {
-                tracing::error!(%error, "stop the server and restore the last backup");
+                tracing::error!(%error, "stop the server and put the last backup in place: roster restore BACKUP --force");
                 damaged.store(true, Ordering::Relaxed);
             }
         }
@@ -272,8 +287,18 @@ impl Store for SqliteStore {
         self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
     }
 
+    fn wait(&self, queue: Queue, ahead: usize) -> Duration {
+        match (&self.readers, queue) {
+            (Some(readers), Queue::Scans) => readers.wait(ahead),
+            (None, Queue::Scans) | (_, Queue::Writes) => self.writer.wait(ahead),
+        }
+    }
+
     fn report(&self, page: &mut Page) {
-        self.stats.report(page, self.writer.waiting());
+        self.stats.report(page, self.writer.waiting(), SCAN_QUEUE_MAX);
+        if let Some(disk) = self.folder.as_ref().and_then(|folder| rustix::fs::statvfs(folder).ok()) {
+            page.value(&STORE_DISK_FREE, &[], disk.f_bavail.saturating_mul(disk.f_frsize));
+        }
         self.cache.report(page);
         page.value(&LOG_POSITION, &[], self.writer.newest_position().borrow().unsigned_abs());
     }

@@ -13,16 +13,20 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{error::closed, open, search_index, stats::SharedStats};
-use crate::store::StoreError;
+use super::{SYSTEM, error::closed, open, search_index, stats::SharedStats};
+use crate::{
+    backlog::Backlog,
+    store::{StoreError, traces},
+};
 
 /// Scans that may wait for a thread.
-const SCAN_QUEUE_MAX: usize = 1_024;
+pub(super) const SCAN_QUEUE_MAX: usize = 1_024;
 /// Steps of SQLite's virtual machine between two looks at whether a scan is still wanted.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -33,6 +37,7 @@ type Scan = Box<dyn FnOnce(&mut Connection) + Send>;
 pub(super) struct Readers {
     slots: Box<[Mutex<Connection>]>,
     scans: Mutex<Option<SyncSender<Scan>>>,
+    backlog: Arc<Backlog>,
     stats: SharedStats,
 }
 
@@ -42,14 +47,15 @@ impl Readers {
         let slots = (0..points.max(1)).map(|_| open::reader(path).map(Mutex::new)).collect::<Result<_, _>>()?;
         let (queue, jobs) = mpsc::sync_channel(SCAN_QUEUE_MAX);
         let jobs = Arc::new(Mutex::new(jobs));
+        let backlog = Arc::new(Backlog::new(scans.max(1)));
         for number in 0..scans.max(1) {
-            let (jobs, connection) = (Arc::clone(&jobs), open::reader(path)?);
+            let (jobs, backlog, connection) = (Arc::clone(&jobs), Arc::clone(&backlog), open::reader(path)?);
             search_index::attach(&connection, path)?;
             let thread = thread::Builder::new().name(format!("sqlite-scan-{number}"));
             // Without a thread there is nobody to answer; the start must fail.
-            thread.spawn(move || run_scans(&jobs, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            thread.spawn(move || run_scans(&jobs, &backlog, connection)).map_err(|_| rusqlite::Error::InvalidQuery)?;
         }
-        Ok(Self { slots, scans: Mutex::new(Some(queue)), stats })
+        Ok(Self { slots, scans: Mutex::new(Some(queue)), backlog, stats })
     }
 
     /// Runs `read` here and now, on this thread's usual connection or another free one.
@@ -78,32 +84,60 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        let span = traces::begin(SYSTEM, traces::name_of_closure::<F>);
         let unwanted = Unwanted::default();
         let flag = Arc::clone(&unwanted.0);
         let (reply, answer) = oneshot::channel();
+        let (traced, stats, since) = (span.clone(), Arc::clone(&self.stats), Instant::now());
         let scan: Scan = Box::new(move |connection| {
+            let begun = Instant::now();
+            stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
+            stats.scan_waits.observe(begun.duration_since(since));
             if !flag.load(Ordering::Relaxed) {
                 let look = move || flag.load(Ordering::Relaxed);
                 let result = connection
                     .progress_handler(STEPS_BETWEEN_LOOKS, Some(look))
                     .map_err(StoreError::from)
                     .and_then(|()| read(connection));
+                if let Some(span) = traced {
+                    span.record("wait", since, begun);
+                    span.record("run", begun, Instant::now());
+                }
                 let _ = reply.send(result);
             }
         });
-        self.submit(scan)?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let result = match self.submit(scan) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(closed())),
+            Err(error) => Err(error),
+        };
+        if let Some(span) = span {
+            span.conclude(&result);
+        }
+        result
     }
 
     fn submit(&self, scan: Scan) -> Result<(), StoreError> {
         let queue = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.as_ref().ok_or_else(closed)?.try_send(scan).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.stats.scans_refused.increment();
-                StoreError::Busy
+        let queue = queue.as_ref().ok_or_else(closed)?;
+        // Before it is there, so that no thread takes one that was not counted.
+        self.backlog.joined();
+        self.stats.scans_waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(scan).map_err(|error| {
+            self.backlog.left(1);
+            self.stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => {
+                    self.stats.scans_refused.increment();
+                    StoreError::Busy
+                }
+                TrySendError::Disconnected(_) => closed(),
             }
-            TrySendError::Disconnected(_) => closed(),
         })
+    }
+
+    /// How long a scan that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// Lets the scan threads end.
@@ -122,14 +156,15 @@ impl Drop for Unwanted {
     }
 }
 
-fn run_scans(jobs: &Mutex<Receiver<Scan>>, mut connection: Connection) {
+fn run_scans(jobs: &Mutex<Receiver<Scan>>, backlog: &Backlog, mut connection: Connection) {
     loop {
         // The lock is held while waiting: one thread waits for a job, the others for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            // A panic costs this scan its answer, not the thread.
-            Ok(scan) => drop(panic::catch_unwind(AssertUnwindSafe(|| scan(&mut connection)))),
-            Err(_) => return,
-        }
+        let Ok(scan) = job else { return };
+        backlog.left(1);
+        let started = Instant::now();
+        // A panic costs this scan its answer, not the thread.
+        drop(panic::catch_unwind(AssertUnwindSafe(|| scan(&mut connection))));
+        backlog.took(started.elapsed());
     }
 }

@@ -1,7 +1,4 @@
-//! Users as rows, and back.
-//!
-//! A user's `message` is the user. The columns beside it are for filters, orders and uniqueness, and only they read
-//! them; both are written together, from one [`User`].
+//! Our types as values of SQLite, and back.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +10,8 @@ use rusqlite::{
 use uuid::Uuid;
 
 use crate::{
-    model::{Action, Role, Timestamp, User, UserId, UserStatus, filter::search_text, text},
-    store::{StoreError, StoredUser},
+    model::{Action, Role, Timestamp, UserId, UserStatus},
+    store::{StoredUser, sql},
 };
 
 /// Reads a JSON object of strings.
@@ -23,33 +20,6 @@ pub(super) fn attributes_from(value: ValueRef<'_>) -> FromSqlResult<BTreeMap<Str
         // Most users have none, and a parser would cost more than the rest of the row.
         "{}" => Ok(BTreeMap::new()),
         json => serde_json::from_str(json).map_err(FromSqlError::other),
-    }
-}
-
-/// The columns that are made from a user's fields rather than being one.
-#[derive(Debug)]
-pub(super) struct Derived {
-    pub(super) email_key: String,
-    /// `None` if there is no username.
-    pub(super) username_key: Option<String>,
-    pub(super) name_key: String,
-    /// A JSON object.
-    pub(super) attributes: String,
-    pub(super) search_text: String,
-    pub(super) stored: StoredUser,
-}
-
-impl Derived {
-    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
-        Ok(Self {
-            email_key: text::unique_key(&user.email),
-            username_key: (!user.username.is_empty()).then(|| text::unique_key(&user.username)),
-            name_key: text::fold(&user.name),
-            attributes: serde_json::to_string(&user.attributes)
-                .map_err(|error| StoreError::Internal(error.to_string()))?,
-            search_text: search_text(user),
-            stored: StoredUser::of(user),
-        })
     }
 }
 
@@ -67,6 +37,18 @@ impl FromSql for UserId {
         match value {
             ValueRef::Blob(bytes) => Uuid::from_slice(bytes).map(Self::Uuid).map_err(FromSqlError::other),
             other => other.as_str().map(|text| Self::Text(text.into())),
+        }
+    }
+}
+
+impl ToSql for sql::Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Null => Ok(ToSqlOutput::Borrowed(ValueRef::Null)),
+            Self::Bool(truth) => truth.to_sql(),
+            Self::Int(number) => number.to_sql(),
+            Self::Text(text) => text.to_sql(),
+            Self::Id(id) => id.to_sql(),
         }
     }
 }

@@ -7,8 +7,7 @@ use uuid::Uuid;
 use super::{
     SqliteStore,
     commands::{
-        CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, Refreshed, SetPassword,
-        TouchSessions,
+        CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, SetPassword, TouchSessions,
     },
 };
 use crate::{
@@ -69,10 +68,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn refresh_session(&self, used: RefreshUse, meta: ChangeMeta) -> Result<Session, StoreError> {
-        match self.writer.execute(RefreshSession { used, meta }).await? {
-            Refreshed::Renewed(session) => Ok(session),
-            Refreshed::Refused | Refreshed::Reused { .. } => Err(StoreError::NotFound),
-        }
+        self.writer.execute(RefreshSession { used, meta }).await?.session()
     }
 
     async fn list_sessions(

@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use crate::metrics::{
     COUNTS, Counter, Histogram, LATENCIES, Page,
     names::{
-        STORE_BATCH, STORE_CHECKPOINT, STORE_COMMAND, STORE_COMMIT, STORE_FAILED, STORE_QUEUE, STORE_REFUSED,
-        STORE_WAIT,
+        STORE_BATCH, STORE_CAPACITY, STORE_CHECKPOINT, STORE_COMMAND, STORE_COMMIT, STORE_FAILED, STORE_QUEUE,
+        STORE_REFUSED, STORE_WAIT, STORE_WAL,
     },
 };
 
@@ -18,6 +21,11 @@ use crate::metrics::{
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) waits: Histogram,
+    pub(super) scan_waits: Histogram,
+    /// Scans that wait for a thread.
+    pub(super) scans_waiting: AtomicUsize,
+    /// Bytes of the write-ahead log after the last commit.
+    pub(super) wal_bytes: AtomicU64,
     pub(super) commits: Histogram,
     pub(super) batches: Histogram,
     pub(super) checkpoints: Histogram,
@@ -33,6 +41,9 @@ impl Default for Stats {
         let times = || Histogram::new(&LATENCIES);
         Self {
             waits: times(),
+            scan_waits: times(),
+            scans_waiting: AtomicUsize::new(0),
+            wal_bytes: AtomicU64::new(0),
             commits: times(),
             batches: Histogram::new(&COUNTS),
             checkpoints: times(),
@@ -51,19 +62,24 @@ impl Stats {
         commands.entry(command).or_insert_with(|| Histogram::new(&LATENCIES)).observe(took);
     }
 
-    /// Puts all of it on the page; `waiting` commands are in the queue.
-    pub(super) fn report(&self, page: &mut Page, waiting: usize) {
+    /// Puts all of it on the page; so many commands are in the queue, of so many that may be.
+    pub(super) fn report(&self, page: &mut Page, (waiting, writes_max): (usize, usize), scans_max: usize) {
         page.value(&STORE_QUEUE, &["write"], waiting);
+        page.value(&STORE_QUEUE, &["scan"], self.scans_waiting.load(Relaxed));
+        page.value(&STORE_CAPACITY, &["write"], writes_max);
+        page.value(&STORE_CAPACITY, &["scan"], scans_max);
         page.value(&STORE_REFUSED, &["write"], self.writes_refused.get());
         page.value(&STORE_REFUSED, &["scan"], self.scans_refused.get());
         for (command, times) in self.commands.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             page.histogram(&STORE_COMMAND, &[command], times);
         }
         page.histogram(&STORE_WAIT, &["write"], &self.waits);
+        page.histogram(&STORE_WAIT, &["scan"], &self.scan_waits);
         page.histogram(&STORE_COMMIT, &[], &self.commits);
         page.histogram(&STORE_BATCH, &[], &self.batches);
         page.value(&STORE_FAILED, &[], self.failed.get());
         page.histogram(&STORE_CHECKPOINT, &[], &self.checkpoints);
+        page.value(&STORE_WAL, &[], self.wal_bytes.load(Relaxed));
     }
 }
 

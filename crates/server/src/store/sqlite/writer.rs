@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    SYSTEM,
     answers::run_once,
     checkpoint::Checkpointer,
     error::closed,
@@ -28,8 +29,10 @@ use super::{
     stats::{SharedStats, name_of},
 };
 use crate::{
+    backlog::Backlog,
     model::{ChangeMeta, UserId},
-    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache},
+    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache, traces},
+    trace::Span,
 };
 
 /// Commands in one commit, at most and at least if so many wait; see [`Pace`].
@@ -80,6 +83,7 @@ pub(super) type ShowUser<'f, 'a> = dyn FnMut(&'a UserId, Option<&'a StoredUser>)
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
+    backlog: Arc<Backlog>,
     newest: watch::Receiver<i64>,
     stats: SharedStats,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -96,29 +100,55 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(queue_max);
         let newest = watch::Sender::new(feed::newest(&connection).map_err(std::io::Error::other)?);
         let newest_seen = newest.subscribe();
-        let of_thread = Arc::clone(&stats);
+        let backlog = Arc::new(Backlog::new(BATCH_MAX));
+        let of_thread = (Arc::clone(&stats), Arc::clone(&backlog));
         let run = move || {
-            let stats = of_thread;
+            let (stats, backlog) = of_thread;
             let pace = Pace { batch: BATCH_MAX, sync: Duration::ZERO };
             let suspended = false;
-            WriterThread { connection, cache, live, newest, stats, followers, pace, suspended, _lock: lock }.run(jobs);
+            let thread = WriterThread {
+                connection,
+                cache,
+                live,
+                newest,
+                stats,
+                backlog,
+                followers,
+                pace,
+                suspended,
+                _lock: lock,
+            };
+            thread.run(jobs);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
-        Ok(Self { queue, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, backlog, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
     }
 
     /// Queues the command and waits until it is durable.
     pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+        let span = traces::begin(SYSTEM, || name_of::<C>());
+        let result = self.submit(command, span.clone()).await;
+        if let Some(span) = &span {
+            span.conclude(&result);
+        }
+        result
+    }
+
+    async fn submit<C: Command>(&self, command: C, span: Option<Span>) -> Result<C::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Box::new(Pending { command, reply, outcome: None, since: Instant::now() })).map_err(
-            |error| match error {
+        let job = Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span });
+        // Before it is there, so that the thread never takes one that was not counted.
+        self.backlog.joined();
+        self.queue.try_send(job).map_err(|error| {
+            self.backlog.left(1);
+            match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.stats.writes_refused.increment();
                     StoreError::Busy
                 }
                 mpsc::error::TrySendError::Closed(_) => closed(),
-            },
-        )?;
+            }
+        })?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -127,9 +157,15 @@ impl Writer {
         self.newest.clone()
     }
 
-    /// How many commands wait for the thread.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+    /// How long a command that joins now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
+    }
+
+    /// How many commands wait for the thread, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let max = self.queue.max_capacity();
+        (max - self.queue.capacity(), max)
     }
 
     /// Whether the thread takes commands.
@@ -161,6 +197,10 @@ trait Job: Send {
     fn since(&self) -> Option<Instant> {
         None
     }
+    /// The command in a trace, if its call is traced.
+    fn span(&self) -> Option<&Span> {
+        None
+    }
     /// Whether this is the last job.
     fn is_close(&self) -> bool {
         false
@@ -186,6 +226,7 @@ struct Pending<C: Command> {
     reply: oneshot::Sender<Result<C::Output, StoreError>>,
     outcome: Option<Result<C::Output, StoreError>>,
     since: Instant,
+    span: Option<Span>,
 }
 
 impl<C: Command> Job for Pending<C> {
@@ -195,6 +236,10 @@ impl<C: Command> Job for Pending<C> {
 
     fn since(&self) -> Option<Instant> {
         Some(self.since)
+    }
+
+    fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
     }
 
     fn is_abandoned(&self) -> bool {
@@ -331,6 +376,7 @@ struct WriterThread {
     live: Arc<LiveGrants>,
     newest: watch::Sender<i64>,
     stats: SharedStats,
+    backlog: Arc<Backlog>,
     followers: Option<Followers>,
     pace: Pace,
     /// Whether the cache keeps none of the users that the batch has changed.
@@ -344,15 +390,24 @@ impl WriterThread {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         let mut lone = Lone::default();
         while lone.await_jobs(&mut queue, &mut jobs, self.pace.batch) > 0 {
-            let close = jobs.iter().any(|job| job.is_close());
+            // The last job was not counted when it joined.
+            let last = jobs.iter().filter(|job| job.is_close()).count();
+            let close = last > 0;
+            self.backlog.left(jobs.len() - last);
             jobs.retain(|job| !job.is_abandoned());
             let started = Instant::now();
-            for since in jobs.iter().filter_map(|job| job.since()) {
+            for (job, since) in jobs.iter().filter_map(|job| Some((job, job.since()?))) {
                 self.stats.waits.observe(started.duration_since(since));
+                if let Some(span) = job.span() {
+                    span.record("wait", since, started);
+                }
             }
             self.stats.batches.record(jobs.len() as u64);
             let committed = self.commit(&mut jobs);
-            self.pace.learn(jobs.len(), started.elapsed());
+            let took = started.elapsed();
+            self.pace.learn(jobs.len(), took);
+            self.backlog.took(took);
+            self.backlog.set_at_once(self.pace.batch);
             if let Err(error) = &committed {
                 self.stats.failed.increment();
                 tracing::error!(%error, commands = jobs.len(), "a commit failed");
@@ -441,6 +496,9 @@ impl WriterThread {
             }
             let ended = Instant::now();
             self.stats.ran(job.name(), ended.duration_since(begun));
+            if let Some(span) = job.span() {
+                span.record("run", begun, ended);
+            }
             begun = ended;
         }
         // Up to here, every read sees the users as they were. From here on the cache keeps none of those that have changed,
@@ -451,6 +509,9 @@ impl WriterThread {
         self.execute(if kept { "COMMIT" } else { "ROLLBACK" })?;
         self.pace.sync = started.elapsed();
         self.stats.commits.observe(self.pace.sync);
+        for span in jobs.iter().filter_map(|job| job.span()) {
+            span.record("commit", started, started + self.pace.sync);
+        }
         Ok(Ran::Whole)
     }
 
@@ -525,6 +586,7 @@ mod tests {
         };
         assert_eq!(batch.await, (true, Ok(1), Err(StoreError::Stale), true, Ok(3)));
         assert_eq!(writer.execute(Numbers).await.unwrap(), [1, 3]);
+        assert_eq!(writer.wait(0), Duration::ZERO, "whoever joined the queue has left it");
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 }

@@ -310,7 +310,7 @@ async fn an_absent_address_and_that_of_another_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn fifty_of_60_addresses_added_at_once_fit() {
+pub(super) async fn fifty_of_60_addresses_added_at_once_fit() {
     let mut fixture = fixture().await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..60 {

@@ -197,7 +197,7 @@ async fn nobody_gives_what_they_lack_and_a_key_lasts_no_longer_than_its_makers_r
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_at_once_whatever_is_under_way() {
+pub(super) async fn a_revoked_key_is_refused_at_once_whatever_is_under_way() {
     const CALLERS: usize = 8;
     let server = Server::start(|config| config.verified_tokens_max = 64);
     let user = create_all(&mut server.users().await, &["ada"]).await.remove(0);
@@ -234,7 +234,7 @@ async fn a_revoked_key_is_refused_at_once_whatever_is_under_way() {
 }
 
 #[tokio::test]
-async fn an_open_stream_ends_with_its_key() {
+pub(super) async fn an_open_stream_ends_with_its_key() {
     let server = Server::dev();
     let (id, revoked) = create_key(&server, &["users.read"]).await;
     let (_, standing) = create_key(&server, &["users.read"]).await;

@@ -26,7 +26,7 @@ fn filtered(filter: &str) -> ListAuditEventsRequest {
 }
 
 #[tokio::test]
-async fn every_act_is_told_with_who_when_what_and_from_where() {
+pub(super) async fn every_act_is_told_with_who_when_what_and_from_where() {
     let server = Server::dev();
     let mut users = server.users().await;
     let ada = create_all(&mut users, &["ada"]).await.remove(0);

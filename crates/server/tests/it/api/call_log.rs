@@ -247,6 +247,8 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
     // A client that goes away in the middle has a line, too.
     let mut request = grpc("/grpc.health.v1.Health/Watch", b"");
     request.headers_mut().insert("x-request-id", HeaderValue::from_static("log-gone"));
+    let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+    request.headers_mut().insert("traceparent", parent);
     let (response, mut upload) = wire.client().await.unwrap().send_request(request.clone().map(|_| ()), false).unwrap();
     upload.send_data(request.into_body(), true).unwrap();
     let body = response.await.unwrap().into_body();
@@ -271,6 +273,9 @@ async fn every_call_has_one_line_and_no_secret_is_in_any() {
         assert!(call["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{call}");
     }
     assert_eq!(calls[requests.len()]["status"], "Cancelled");
+    // Its caller knows the call by that id, whether or not anybody keeps the trace.
+    assert_eq!(calls[requests.len()]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(calls[0]["trace_id"], Value::Null);
 
     let text = CAPTURE.text();
     // The finest lines are there.

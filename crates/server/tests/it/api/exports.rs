@@ -60,7 +60,7 @@ async fn everything_of(server: &Server, count: i32) -> Vec<User> {
 }
 
 #[tokio::test]
-async fn what_changes_under_an_export_does_not_show_in_it() {
+pub(super) async fn what_changes_under_an_export_does_not_show_in_it() {
     let server = Server::dev();
     let client = client(&server).await;
     fill(&client, 5_000).await;

@@ -227,7 +227,7 @@ async fn sign_up_is_closed_by_a_setting() {
 }
 
 #[tokio::test]
-async fn the_last_administrator_stays() {
+pub(super) async fn the_last_administrator_stays() {
     let ops = ops().await;
     let admin = create(&ops, "root", Role::Admin).await;
     let id = || "root".to_owned();

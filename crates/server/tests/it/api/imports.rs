@@ -166,7 +166,7 @@ async fn each_row_gets_its_verdict_in_order() {
 }
 
 #[tokio::test]
-async fn an_update_sets_what_the_row_has() {
+pub(super) async fn an_update_sets_what_the_row_has() {
     let server = Server::dev();
     let (client, mut users) = (client(&server).await, server.users().await);
     let ada = create_all(&mut users, &["ada"]).await.remove(0);
@@ -234,7 +234,7 @@ async fn a_client_that_reads_no_verdicts_is_not_read_from() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_sent_again_does_no_row_twice() {
+pub(super) async fn a_run_that_is_sent_again_does_no_row_twice() {
     let server = Server::dev();
     let (client, mut users) = (client(&server).await, server.users().await);
     let all = |count| {
@@ -527,7 +527,7 @@ async fn at_a_drain_what_is_done_is_told_and_the_rest_can_go_on() {
 }
 
 #[tokio::test]
-async fn imports_side_by_side_share_out_what_is_unique() {
+pub(super) async fn imports_side_by_side_share_out_what_is_unique() {
     let server = Server::dev();
     let client = Arc::new(client(&server).await);
     let mut runs = tokio::task::JoinSet::new();

@@ -99,7 +99,7 @@ async fn newest_when(server: &Server, wanted: impl Fn(&Mail) -> bool) -> Mail {
 }
 
 #[tokio::test]
-async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
+pub(super) async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
     let (server, mut catcher) = public_server().await;
     let sign_up = CreateUserRequest {
         name: "<b>Visit evil.example</b>".into(),
@@ -131,9 +131,9 @@ async fn who_signs_up_is_mailed_a_link_that_a_page_verifies_the_address_with() {
     assert!(again.status == 400 && again.body.contains("not valid any more"), "{again:?}");
     // Nothing is left to verify: no further mail.
     ask_to_verify(&server, "ada@example.com").await;
-    let (_, folder) = server.stop().await;
+    let (_, home) = server.stop().await;
     assert!(catcher.is_empty());
-    let store = store_in(&folder);
+    let store = home.store();
     let stored = store.find_user(&UserId::parse(&user.id).unwrap()).await.unwrap().unwrap();
     assert!(stored.user().unwrap().email_verified);
     store.close().await;
@@ -312,7 +312,7 @@ async fn asking_for_a_mail_takes_as_long_whoever_has_the_address() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_not_taken_is_tried_again_and_stays_the_same_mail() {
+pub(super) async fn a_mail_that_is_not_taken_is_tried_again_and_stays_the_same_mail() {
     let mut catcher = Catcher::start().await;
     let addr = catcher.addr();
     catcher.reply(451);

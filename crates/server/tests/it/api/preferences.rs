@@ -209,7 +209,7 @@ async fn what_changes_no_preference_leaves_no_mark() {
 }
 
 #[tokio::test]
-async fn one_of_16_changes_with_the_same_etag_wins() {
+pub(super) async fn one_of_16_changes_with_the_same_etag_wins() {
     let mut fixture = fixture().await;
     let etag = fixture.get().await.unwrap().etag;
     let mut calls = tokio::task::JoinSet::new();

@@ -146,7 +146,7 @@ async fn a_used_refresh_token_that_comes_again_ends_its_session_alone() {
 }
 
 #[tokio::test]
-async fn of_parallel_refreshes_one_wins_and_the_session_ends() {
+pub(super) async fn of_parallel_refreshes_one_wins_and_the_session_ends() {
     let server = Server::start(|config| config.dev = false);
     let ada = sign_up(&server, "ada").await;
     let mut auth = server.auth().await;
@@ -163,7 +163,7 @@ async fn of_parallel_refreshes_one_wins_and_the_session_ends() {
 }
 
 #[tokio::test]
-async fn a_new_password_and_the_end_of_a_user_end_every_session_at_once() {
+pub(super) async fn a_new_password_and_the_end_of_a_user_end_every_session_at_once() {
     let server = Server::dev();
     let (ada, mut users, mut auth) = (sign_up(&server, "ada").await, server.users().await, server.auth().await);
     let change = |current: &str, new: &str| ChangePasswordRequest {

@@ -39,7 +39,7 @@ fn told(problem: Problem) -> String {
 }
 
 #[tokio::test]
-async fn a_user_signs_in_by_any_of_their_names_and_is_nobody_else() {
+pub(super) async fn a_user_signs_in_by_any_of_their_names_and_is_nobody_else() {
     let server = Server::start(|config| config.dev = false);
     let (ada, bea) = (sign_up(&server, "ada").await, sign_up(&server, "bea").await);
     let (mut auth, mut users) = (server.auth().await, server.users().await);

@@ -67,6 +67,11 @@ async fn both_versions_of_tls_serve_both_versions_of_http_on_both_ports() {
         let get = b"GET /livez HTTP/1.1\r\nhost: roster\r\nconnection: close\r\n\r\n";
         let answer = text_from(shake(server.http_addr(), Arc::clone(&http1)).await.unwrap(), get).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok\n"), "{answer}");
+        let metrics = b"GET /metrics HTTP/1.1\r\nhost: roster\r\nconnection: close\r\n\r\n";
+        let page = text_from(shake(server.http_addr(), Arc::clone(&http1)).await.unwrap(), metrics).await;
+        let expires = page.lines().find_map(|line| line.strip_prefix("roster_certificate_expires_timestamp_seconds "));
+        // In the year 4000.
+        assert!(expires.unwrap().parse::<u64>().unwrap() > 64_000_000_000, "{expires:?}");
         let answer = text_from(shake(server.addr(), http1).await.unwrap(), get).await;
         assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     }

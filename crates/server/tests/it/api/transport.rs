@@ -247,7 +247,7 @@ async fn the_http_port_tells_of_life_and_readiness() {
     for (request, status, body) in [
         ("GET /livez", "200 OK", "ok\n"),
         ("GET /readyz", "200 OK", "ok\n"),
-        ("GET /readyz?verbose", "200 OK", "ok\n"),
+        ("GET /readyz?full", "200 OK", "ok\n"),
         ("HEAD /livez", "200 OK", ""),
         ("GET /", "404 Not Found", "here are /livez, /readyz, /metrics and /.well-known/jwks.json\n"),
         ("POST /livez", "405 Method Not Allowed", "only GET and HEAD\n"),

@@ -196,7 +196,7 @@ async fn what_changes_nothing_leaves_no_mark() {
 }
 
 #[tokio::test]
-async fn a_stale_etag_aborts_and_the_right_one_goes_on() {
+pub(super) async fn a_stale_etag_aborts_and_the_right_one_goes_on() {
     let mut fixture = fixture().await;
     let update = fixture.update();
     let named =

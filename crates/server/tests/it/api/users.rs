@@ -33,7 +33,7 @@ fn whole_user() -> CreateUserRequest {
 }
 
 #[tokio::test]
-async fn a_user_is_returned_as_it_was_created_by_every_read() {
+pub(super) async fn a_user_is_returned_as_it_was_created_by_every_read() {
     let server = Server::dev();
     let mut users = server.users().await;
     let created = users.create_user(whole_user()).await.unwrap().into_inner();
@@ -144,7 +144,7 @@ async fn what_is_taken_is_named_in_whatever_case_and_letters() {
 }
 
 #[tokio::test]
-async fn one_of_32_parallel_creates_of_an_email_wins_over_several_connections() {
+pub(super) async fn one_of_32_parallel_creates_of_an_email_wins_over_several_connections() {
     let server = Server::dev();
     let mut calls = tokio::task::JoinSet::new();
     for connection in 0..4 {
@@ -167,7 +167,7 @@ async fn one_of_32_parallel_creates_of_an_email_wins_over_several_connections() 
 }
 
 #[tokio::test]
-async fn every_read_on_another_connection_sees_a_write_at_once() {
+pub(super) async fn every_read_on_another_connection_sees_a_write_at_once() {
     let server = Server::dev();
     let (mut writer, mut reader) = (server.users().await, server.users().await);
     let id = create_all(&mut writer, &["ada"]).await.remove(0).id;

@@ -85,6 +85,17 @@ pub async fn the_newest_position_follows_every_commit(store: &dyn Store) {
     assert_eq!(store.moment(None).await.unwrap(), Moment { position: now, user_count: 1 });
 }
 
+pub async fn the_end_of_the_log_is_behind_no_commit(store: &dyn Store) {
+    for number in 1..=20 {
+        let before = store.log_end().await.unwrap();
+        create(store, &user(&format!("user{number}"))).await.unwrap();
+        let end = store.log_end().await.unwrap();
+        assert!(end > before);
+        assert_eq!(store.list_changes(before, 100).await.unwrap().changes.len(), 1);
+        assert_eq!(store.list_changes(end, 100).await.unwrap().changes, []);
+    }
+}
+
 /// What a plain model takes users to have been after each change.
 #[derive(Default)]
 struct History {

@@ -11,13 +11,13 @@ use super::{Decoded as _, create, join_all, meta, user};
 
 const HOUR_US: i64 = 3_600_000_000;
 
-fn call(key: &str, request: &str) -> Arc<Idempotency> {
+pub(super) fn call(key: &str, request: &str) -> Arc<Idempotency> {
     let keys = IdempotencyKeys::new([1; 32]);
     let key = IdempotencyKey::parse(key.as_bytes()).unwrap();
     Arc::new(keys.call(&Actor::Developer, "/method", &key, None, request.as_bytes()))
 }
 
-fn with(call: &Arc<Idempotency>) -> ChangeMeta {
+pub(super) fn with(call: &Arc<Idempotency>) -> ChangeMeta {
     ChangeMeta { idempotency: Some(Arc::clone(call)), ..meta() }
 }
 

@@ -16,7 +16,7 @@ use super::{Decoded as _, create, meta, tick, user};
 const HASH: &str = "$2b$04$EXAMPLEEXAMPLEEXAMPLEeAtq3qBYBgTqYMDlxPFoHnUxYFKZ2m9y";
 
 /// A row with the fields of `user`, known by its email.
-fn row(number: i64, user: User) -> ImportRow {
+pub(super) fn row(number: i64, user: User) -> ImportRow {
     row_with(number, user, |_| ())
 }
 
@@ -33,7 +33,7 @@ fn row_with(number: i64, user: User, change: impl FnOnce(&mut ImportUser)) -> Im
     ImportRow { number, content: RowContent::User(Box::new(row)) }
 }
 
-fn batch(rows: Vec<ImportRow>) -> ImportBatch {
+pub(super) fn batch(rows: Vec<ImportRow>) -> ImportBatch {
     ImportBatch { rows, update_existing: false, step: None, meta: meta() }
 }
 
@@ -41,7 +41,7 @@ fn updating(rows: Vec<ImportRow>) -> ImportBatch {
     ImportBatch { update_existing: true, ..batch(rows) }
 }
 
-fn outcomes(verdicts: Vec<RowVerdict>) -> Vec<RowOutcome> {
+pub(super) fn outcomes(verdicts: Vec<RowVerdict>) -> Vec<RowOutcome> {
     verdicts.into_iter().map(|verdict| verdict.outcome).collect()
 }
 
@@ -252,7 +252,7 @@ fn key(name: &str) -> ImportKey {
     ImportKey { owner: "system".into(), name: name.into() }
 }
 
-fn step(name: &str, after: i64, rows: Vec<ImportRow>) -> ImportBatch {
+pub(super) fn step(name: &str, after: i64, rows: Vec<ImportRow>) -> ImportBatch {
     ImportBatch { step: Some(ImportStep { key: key(name), after }), ..batch(rows) }
 }
 

@@ -32,14 +32,14 @@ fn mail(kind: MailKind) -> NewMail {
 }
 
 /// Asks for a mail to an address; gives its token.
-async fn request(store: &dyn Store, email: &str, kind: MailKind) -> OneTimeToken {
+pub(super) async fn request(store: &dyn Store, email: &str, kind: MailKind) -> OneTimeToken {
     let mail = mail(kind);
     let token = mail.token.clone();
     store.request_mail(unique_key(email), mail, meta()).await.unwrap();
     token
 }
 
-async fn claim(store: &dyn Store, limit: u32) -> Vec<ClaimedMail> {
+pub(super) async fn claim(store: &dyn Store, limit: u32) -> Vec<ClaimedMail> {
     claim_until(store, Timestamp(tick().0 + HOUR_US), limit).await
 }
 
@@ -197,6 +197,9 @@ pub async fn a_claim_gives_each_mail_to_one_sender_until_it_ends(store: &dyn Sto
         let user = create(store, &user(&format!("user{number}"))).await.unwrap();
         request(store, &user.email, MailKind::Verification).await;
     }
+    let backlog = store.mail_backlog().await.unwrap();
+    assert_eq!(backlog.waiting, 20);
+    assert!(backlog.oldest.is_some_and(|oldest| oldest < tick()));
     let due = store.next_mail_due().await.unwrap();
     let claims = join_all((0..8).map(|_| claim(store, 3))).await;
     let ids: Vec<MailId> = claims.iter().flatten().map(|claimed| claimed.mail.id).collect();

@@ -14,6 +14,7 @@ mod last_admin;
 mod lists;
 mod mail;
 mod migrations;
+mod nodes;
 mod preferences;
 mod rank;
 mod search_index;
@@ -35,6 +36,8 @@ use roster_server::{
     },
 };
 
+use crate::postgres::Database;
+
 macro_rules! on_every_backend {
     ($($module:ident :: $case:ident,)+) => {
         mod sqlite_file {
@@ -47,6 +50,11 @@ macro_rules! on_every_backend {
         mod sqlite_memory {
             $(#[tokio::test] async fn $case() {
                 super::on_sqlite(super::Location::Memory, super::$module::$case).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $case() {
+                super::on_postgres(super::$module::$case).await;
             })+
         }
     };
@@ -105,6 +113,7 @@ on_every_backend! {
     mail::mails_are_listed_newest_first_and_purged_after_their_time,
     feed::a_change_has_the_user_before_and_after_it,
     feed::the_newest_position_follows_every_commit,
+    feed::the_end_of_the_log_is_behind_no_commit,
     feed::users_are_read_as_they_were,
     feed::users_are_read_as_they_were_however_much_has_changed,
     feed::a_page_is_small_where_few_match_now_and_many_have_changed,
@@ -148,6 +157,16 @@ where
 {
     let options = SqliteOptions { location, cache_bytes: 1 << 20, write_queue_max: 1_024, reader_threads: 2 };
     let store = SqliteStore::open(options).unwrap();
+    case(&store).await;
+    store.close().await;
+}
+
+async fn on_postgres<C>(case: C)
+where
+    C: AsyncFn(&dyn Store),
+{
+    let database = Database::new();
+    let store = database.open();
     case(&store).await;
     store.close().await;
 }

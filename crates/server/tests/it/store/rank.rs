@@ -2,7 +2,9 @@
 
 use roster_server::{
     auth::PasswordHash,
-    model::{Actor, ChangeMeta, Permission, PermissionSet, Role, SessionId, User, UserId, UserPatch, UserStatus},
+    model::{
+        Action, Actor, ChangeMeta, Permission, PermissionSet, Role, SessionId, User, UserId, UserPatch, UserStatus,
+    },
     store::{Store, StoreError},
 };
 
@@ -72,19 +74,20 @@ pub async fn a_promotion_just_before_is_seen(store: &dyn Store) {
     let mona = create(store, &User { role: Role::Moderator, ..user("mona") }).await.unwrap();
     for number in 0..50 {
         let ada = create(store, &user(&format!("ada{number}"))).await.unwrap();
-        let promote = async {
-            store.update_user(ada.id.clone(), role(Role::Admin), None, meta()).await.unwrap();
-        };
-        // Queued behind it, and so in one commit with it.
+        let begun = store.moment(None).await.unwrap().position;
+        // In SQLite queued behind each other, and so in one commit.
+        let promote = store.update_user(ada.id.clone(), role(Role::Admin), None, meta());
         let deactivate = store.set_user_status(ada.id.clone(), UserStatus::Inactive, None, by_mona(&mona));
-        let promoted: std::pin::Pin<Box<dyn Future<Output = bool> + Send>> = Box::pin(async {
-            promote.await;
-            true
-        });
-        let outranked: std::pin::Pin<Box<dyn Future<Output = bool> + Send>> =
-            Box::pin(async { matches!(deactivate.await, Err(StoreError::Outranked(_))) });
-        assert_eq!(join_all([promoted, outranked]).await, [true, true]);
+        let [promoted, deactivated] = join_all([promote, deactivate]).await.try_into().unwrap();
+        promoted.unwrap();
+        // Either the promotion came first and she was told so, or she did it to a plain user.
+        let (status, order) = match deactivated {
+            Err(StoreError::Outranked(_)) => (UserStatus::Active, vec![Action::Updated]),
+            other => other.map(|_| (UserStatus::Inactive, vec![Action::Deactivated, Action::Updated])).unwrap(),
+        };
         let after = store.find_user(&ada.id).await.unwrap().unwrap().user().unwrap();
-        assert_eq!((after.role, after.status), (Role::Admin, UserStatus::Active));
+        assert_eq!((after.role, after.status), (Role::Admin, status));
+        let changes = store.list_changes(begun, 10).await.unwrap().changes;
+        assert_eq!(changes.iter().map(|change| change.action).collect::<Vec<_>>(), order);
     }
 }

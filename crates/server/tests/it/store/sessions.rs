@@ -13,7 +13,7 @@ use super::{create, join_all, meta, tick, user};
 /// A session lasts for an hour of the tests' clock, which ticks in microseconds.
 const IDLE: i64 = 3_600_000_000;
 
-fn hash(text: &str) -> PasswordHash {
+pub(super) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_store(text.to_owned())
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn with_password(store: &dyn Store, name: &str) -> User {
     user
 }
 
-fn new_session(user_id: &UserId) -> NewSession {
+pub(super) fn new_session(user_id: &UserId) -> NewSession {
     let now = tick();
     let session = Session {
         id: SessionId::generate(now),
@@ -48,7 +48,7 @@ pub(super) async fn begin(store: &dyn Store, user_id: &UserId) -> Session {
 }
 
 /// The use of the token with this number, whose hash is that number.
-fn use_of(id: SessionId, generation: u8) -> RefreshUse {
+pub(super) fn use_of(id: SessionId, generation: u8) -> RefreshUse {
     RefreshUse {
         id,
         generation: generation.into(),
@@ -58,7 +58,7 @@ fn use_of(id: SessionId, generation: u8) -> RefreshUse {
     }
 }
 
-async fn list(store: &dyn Store, user_id: &UserId) -> Vec<Session> {
+pub(super) async fn list(store: &dyn Store, user_id: &UserId) -> Vec<Session> {
     store.list_sessions(user_id, tick(), None, 100).await.unwrap()
 }
 

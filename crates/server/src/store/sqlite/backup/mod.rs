@@ -19,7 +19,7 @@ use rusqlite::{
 use rustix::fs::{Access, access};
 
 use self::part::Part;
-pub use self::restore::{RestoreOptions, restore};
+pub use self::restore::{RestoreOptions, Restored, restore};
 use super::{OpenError, open};
 use crate::model::Timestamp;
 
@@ -41,8 +41,8 @@ pub enum CopyError {
     /// The copy would replace what it is made of.
     #[error("{} is the database itself", .0.display())]
     SameFile(PathBuf),
-    /// Another process makes a copy of that name.
-    #[error("another process is writing {}", .0.display())]
+    /// Another process copies to it or from it.
+    #[error("another process is at work on {}", .0.display())]
     UnderWay(PathBuf),
     /// A database cannot be read.
     #[error("cannot read {}: {error}", path.display())]

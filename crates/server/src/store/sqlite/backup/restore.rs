@@ -29,12 +29,22 @@ use crate::{
 /// How a backup is restored.
 #[derive(Clone, Debug)]
 pub struct RestoreOptions {
-    /// Keep a database that is there under this name, and take its place; `None`: leave it alone and fail.
-    pub replaced: Option<PathBuf>,
+    /// Take the place of a database that is there, and keep that with this at the end of its name; `None`: leave it alone
+    /// and fail.
+    pub replaced_suffix: Option<String>,
     /// End all API keys. Otherwise those that were revoked since the backup are good again.
     pub end_api_keys: bool,
     /// Now.
     pub at: Timestamp,
+}
+
+/// What has become of a restore.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What the backup had in it.
+    pub contents: Contents,
+    /// Where the database is that was there.
+    pub replaced: Option<PathBuf>,
 }
 
 /// Puts a copy of `backup` in the place of `database`, which no server may be serving. Blocks. At any moment the old
@@ -47,7 +57,7 @@ pub fn restore(
     database: &Path,
     options: &RestoreOptions,
     tell: &mut dyn FnMut(Progress),
-) -> Result<Contents, CopyError> {
+) -> Result<Restored, CopyError> {
     let Location::File(database) = Location::File(database.to_owned()).resolved()? else {
         return Err(CopyError::Absent(database.to_owned()));
     };
@@ -55,11 +65,15 @@ pub fn restore(
         return Err(CopyError::SameFile(backup.to_owned()));
     }
     let source = Source::open(backup)?;
-    let is_there = holds_data(&database) || holds_data(&beside(&database, "-wal"));
     let lock = FileLock::acquire(&database)?;
-    let restored = match &options.replaced {
+    let is_there = holds_data(&database) || holds_data(&beside(&database, "-wal"));
+    let restored = match &options.replaced_suffix {
         None if is_there => Err(exists(&database)),
-        replaced => replace(&source, &database, replaced.as_deref().filter(|_| is_there), options, tell),
+        suffix => {
+            let kept = suffix.as_ref().filter(|_| is_there).map(|suffix| beside(&database, suffix));
+            replace(&source, &database, kept.as_deref(), options, tell)
+                .map(|contents| Restored { contents, replaced: kept })
+        }
     };
     if restored.is_err() && !is_there && !holds_data(&database) {
         // The lock has made it. If it stays, it is as good as none.
@@ -89,6 +103,7 @@ fn replace(
     copy.close().map_err(|(_, error)| part.failed(&error))?;
 
     if let Some(kept) = replaced {
+        part.give_to_owner_of(database)?;
         keep(database, kept)?;
     }
     let index = search_index::path_of(database);
@@ -100,8 +115,8 @@ fn replace(
     Ok(contents)
 }
 
-/// Gives the database that is there a second name. Its log is moved into it before: what is in the log is of no use to
-/// anybody else. The log of a damaged one, with which that may not go, is kept as it is.
+/// Gives the database that is there a second name. Its log is moved into it before, so that it is whole without one; that
+/// of a damaged database is kept as it is.
 fn keep(database: &Path, kept: &Path) -> Result<(), CopyError> {
     let failed = |error| CopyError::cannot_write(kept, error);
     if fs::symlink_metadata(kept).is_ok() {
@@ -109,9 +124,11 @@ fn keep(database: &Path, kept: &Path) -> Result<(), CopyError> {
     }
     let log = beside(database, "-wal");
     // SQLite would throw the log of an empty file away.
-    let is_moved = holds_data(database) && move_log(database).unwrap_or(false);
-    if !is_moved && holds_data(&log) {
-        fs::hard_link(&log, beside(kept, "-wal")).map_err(failed)?;
+    match holds_data(database).then(|| move_log(database)) {
+        Some(Ok(true)) => {}
+        Some(Ok(false)) => return Err(CopyError::UnderWay(database.to_owned())),
+        None | Some(Err(_)) if !holds_data(&log) => {}
+        None | Some(Err(_)) => fs::hard_link(&log, beside(kept, "-wal")).map_err(failed)?,
     }
     fs::hard_link(database, kept).and_then(|()| sync_folder(kept)).map_err(failed)
 }

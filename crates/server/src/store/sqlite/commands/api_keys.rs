@@ -6,9 +6,8 @@ use super::{Event, log_event};
 use crate::{
     model::{Action, ApiKeyId, ChangeMeta, UserId},
     store::{
-        API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError,
-        answers::Kept,
-        sqlite::{api_keys::scopes_text, writer::Command},
+        API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError, answers::Kept, api_keys::scopes_text,
+        sqlite::writer::Command,
     },
 };
 

@@ -6,11 +6,8 @@ use uuid::Uuid;
 use super::{Event, log_event, session_target};
 use crate::{
     model::{Action, ChangeMeta, SessionId, UserStatus},
-    store::{Ended, NewSession, StoreError, answers::Kept, sqlite::writer::Command},
+    store::{Ended, NewSession, StoreError, answers::Kept, sessions::SESSIONS_MAX, sqlite::writer::Command},
 };
-
-/// Sessions that a user may have.
-const SESSIONS_MAX: i64 = 100;
 
 /// See [`crate::store::SessionStore::create_session`].
 pub(in crate::store::sqlite) struct CreateSession {

@@ -9,10 +9,8 @@ use crate::{
     store::{
         NewUser, StoreError, StoredUser,
         answers::Kept,
-        sqlite::{
-            row::Derived,
-            writer::{Command, ShowUser},
-        },
+        derived::Derived,
+        sqlite::writer::{Command, ShowUser},
     },
 };
 

@@ -6,17 +6,18 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    create_user, keep_an_admin, log_change, ruled_user, set_password::write_password, set_user_status::write_status,
+    create_user, current_user, keep_an_admin, log_change, set_password::write_password, set_user_status::write_status,
     update_user,
 };
 use crate::{
     auth::PasswordHash,
-    model::{Action, Actor, ChangeMeta, User, UserId, UserStatus},
+    model::{Action, ChangeMeta, UserId},
     store::{
         Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, StoredUser, Unique,
+        derived::Derived,
+        import::{ImportChange, Present as _},
         sqlite::{
             imports,
-            row::Derived,
             writer::{Command, ShowUser},
         },
     },
@@ -123,11 +124,7 @@ fn first_taken(
     email_key: &str,
     conflict: Unique,
 ) -> Result<RowFailure, StoreError> {
-    let holder: Option<UserId> = connection
-        .prepare_cached("SELECT id FROM users WHERE email_key = ?1")?
-        .query_row([email_key], |found| found.get(0))
-        .optional()?;
-    let by_another = holder.is_some_and(|holder| holder != *id);
+    let by_another = connection.with_email(email_key)?.is_some_and(|holder| holder != *id);
     Ok(RowFailure::Taken(if by_another { Unique::Email } else { conflict }))
 }
 
@@ -141,54 +138,32 @@ fn create(connection: &Connection, row: &ImportUser, derived: &Derived, meta: &C
 }
 
 /// The user that the row is about: by its id if it says one, else by its email.
-pub(in crate::store::sqlite) fn find_existing(
-    connection: &Connection,
-    row: &ImportUser,
-    email_key: &str,
-) -> Result<Option<UserId>, StoreError> {
-    let found = match row.has_id {
-        true => connection
-            .prepare_cached("SELECT id FROM users WHERE id = ?1")?
-            .query_row([&row.user.id], |found| found.get(0)),
-        false => connection
-            .prepare_cached("SELECT id FROM users WHERE email_key = ?1")?
-            .query_row([email_key], |found| found.get(0)),
-    };
-    Ok(found.optional()?)
+fn find_existing(connection: &Connection, row: &ImportUser, email_key: &str) -> Result<Option<UserId>, StoreError> {
+    if row.has_id { connection.with_id(&row.user.id) } else { connection.with_email(email_key) }
 }
 
-/// What a row makes of a user that exists.
-pub(in crate::store::sqlite) struct Change {
+/// What a row makes of a user that exists, with the user as it is stored.
+pub(super) struct Change {
     pk: i64,
-    pub(in crate::store::sqlite) before: User,
     stored: StoredUser,
-    pub(in crate::store::sqlite) after: User,
-    fields: Vec<&'static str>,
-    status: UserStatus,
+    pub(super) change: ImportChange,
 }
 
 impl Change {
     /// Decides what the row changes, and whether it may.
-    pub(in crate::store::sqlite) fn plan(
+    pub(super) fn plan(
         connection: &Connection,
         batch: &ImportBatch,
         row: &ImportUser,
         id: &UserId,
     ) -> Result<Result<Self, RowFailure>, StoreError> {
-        let (pk, before, stored) = match ruled_user(connection, id, None, &batch.meta) {
-            Err(StoreError::Outranked(permission)) => return Ok(Err(RowFailure::Refused(permission))),
-            found => found?,
+        let (pk, before, stored) = current_user(connection, id)?;
+        let change = match ImportChange::plan(batch, row, before) {
+            Ok(change) => change,
+            Err(failure) => return Ok(Err(failure)),
         };
-        let (after, fields) = row.patch().apply(&before, batch.meta.at);
-        // A stolen token alone is not to become the account: what changes these asks for the password.
-        let is_own = batch.meta.actor == Actor::User(id.clone());
-        if is_own && (row.has_password || !before.email.eq_ignore_ascii_case(&after.email)) {
-            return Ok(Err(RowFailure::Own));
-        }
-        let status = if row.has_status { row.user.status } else { before.status };
-        let becomes = User { status, ..after.clone() };
-        match keep_an_admin(connection, (pk, &before), Some(&becomes), &batch.meta) {
-            Ok(()) => Ok(Ok(Self { pk, before, stored, after, fields, status })),
+        match keep_an_admin(connection, (pk, &change.before), Some(&change.becomes()), &batch.meta) {
+            Ok(()) => Ok(Ok(Self { pk, stored, change })),
             Err(StoreError::LastAdmin) => Ok(Err(RowFailure::LastAdmin)),
             Err(error) => Err(error),
         }
@@ -202,7 +177,7 @@ impl Change {
         meta: &ChangeMeta,
         ended: &mut Vec<Ended>,
     ) -> Result<(), StoreError> {
-        let Self { pk, before, mut stored, after, fields, status } = self;
+        let Self { pk, mut stored, change: ImportChange { before, after, fields, status } } = self;
         if !fields.is_empty() {
             let derived = Derived::of(&after)?;
             update_user::write(connection, &after, &derived)?;
@@ -230,14 +205,6 @@ impl Change {
             ended.push(Ended::SessionsOf { user_id: user.id, except: None });
         }
         Ok(())
-    }
-
-    /// The keys that the user gives up and takes: of which kind, the old one, the new one.
-    pub(in crate::store::sqlite) fn keys(&self) -> [(Unique, &str, &str); 2] {
-        [
-            (Unique::Email, &self.before.email, &self.after.email),
-            (Unique::Username, &self.before.username, &self.after.username),
-        ]
     }
 }
 

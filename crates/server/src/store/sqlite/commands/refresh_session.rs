@@ -4,27 +4,19 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Event, log_event, session_target};
 use crate::{
-    model::{Action, ChangeMeta, Session, SessionId, UserId, UserStatus},
-    store::{Ended, RefreshUse, StoreError, answers::Kept, sqlite::writer::Command},
+    model::{Action, ChangeMeta, Session, SessionId, UserStatus},
+    store::{
+        Ended, RefreshUse, StoreError,
+        answers::Kept,
+        sessions::{REUSED, Refreshed},
+        sqlite::writer::Command,
+    },
 };
-
-/// Why a session ended that nobody ended: the reason that the caller gets.
-const REUSED: &str = "REFRESH_TOKEN_INVALID";
 
 /// See [`crate::store::SessionStore::refresh_session`].
 pub(in crate::store::sqlite) struct RefreshSession {
     pub(in crate::store::sqlite) used: RefreshUse,
     pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-/// What came of a token.
-pub(in crate::store::sqlite) enum Refreshed {
-    /// The session goes on.
-    Renewed(Session),
-    /// The token had been used, so the session has ended. No error: it would take that back.
-    Reused { user_id: UserId, id: SessionId },
-    /// Nothing was changed.
-    Refused,
 }
 
 /// The session's row, and its user's.

@@ -4,13 +4,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Event, log_event};
 use crate::{
-    model::{Action, ChangeMeta, MailKind, MailState, Timestamp, User, UserStatus},
-    store::{NewMail, StoreError, StoredUser, answers::Kept, sqlite::writer::Command},
+    model::{Action, ChangeMeta, MailKind, MailState, Timestamp},
+    store::{
+        NewMail, StoreError, StoredUser,
+        answers::Kept,
+        mail::{MAILS_PER_HOUR, an_hour_before, wants},
+        sqlite::writer::Command,
+    },
 };
-
-/// Mails of one kind to one user in an hour, whoever asks and from wherever.
-const MAILS_PER_HOUR: i64 = 10;
-const HOUR_US: i64 = 3_600_000_000;
 
 /// See [`crate::store::MailStore::request_mail`].
 pub(in crate::store::sqlite) struct RequestMail {
@@ -54,15 +55,10 @@ impl Command for RequestMail {
 
 /// Whether the user was mailed so often of late that somebody else must be asking. The last link stays good then.
 fn is_flooded(connection: &Connection, pk: i64, kind: MailKind, now: Timestamp) -> Result<bool, StoreError> {
-    let lately = now.0.saturating_sub(HOUR_US);
     let mails: i64 = connection
         .prepare_cached("SELECT count(*) FROM mails WHERE user_pk = ?1 AND kind = ?2 AND created_at > ?3")?
-        .query_row(params![pk, kind as i64, lately], |row| row.get(0))?;
+        .query_row(params![pk, kind as i64, an_hour_before(now)], |row| row.get(0))?;
     Ok(mails >= MAILS_PER_HOUR)
-}
-
-fn wants(user: &User, kind: MailKind) -> bool {
-    user.status == UserStatus::Active && !(kind == MailKind::Verification && user.email_verified)
 }
 
 fn give_up_older(connection: &Connection, pk: i64, kind: MailKind, now: Timestamp) -> Result<(), StoreError> {

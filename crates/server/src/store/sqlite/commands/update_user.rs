@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{Action, ChangeMeta, User, UserPatch, inputs},
-    store::{StoreError, StoredUser, sqlite::row::Derived},
+    store::{StoreError, StoredUser, derived::Derived},
 };
 
 impl Change for UserPatch {

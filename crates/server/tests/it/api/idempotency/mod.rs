@@ -14,7 +14,6 @@ use roster_api::{
     },
 };
 use roster_server::rpc::SERVED;
-use rusqlite::{Connection, OpenFlags};
 use tokio::task::JoinSet;
 use tonic::Code;
 
@@ -56,9 +55,7 @@ fn assert_key_reused(answer: &Answer, what: &str) {
 
 /// How many rows the change log of a server that runs has.
 fn logged(server: &Server) -> i64 {
-    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let connection = Connection::open_with_flags(server.database(), read_only).unwrap();
-    connection.query_row("SELECT count(*) FROM changes", [], |row| row.get(0)).unwrap()
+    server.number("SELECT count(*) FROM changes")
 }
 
 #[tokio::test]
@@ -99,7 +96,7 @@ async fn every_call_that_changes_something_is_done_once_and_answered_alike() {
 }
 
 #[tokio::test]
-async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
+pub(super) async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
     let server = Server::start(|config| config.dev = false);
     let request = CreateUserRequest { password: PASSWORD.into(), ..with_email("ada@example.com") };
     let mut calls = JoinSet::new();
@@ -135,7 +132,7 @@ async fn of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer() {
 }
 
 #[tokio::test]
-async fn a_restart_between_changes_nothing() {
+pub(super) async fn a_restart_between_changes_nothing() {
     let server = Server::dev();
     let request = CreateUserRequest { password: PASSWORD.into(), ..with_email("ada@example.com") };
     let first = server.users().await.create_user(with_key(request.clone(), "k")).await.unwrap().into_inner();

@@ -10,7 +10,7 @@ use roster_server::model::Permission;
 use rusqlite::{Connection, OpenFlags, types::Value};
 use tonic::{Request, transport::Channel};
 
-use crate::harness::Server;
+use crate::harness::{Home, Server};
 
 /// The password of everybody.
 const PASSWORD: &str = "correct horse battery staple";
@@ -54,7 +54,7 @@ impl Cast {
         cast
     }
 
-    async fn prepare() -> (BTreeMap<&'static str, (String, String)>, tempfile::TempDir) {
+    async fn prepare() -> (BTreeMap<&'static str, (String, String)>, Home) {
         let server = Server::dev();
         let mut users = server.users().await;
         for (id, role) in USERS.map(|(_, id, role)| (id, role)).into_iter().chain([(IDLE, Role::User)]) {

@@ -2,7 +2,7 @@
 
 mod ends;
 mod filters;
-mod resume;
+pub(super) mod resume;
 mod tokens;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -129,7 +129,7 @@ fn deleted(id: &str) -> DeleteUserRequest {
 }
 
 #[tokio::test]
-async fn every_kind_of_change_is_told_with_who_when_and_what() {
+pub(super) async fn every_kind_of_change_is_told_with_who_when_and_what() {
     let server = Server::dev();
     let mut users = server.users().await;
     users.create_user(named("before")).await.unwrap();

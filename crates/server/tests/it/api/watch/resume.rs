@@ -14,7 +14,7 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_cut_a_hundred_times_knows_all_users_in_the_end() {
+pub(in crate::api) async fn a_watch_that_is_cut_a_hundred_times_knows_all_users_in_the_end() {
     const USERS: u64 = 400;
     let server = Server::dev();
     let mut users = server.users().await;

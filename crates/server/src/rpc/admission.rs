@@ -1,0 +1,128 @@
+//! Whether the server takes a call on, or has too much to do; see [`overload`](crate::overload).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, Response};
+use roster_api::access::{LoadClass, Method};
+use tokio::time::Instant;
+use tonic::body::Body;
+
+use super::status;
+use crate::{
+    ops::{Error, Ops, RequestId},
+    overload::{Cause, Gate, Overload, Place},
+    store,
+};
+
+/// After how long those are to come back that a worker has refused: not all at once.
+const RETRY_AFTER_MS: [u64; 8] = [200, 300, 400, 500, 600, 700, 800, 900];
+
+/// One worker's way in.
+pub struct Admission {
+    overload: Arc<Overload>,
+    gate: Arc<Gate>,
+    /// The headers of a refusal for each of [`RETRY_AFTER_MS`]: made once, because there may be very many.
+    refusals: Arc<[HeaderMap]>,
+    next: AtomicUsize,
+}
+
+impl Admission {
+    /// One that the workers' are made from. It lets nobody in itself, so its gate is not counted.
+    #[must_use]
+    pub fn new(overload: Arc<Overload>) -> Self {
+        let headers = |ms| status::overloaded(Duration::from_millis(ms)).into_http::<Body>().into_parts().0.headers;
+        let refusals = RETRY_AFTER_MS.into_iter().map(headers).collect();
+        Self { gate: Arc::default(), overload, refusals, next: AtomicUsize::new(0) }
+    }
+
+    /// That of one more worker.
+    pub(super) fn for_worker(&self) -> Self {
+        let (overload, refusals) = (Arc::clone(&self.overload), Arc::clone(&self.refusals));
+        Self { gate: overload.gate(), overload, refusals, next: AtomicUsize::new(0) }
+    }
+
+    /// A call that came at this time gets on.
+    pub(super) fn gets_on(&self, came: std::time::Instant) {
+        self.gate.gets_on(came);
+    }
+
+    /// Takes a call on, or says how it is refused.
+    pub(super) fn admit(
+        &self,
+        method: &Method,
+        ops: &Ops,
+        deadline: Option<Instant>,
+        request_id: &RequestId,
+    ) -> Result<Place, Box<Response<Body>>> {
+        let class = method.load_class;
+        let mut place = self.gate.admit(class).map_err(|cause| {
+            self.overload.refused(class, cause);
+            Box::new(self.refusal())
+        })?;
+        let queue = Queue::of(class);
+        let wait = self.gate.delay() + queue.map_or(Duration::ZERO, |queue| queue.wait(ops, self.gate.coming(class)));
+        // What is vital may be late.
+        if wait > Duration::ZERO && class != LoadClass::Vital {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.overload.check_wait(wait, left).map_err(|cause| {
+                self.overload.refused(class, cause);
+                Box::new(self.too_late(class, cause, wait, request_id))
+            })?;
+        }
+        if queue.is_some() {
+            place.comes(class);
+        }
+        Ok(place)
+    }
+
+    fn refusal(&self) -> Response<Body> {
+        let next = self.next.fetch_add(1, Relaxed) % self.refusals.len();
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().clone_from(&self.refusals[next]);
+        response
+    }
+
+    fn too_late(&self, class: LoadClass, cause: Cause, wait: Duration, request_id: &RequestId) -> Response<Body> {
+        // What waits longer than a call may is to become less first; otherwise it is the deadline that was short.
+        let retry_after = if cause == Cause::Queue { wait } else { wait / 2 };
+        match class {
+            LoadClass::Hash => status::of_error(&Error::HashingBusy { retry_after }, request_id.as_str()).into_http(),
+            LoadClass::Write | LoadClass::Bulk => {
+                status::of_error(&Error::QueueFull { retry_after }, request_id.as_str()).into_http()
+            }
+            LoadClass::Vital | LoadClass::Read | LoadClass::Stream => self.refusal(),
+        }
+    }
+}
+
+/// What calls of a class wait in.
+#[derive(Clone, Copy)]
+enum Queue {
+    Store(store::Queue),
+    Hash,
+}
+
+impl Queue {
+    fn of(class: LoadClass) -> Option<Self> {
+        match class {
+            LoadClass::Write => Some(Self::Store(store::Queue::Writes)),
+            LoadClass::Bulk => Some(Self::Store(store::Queue::Scans)),
+            LoadClass::Hash => Some(Self::Hash),
+            LoadClass::Vital | LoadClass::Read | LoadClass::Stream => None,
+        }
+    }
+
+    fn wait(self, ops: &Ops, ahead: usize) -> Duration {
+        match self {
+            Self::Store(queue) => ops.store_wait(queue, ahead),
+            // Whoever guesses too often or says the same twice needs none.
+            Self::Hash => ops.hash_wait(),
+        }
+    }
+}

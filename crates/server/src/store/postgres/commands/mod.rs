@@ -1,0 +1,295 @@
+//! The write commands, one a file. Each runs in a transaction of its own, and may be run again if that is undone.
+
+mod add_address;
+mod addresses;
+mod api_keys;
+mod append_events;
+mod create_session;
+mod create_user;
+mod delete_address;
+mod delete_user;
+mod end_session;
+mod end_sessions;
+mod fail_sign_in;
+mod find_import;
+mod import_users;
+mod log_rows;
+mod purge_answers;
+mod purge_imports;
+mod purge_sessions;
+mod refresh_session;
+mod request_mail;
+mod secret;
+mod send_mail;
+mod set_default_address;
+mod set_password;
+mod set_user_status;
+mod signing_keys;
+mod touch_sessions;
+mod trim_log;
+mod update_address;
+mod update_preferences;
+mod update_user;
+mod use_token;
+
+pub(super) use add_address::AddAddress;
+pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
+pub(super) use append_events::AppendEvents;
+pub(super) use create_session::CreateSession;
+pub(super) use create_user::CreateUser;
+pub(super) use delete_address::DeleteAddress;
+pub(super) use delete_user::DeleteUser;
+pub(super) use end_session::EndSession;
+pub(super) use end_sessions::EndSessions;
+pub(super) use fail_sign_in::FailSignIn;
+pub(super) use find_import::FindImport;
+pub(super) use import_users::{ImportUsers, Keys, Known};
+pub(super) use purge_answers::PurgeAnswers;
+pub(super) use purge_imports::PurgeImports;
+pub(super) use purge_sessions::PurgeSessions;
+pub(super) use refresh_session::RefreshSession;
+pub(super) use request_mail::RequestMail;
+pub(super) use secret::Secret;
+pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
+pub(super) use set_default_address::SetDefaultAddress;
+pub(super) use set_password::SetPassword;
+pub(super) use set_user_status::SetUserStatus;
+pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
+pub(super) use touch_sessions::TouchSessions;
+pub(super) use trim_log::TrimLog;
+pub(super) use update_address::UpdateAddress;
+pub(super) use update_preferences::UpdatePreferences;
+pub(super) use update_user::UpdateUser;
+pub(super) use use_token::UseToken;
+
+use crate::{
+    model::{Action, Actor, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},
+    store::{
+        Ended, StoreError, StoredUser,
+        answers::Kept,
+        postgres::{
+            row::column,
+            tx::Tx,
+            value::{Value, params},
+        },
+    },
+};
+
+/// What changes the database.
+pub(super) trait Command: Send + Sync {
+    /// What the caller gets.
+    type Output: Send;
+
+    /// Does it, up to the commit. What it has queued then is sent along with that.
+    fn run(&self, tx: &mut Tx<'_>) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+
+    /// What the call that it belongs to has brought along; `None` if no caller asked for it.
+    fn meta(&self) -> Option<&ChangeMeta> {
+        None
+    }
+
+    /// What a retry of the call is to be answered with; `None` if this is no answer that a retry would want. Asked
+    /// for only if the call has an idempotency key.
+    fn answer(&self, _: &Self::Output) -> Result<Option<Kept>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
+    fn keep(&self) -> bool {
+        self.meta().is_none_or(|meta| !meta.validate_only)
+    }
+
+    /// Whether the error comes of what others have done between its reading and its writing, and another attempt may
+    /// fare better.
+    fn is_race(&self, _: &StoreError) -> bool {
+        false
+    }
+
+    /// The grants that it ends or changes. Other servers learn of them from the log: see `log::ended`.
+    fn ends(&self, _: &Self::Output) -> Vec<Ended> {
+        Vec::new()
+    }
+}
+
+/// The row, the user, and the same stored. The row is locked: nobody else changes the user, or what hangs on it, before
+/// this transaction has ended.
+async fn current_user(tx: &mut Tx<'_>, id: &UserId) -> Result<(i64, User, StoredUser), StoreError> {
+    const SQL: &str = "SELECT pk, message FROM users WHERE id = $1 FOR UPDATE";
+    let row = tx.row(SQL, params![id]).await?.ok_or(StoreError::NotFound)?;
+    let stored: StoredUser = column(&row, 1)?;
+    Ok((column(&row, 0)?, stored.user()?, stored))
+}
+
+/// The same, if the actor may rule over the user, checked against the etag that the caller last saw.
+async fn ruled_user(
+    tx: &mut Tx<'_>,
+    id: &UserId,
+    etag: Option<&str>,
+    meta: &ChangeMeta,
+) -> Result<(i64, User, StoredUser), StoreError> {
+    let (pk, user, stored) = current_user(tx, id).await?;
+    check_rank(id, user.role, meta)?;
+    if etag.is_some_and(|etag| etag != user.etag()) {
+        return Err(StoreError::Stale);
+    }
+    Ok((pk, user, stored))
+}
+
+/// The row of the user, locked.
+async fn user_pk(tx: &mut Tx<'_>, id: &UserId) -> Result<Option<i64>, StoreError> {
+    let row = tx.row("SELECT pk FROM users WHERE id = $1 FOR UPDATE", params![id]).await?;
+    row.map(|row| column(&row, 0)).transpose()
+}
+
+/// The row of the user, locked, if the actor may rule over them.
+async fn ruled_pk(tx: &mut Tx<'_>, id: &UserId, meta: &ChangeMeta) -> Result<i64, StoreError> {
+    let row = tx.row("SELECT pk, role FROM users WHERE id = $1 FOR UPDATE", params![id]).await?;
+    let row = row.ok_or(StoreError::NotFound)?;
+    check_rank(id, column(&row, 1)?, meta)?;
+    column(&row, 0)
+}
+
+/// Refuses whoever acts on another user and does not hold all that their role may do: one permission is not to become
+/// all of them by way of somebody who holds them. Here, and not before the command, or a promotion could come between.
+fn check_rank(id: &UserId, role: Role, meta: &ChangeMeta) -> Result<(), StoreError> {
+    let is_own = matches!(&meta.actor, Actor::User(actor) if actor == id);
+    let lacking = meta.held.lacks_of(role).filter(|_| !is_own);
+    lacking.map_or(Ok(()), |permission| Err(StoreError::Outranked(permission)))
+}
+
+/// A user after a command that may have changed what their grants are good for.
+pub(super) struct UserAfter {
+    pub(super) user: StoredUser,
+    /// Whether it has.
+    ends_grants: bool,
+}
+
+/// Removes all sessions of the user in this row.
+fn delete_sessions(tx: &mut Tx<'_>, pk: i64) {
+    tx.queue("DELETE FROM sessions WHERE user_pk = $1", params![pk]);
+}
+
+/// A session as the target of an event.
+fn session_target(id: SessionId) -> String {
+    format!("sessions/{id}")
+}
+
+/// All sessions of the event's user ([AIP-159](https://google.aip.dev/159)).
+const ALL_SESSIONS: &str = "sessions/-";
+
+/// How an [`Event`] names an address.
+fn address_target(id: AddressId) -> String {
+    format!("addresses/{id}")
+}
+
+/// Refuses to leave the system without an administrator who can sign in: is active, and has a password. To be called
+/// before anything is changed: `before` is the user as it is, `after` as it will be; `None` if it is deleted.
+async fn keep_an_admin(
+    tx: &mut Tx<'_>,
+    (pk, before): (i64, &User),
+    after: Option<&User>,
+    meta: &ChangeMeta,
+) -> Result<(), StoreError> {
+    let is_admin = |user: &User| (user.role, user.status) == (Role::Admin, UserStatus::Active);
+    // Where every caller is an administrator, none is missed.
+    if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
+        return Ok(());
+    }
+    lock_admins(tx);
+    const SQL: &str = "SELECT EXISTS (SELECT FROM credentials WHERE user_pk = $1),
+                              EXISTS (SELECT FROM users u JOIN credentials c ON c.user_pk = u.pk
+                                      WHERE u.role = 2 AND u.status = 1 AND u.pk <> $1)";
+    let row = tx.row(SQL, params![pk]).await?;
+    let row = row.ok_or_else(|| StoreError::Internal("EXISTS gave no row".into()))?;
+    // One who cannot sign in leaves as many who can.
+    let (can_sign_in, has_another): (bool, bool) = (column(&row, 0)?, column(&row, 1)?);
+    if !can_sign_in || has_another { Ok(()) } else { Err(StoreError::LastAdmin) }
+}
+
+/// Two administrators who dismiss each other would each leave the other, so one waits for the other's end here, and
+/// sees it in the next statement.
+fn lock_admins(tx: &mut Tx<'_>) {
+    // "an admin" in ASCII.
+    tx.queue("SELECT pg_advisory_xact_lock(x'616e2061646d696e'::BIGINT)", params![]);
+}
+
+/// A row of the log and its place among those that have no position yet. The user's row is locked by now, so the order
+/// of two changes of one user is that of these rows: see `number_changes` in the schema.
+const LOG: &str = "WITH logged AS (
+        INSERT INTO changes (at, actor, action, user_id, revision, request_id, fields, before, after, remote_address,
+                             target, reason, by_another)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING seq
+    ) INSERT INTO unnumbered (seq) SELECT seq FROM logged";
+
+/// Writes the change-log row that belongs to a change.
+fn log_change(
+    tx: &mut Tx<'_>,
+    action: Action,
+    user: &User,
+    (before, after): (Option<&StoredUser>, Option<&StoredUser>),
+    fields: &[&str],
+    meta: &ChangeMeta,
+) -> Result<(), StoreError> {
+    let values = params![
+        meta.at,
+        meta.actor.to_string(),
+        action.name(),
+        &user.id,
+        user.revision,
+        &meta.request_id,
+        json(fields)?,
+        before,
+        after,
+        &meta.remote_address,
+        "",
+        "",
+        is_by_another(&meta.actor, Some(&user.id)),
+    ];
+    tx.queue(LOG, values);
+    Ok(())
+}
+
+/// Names of fields as a JSON array.
+fn json(fields: &[&str]) -> Result<String, StoreError> {
+    serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+/// A row of the change log that changes no user: what was done beside one, or refused.
+#[derive(Debug, Default)]
+struct Event<'a> {
+    /// Whom it concerns; `None` for nobody that there is.
+    user: Option<&'a UserId>,
+    /// What it was done to if not a user, such as `sessions/ID`; empty for nothing.
+    target: &'a str,
+    /// The names of the fields that changed.
+    fields: &'a [&'a str],
+    /// The reason of the error if it was refused; empty if it was done.
+    reason: &'a str,
+}
+
+/// Writes an [`Event`] to the change log, where the audit log reads it. Followers of users pass over it.
+fn log_event(tx: &mut Tx<'_>, action: Action, event: &Event<'_>, meta: &ChangeMeta) -> Result<(), StoreError> {
+    let nobody = || Value::from(&b""[..]);
+    let values = params![
+        meta.at,
+        meta.actor.to_string(),
+        action.name(),
+        event.user.map_or_else(nobody, Value::from),
+        0_i64,
+        &meta.request_id,
+        json(event.fields)?,
+        Value::Null,
+        Value::Null,
+        &meta.remote_address,
+        event.target,
+        event.reason,
+        is_by_another(&meta.actor, event.user),
+    ];
+    tx.queue(LOG, values);
+    Ok(())
+}
+
+/// Whether a user did it who is not this one: see the schema.
+fn is_by_another(actor: &Actor, user: Option<&UserId>) -> bool {
+    matches!(actor, Actor::User(id) if Some(id) != user)
+}

@@ -1,0 +1,79 @@
+//! Makes, rotates and removes the keys that sign access tokens.
+
+use super::{Command, Event, log_event};
+use crate::{
+    model::{Action, ChangeMeta, Timestamp},
+    store::{
+        SigningKey, StoreError,
+        answers::Kept,
+        postgres::{
+            signing_keys::{ALL, keys_from_rows},
+            tx::Tx,
+            value::params,
+        },
+    },
+};
+
+/// See [`crate::store::SigningKeyStore::ensure_signing_key`].
+pub(in crate::store::postgres) struct EnsureSigningKey {
+    pub(in crate::store::postgres) fresh: SigningKey,
+}
+
+impl Command for EnsureSigningKey {
+    type Output = Vec<SigningKey>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
+        insert(tx, &self.fresh);
+        keys_from_rows(&tx.rows(ALL, params![]).await?)
+    }
+}
+
+/// See [`crate::store::SigningKeyStore::rotate_signing_key`].
+pub(in crate::store::postgres) struct RotateSigningKey {
+    pub(in crate::store::postgres) fresh: SigningKey,
+    pub(in crate::store::postgres) meta: ChangeMeta,
+}
+
+impl Command for RotateSigningKey {
+    type Output = Vec<SigningKey>;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
+        // One at a time, or the second would not see the key of the first and leave it as it is.
+        tx.queue("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE", params![]);
+        tx.queue("UPDATE signing_keys SET retired_at = $1 WHERE retired_at IS NULL", params![self.meta.at]);
+        insert(tx, &self.fresh);
+        let target = format!("signing_keys/{}", self.fresh.id);
+        log_event(tx, Action::KeysRotated, &Event { target: &target, ..Event::default() }, &self.meta)?;
+        keys_from_rows(&tx.rows(ALL, params![]).await?)
+    }
+
+    fn meta(&self) -> Option<&ChangeMeta> {
+        Some(&self.meta)
+    }
+
+    fn answer(&self, _: &Vec<SigningKey>) -> Result<Option<Kept>, StoreError> {
+        Kept::prepared(None, &self.meta)
+    }
+}
+
+/// See [`crate::store::SigningKeyStore::purge_signing_keys`].
+pub(in crate::store::postgres) struct PurgeSigningKeys {
+    pub(in crate::store::postgres) retired_before: Timestamp,
+}
+
+impl Command for PurgeSigningKeys {
+    type Output = u32;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
+        let removed =
+            tx.affected("DELETE FROM signing_keys WHERE retired_at < $1", params![self.retired_before]).await?;
+        Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+    }
+}
+
+/// Adds the key unless one signs already.
+fn insert(tx: &mut Tx<'_>, key: &SigningKey) {
+    const SQL: &str = "INSERT INTO signing_keys (id, private_key, public_key, created_at, retired_at)
+         VALUES ($1, $2, $3, $4, NULL) ON CONFLICT ((TRUE)) WHERE retired_at IS NULL DO NOTHING";
+    tx.queue(SQL, params![&key.id, key.private_key.as_slice(), key.public_key.as_slice(), key.created_at]);
+}

@@ -1,0 +1,154 @@
+//! The connections of a store: a pool for commands and for reads that may take long, and a few that everybody shares
+//! for reads of single rows.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::{Config, Row};
+
+use super::{
+    connect::Connector,
+    error::{closed, is_of_connection, no_connection},
+    statement::Statement,
+    stats::SharedStats,
+    value::Value,
+};
+use crate::store::StoreError;
+
+/// How long a call waits for a connection of the pool.
+const WAIT: Duration = Duration::from_secs(5);
+/// How long the server may take to let one in.
+const CREATE: Duration = Duration::from_secs(10);
+/// Shared connections. Queries follow each other on them without waiting for answers, so few carry many.
+const SHARED: usize = 4;
+
+/// All connections of a store.
+pub(super) struct Database {
+    connector: Connector,
+    pool: Pool,
+    waiting_max: usize,
+    shared: [Shared; SHARED],
+    stats: SharedStats,
+}
+
+impl Database {
+    /// Makes no connection yet.
+    pub(super) fn new(
+        connector: Connector,
+        (connections_max, waiting_max): (usize, usize),
+        stats: SharedStats,
+    ) -> Result<Self, String> {
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(Config::new(), connector.clone(), config);
+        let timeouts = Timeouts { wait: Some(WAIT), create: Some(CREATE), recycle: None };
+        let pool = Pool::builder(manager).max_size(connections_max.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1);
+        let pool = pool.build().map_err(|error| error.to_string())?;
+        Ok(Self { connector, pool, waiting_max, shared: Default::default(), stats })
+    }
+
+    /// A connection of one's own, for a while.
+    pub(super) async fn take(&self) -> Result<Object, StoreError> {
+        if self.pool.status().waiting >= self.waiting_max {
+            self.stats.refused.increment();
+            return Err(StoreError::Busy);
+        }
+        self.pool.get().await.map_err(no_connection)
+    }
+
+    /// Reads a row or none, in one round trip, on a connection that others use at the same time. It must be quick.
+    pub(super) async fn point(&self, sql: &'static str, params: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, params).await?.into_iter().next())
+    }
+
+    /// The same for a few rows.
+    pub(super) async fn rows(&self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let statement = Statement::new(sql, params);
+        let mut again = true;
+        loop {
+            let client = self.shared().await?;
+            let answer = async {
+                let prepared = statement.prepare(&client).await?;
+                statement.run(&client, prepared.as_ref()).await
+            };
+            match answer.await {
+                Ok(answer) => return Ok(answer.rows),
+                // The connection broke: a read may be done twice. The next connection is a new one.
+                Err(error) if std::mem::take(&mut again) && (client.is_closed() || is_of_connection(&error)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// This thread's usual shared connection, made anew if it broke.
+    async fn shared(&self) -> Result<Arc<ClientWrapper>, StoreError> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
+        let shared = &self.shared[THIS_THREAD.with(|number| number % SHARED)];
+        if self.pool.is_closed() {
+            return Err(closed());
+        }
+        match shared.current() {
+            Some(client) => Ok(client),
+            None => shared.renew(&self.connector).await,
+        }
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Calls that wait for a connection of the pool.
+    pub(super) fn waiting(&self) -> usize {
+        self.pool.status().waiting
+    }
+
+    /// Lets no more calls in.
+    pub(super) fn close(&self) {
+        self.pool.close();
+        self.shared.iter().for_each(Shared::close);
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("pool", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+/// A connection for everybody.
+#[derive(Default)]
+struct Shared {
+    client: RwLock<Option<Arc<ClientWrapper>>>,
+    /// Held by the one that makes it anew, while the others wait.
+    renewal: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    fn current(&self) -> Option<Arc<ClientWrapper>> {
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+        client.as_ref().filter(|client| !client.is_closed()).cloned()
+    }
+
+    async fn renew(&self, connector: &Connector) -> Result<Arc<ClientWrapper>, StoreError> {
+        let _renewal = self.renewal.lock().await;
+        if let Some(client) = self.current() {
+            return Ok(client);
+        }
+        let made = tokio::time::timeout(CREATE, connector.client()).await;
+        let made = made.map_err(|_| StoreError::Unavailable("the database takes no connections".into()))?;
+        let client = Arc::new(made.map_err(|error| no_connection(error.into()))?);
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    fn close(&self) {
+        self.client.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

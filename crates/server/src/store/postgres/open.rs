@@ -1,0 +1,62 @@
+//! From a URL to a database that may be trusted: reached, checked, migrated.
+
+use tokio::runtime::Handle;
+use tokio_postgres::Client;
+
+use super::{connect::Connector, error::OpenError, migrations, options::PostgresUrl, tls};
+
+/// The oldest server that will do, as `server_version_num` has it and as people do.
+const VERSION_MIN: u32 = 140_000;
+const VERSION_MIN_SHOWN: u32 = 14;
+
+/// Connects, checks, migrates. Leaves no connection behind.
+pub(super) async fn open(connector: &Connector, server: &str) -> Result<(), OpenError> {
+    let (client, _task) = connector.connect().await.map_err(|error| OpenError::of(server, &error))?;
+    check(&client, server).await?;
+    migrations::run(&client, server).await
+}
+
+/// A database that could be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The server's version.
+    pub version: String,
+    /// The version of the schema; `None` if the database is empty.
+    pub schema: Option<i64>,
+}
+
+/// Looks at a database without changing it.
+///
+/// # Errors
+/// Why it cannot be served.
+pub async fn inspect(url: &PostgresUrl) -> Result<Inspected, OpenError> {
+    let server = url.server();
+    let tls = tls::connector(&url.trust).map_err(|detail| OpenError::Tls { server: server.clone(), detail })?;
+    let connector = Connector::new(url.config.clone(), tls, Handle::current());
+    let (client, _task) = connector.connect().await.map_err(|error| OpenError::of(&server, &error))?;
+    let version = check(&client, &server).await?;
+    let schema = migrations::version(&client, &server).await?;
+    Ok(Inspected { version, schema })
+}
+
+/// Refuses servers and databases that cannot be served; the server's version.
+async fn check(client: &Client, server: &str) -> Result<String, OpenError> {
+    const SQL: &str = "SELECT current_setting('server_version_num')::BIGINT, current_setting('server_version'),
+                              current_setting('server_encoding'), current_setting('transaction_read_only')::BOOLEAN,
+                              current_schema() IS NOT NULL";
+    let found = client.query_one(SQL, &[]).await.map_err(|error| OpenError::of(server, &error))?;
+    let server = server.to_owned();
+    if found.get::<_, i64>(0) < i64::from(VERSION_MIN) {
+        return Err(OpenError::OldServer { server, found: found.get(1), needed: VERSION_MIN_SHOWN });
+    }
+    if found.get::<_, &str>(2) != "UTF8" {
+        return Err(OpenError::NotUtf8 { server, found: found.get(2) });
+    }
+    if found.get(3) {
+        return Err(OpenError::ReadOnly { server, detail: "its transactions are read-only".into() });
+    }
+    if !found.get::<_, bool>(4) {
+        return Err(OpenError::NotAllowed { server, detail: "no schema of its search_path exists".into() });
+    }
+    Ok(found.get(1))
+}

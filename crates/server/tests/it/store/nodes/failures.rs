@@ -1,0 +1,90 @@
+//! What is left when the database ends sessions, and when callers go.
+
+use roster_server::store::{FeedStore as _, NewUser, Store as _, StoreError};
+
+use super::{node, until_blocked};
+use crate::{
+    postgres::Database,
+    store::{
+        create,
+        idempotency::{call, with},
+        join_all, meta, user,
+    },
+};
+
+const EVERYBODY_ELSE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+
+#[tokio::test]
+async fn a_retry_gets_through_however_often_sessions_are_ended() {
+    let database = Database::new();
+    let (store, killer) = (node(&database), database.connect().await);
+    let users: Vec<_> = (0..64).map(|number| user(&format!("user{number}"))).collect();
+    let create_surely = async |number: usize| {
+        let key = call(&format!("key{number}"), "request");
+        loop {
+            let new = NewUser { user: users[number].clone(), password_hash: None, mail: None };
+            match store.create_user(new, with(&key)).await {
+                Ok(_) | Err(StoreError::KeyUsed) => return,
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let kill = async {
+        for _ in 0..20 {
+            killer.execute(EVERYBODY_ELSE, &[]).await.unwrap();
+        }
+    };
+    tokio::join!(join_all((0..users.len()).map(create_surely)), kill);
+    // Reads mend their connections by themselves.
+    killer.execute(EVERYBODY_ELSE, &[]).await.unwrap();
+    for user in &users {
+        assert_eq!(store.find_user(&user.id).await.unwrap().unwrap().user().unwrap(), *user);
+    }
+    let changes = store.list_changes(0, 1_000).await.unwrap().changes;
+    assert_eq!(changes.len(), users.len(), "each is there once");
+    assert!(changes.iter().zip(1..).all(|(change, position)| change.position == position));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_cancelled() {
+    let database = Database::new();
+    let (store, holder, observer) = (node(&database), database.connect().await, database.connect().await);
+    let ada = create(&store, &user("ada")).await.unwrap();
+    holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
+    // More of them than there are connections: each gives its own back.
+    for _ in 0..20 {
+        tokio::select! {
+            deleted = store.delete_user(ada.id.clone(), None, meta()) => panic!("the row is locked: {deleted:?}"),
+            () = until_blocked(&observer, 1) => {}
+        }
+        until_blocked(&observer, 0).await;
+    }
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert!(store.find_user(&ada.id).await.unwrap().is_some());
+    store.delete_user(ada.id, None, meta()).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_primary_that_takes_no_writes_any_more_is_left() {
+    let database = Database::new();
+    let (store, owner) = (node(&database), database.connect().await);
+    create(&store, &user("before")).await.unwrap();
+    let set = |value: &str| {
+        format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', current_database());
+             END $$"
+        )
+    };
+    owner.batch_execute(&set("on")).await.unwrap();
+    owner.execute(EVERYBODY_ELSE, &[]).await.unwrap();
+    let refused = create(&store, &user("during")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    owner.batch_execute(&format!("SET default_transaction_read_only = off; {}", set("off"))).await.unwrap();
+    owner.execute(EVERYBODY_ELSE, &[]).await.unwrap();
+    create(&store, &user("after")).await.unwrap();
+    store.close().await;
+}
