@@ -44,7 +44,7 @@ pub async fn ask(connection: &Connection) -> Result<HealthCheckResponse, CliErro
 pub fn told(health: &HealthCheckResponse, server: &str) -> String {
     let parts: Vec<String> = health.dependencies.iter().map(dependency).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    escape(&format!("Roster {} at {server}{parts}", health.version))
+    escape(&format!("Roster {} at {server}{parts}", health.version)).into_owned()
 }
 
 fn dependency(part: &DependencyHealth) -> String {
