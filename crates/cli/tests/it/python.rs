@@ -20,7 +20,8 @@ use crate::{
 /// Where the seed's example calls, in its own words.
 const SEED_ADDRESS: &str = "localhost:50051";
 
-fn python() -> String {
+/// The Python that has the packages.
+pub fn python() -> String {
     std::env::var("ROSTER_TEST_PYTHON").unwrap_or_else(|_| {
         panic!(
             "run scripts/test, which sets this up, or set ROSTER_TEST_PYTHON to a Python that has \

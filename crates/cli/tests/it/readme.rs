@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use crate::{
     process::{Ended, ROSTER, command, run},
+    python::python,
     server::Server,
 };
 
@@ -26,8 +27,7 @@ pub fn paste(block: &str, folder: &Path, server: &Server) -> Ended {
 /// The block for a `folder` that has the protos, and in which the packages of Python that `install` fetches are there
 /// already. All else stays as it is written.
 pub fn installed(block: &str, install: &str, folder: &Path) -> String {
-    let python = std::env::var("ROSTER_TEST_PYTHON")
-        .expect("run scripts/test, or set ROSTER_TEST_PYTHON to a Python that has scripts/requirements.txt installed");
+    let python = python();
     assert_eq!(block.matches(install).count(), 1, "{block}");
     symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto"), folder.join("proto")).unwrap();
     fs::create_dir_all(folder.join("venv/bin")).unwrap();
