@@ -242,7 +242,8 @@ pub trait TransferStore {
     async fn find_verdicts(&self, key: ImportKey, number: i64) -> Result<Vec<RowVerdict>, StoreError>;
 
     /// Imports all rows in one transaction, each as if it were alone: one that fails leaves nothing behind. Gives the
-    /// verdict of each, in order. [`StoreError::Stale`] if the run is not where the batch says.
+    /// verdict of each, in order. [`StoreError::Stale`] if the run is not where the batch says. Batches that are handed in
+    /// while others are under way are done in that order.
     async fn import_users(&self, batch: ImportBatch) -> Result<Vec<RowVerdict>, StoreError>;
 
     /// The verdicts that [`TransferStore::import_users`] would give, had it been called for every batch that the rehearsal

@@ -22,6 +22,7 @@ use crate::{
 #[async_trait]
 impl TransferStore for PostgresStore {
     async fn find_import(&self, key: ImportKey) -> Result<i64, StoreError> {
+        let _turn = self.import_turn.lock().await;
         self.execute(FindImport { key }).await
     }
 
@@ -33,7 +34,9 @@ impl TransferStore for PostgresStore {
     }
 
     async fn import_users(&self, batch: ImportBatch) -> Result<Vec<RowVerdict>, StoreError> {
-        match self.execute(ImportUsers::new(batch)?).await {
+        let command = ImportUsers::new(batch)?;
+        let _turn = self.import_turn.lock().await;
+        match self.execute(command).await {
             Ok(imported) => Ok(imported.verdicts),
             // Again and again somebody came between.
             Err(StoreError::Conflict(_)) => Err(StoreError::Busy),

@@ -51,6 +51,9 @@ pub struct PostgresStore {
     database: Arc<Database>,
     live: Arc<LiveGrants>,
     log: Log,
+    /// Held by the batch of an import that is under way. They take turns in the order in which they were handed in: an
+    /// import hands in the next one while it waits for the last.
+    import_turn: tokio::sync::Mutex<()>,
     stats: SharedStats,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
@@ -83,7 +86,7 @@ impl PostgresStore {
             Log::start(database.connector(), &live, &trust).await.map_err(|error| failed(error.to_string()))
         });
         match opened {
-            Ok(log) => Ok(Self { database, live, log, stats, runtime: Some(runtime) }),
+            Ok(log) => Ok(Self { database, live, log, import_turn: Default::default(), stats, runtime: Some(runtime) }),
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)

@@ -11,7 +11,7 @@ use roster_server::{
     },
 };
 
-use super::{Decoded as _, create, meta, tick, user};
+use super::{Decoded as _, create, join_all, meta, tick, user};
 
 const HASH: &str = "$2b$04$EXAMPLEEXAMPLEEXAMPLEeAtq3qBYBgTqYMDlxPFoHnUxYFKZ2m9y";
 
@@ -285,6 +285,19 @@ pub async fn a_run_goes_on_from_where_it_is_and_nowhere_else(store: &dyn Store) 
         assert_eq!(store.import_users(late).await, Err(StoreError::Stale), "after {after}");
     }
     assert_eq!(super::count(store, "").await, 3);
+}
+
+pub async fn batches_are_done_in_the_order_in_which_they_are_handed_in(store: &dyn Store) {
+    let batches = (0..20).map(|after| {
+        let twins = vec![row(after + 1, User { name: after.to_string(), ..user("twin") })];
+        store.import_users(ImportBatch { update_existing: true, ..step("one", after, twins) })
+    });
+    let verdicts = join_all(batches).await.into_iter().map(Result::unwrap);
+    let created = verdicts.map(|verdicts| matches!(outcomes(verdicts)[..], [RowOutcome::Created(_)]));
+    assert_eq!(created.collect::<Vec<_>>(), (0..20).map(|number| number == 0).collect::<Vec<_>>());
+    let login = store.find_login(LoginKey::Username("twin".into())).await.unwrap().unwrap();
+    assert_eq!(find(store, &login.user_id).await.name, "19");
+    assert_eq!(store.find_import(key("one")).await.unwrap(), 20);
 }
 
 pub async fn runs_are_forgotten_after_their_time(store: &dyn Store) {

@@ -123,6 +123,7 @@ on_every_backend! {
     imports::nobody_is_changed_who_may_do_more_and_an_administrator_stays,
     imports::a_rehearsal_says_what_a_run_would_say,
     imports::a_run_goes_on_from_where_it_is_and_nowhere_else,
+    imports::batches_are_done_in_the_order_in_which_they_are_handed_in,
     imports::runs_are_forgotten_after_their_time,
     imports::imported_users_are_read_as_they_are,
     history::every_change_is_logged_with_who_when_what_and_why,
