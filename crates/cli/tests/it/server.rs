@@ -38,6 +38,8 @@ pub struct Server {
 pub fn serve(folder: &Path) -> Command {
     let mut command = command(ROSTER, folder);
     command.args(["serve", "--dev", "--port", "0", "--http-addr", "off"]);
+    // What a test asks for at once is done, however slow the machine is.
+    command.env("ROSTER_QUEUE_WAIT_MAX_MS", "600000");
     command
 }
 

@@ -130,6 +130,8 @@ impl Server {
             },
             workers: 2,
             hash_threads: 1,
+            // What a test asks for at once is done, however slow the machine is.
+            queue_wait_max: Duration::from_secs(600),
             ..Config::defaults(true)
         };
         set(&mut config);
