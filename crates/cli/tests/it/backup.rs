@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -249,15 +249,56 @@ fn what_is_no_whole_backup_changes_nothing() {
     let left: Vec<_> = [names(folder.path(), "fresh.db"), names(folder.path(), "roster.db.")].concat();
     assert!(left.iter().all(|name| name.ends_with(".lock")), "{left:?}");
     roster(folder.path(), &["backup", "x.db", "--database-url", "sqlite::memory:"]).refused(USAGE, &["in a file"]);
-    roster(folder.path(), &["backup", "no/such/x.db"]).refused(CANNOT_CREATE, &["no/such/x.db.part"]);
+    roster(folder.path(), &["backup", "no/such/x.db"]).refused(CANNOT_CREATE, &["no/such/x.db."]);
     roster(folder.path(), &["backup", "roster.db"]).refused(USAGE, &["is the database itself"]);
-    // What a kill has left behind is in nobody's way.
-    for name in ["new.db.part", "new.db.part-journal", "new.db.part-wal"] {
-        fs::write(path(name), "half").unwrap();
+    // What a kill has left behind goes; what is no file of ours stays, and is written to by nobody.
+    for suffix in ["", "-journal", "-wal"] {
+        fs::write(path(&format!("new.db.0123456789abcdef.part{suffix}")), "half").unwrap();
+    }
+    fs::write(path("precious"), "mine").unwrap();
+    let traps = ["new.db.fedcba9876543210.part", "new.db.part"];
+    for name in traps {
+        symlink(path("precious"), path(name)).unwrap();
     }
     roster(folder.path(), &["backup", "new.db"]).with_code(0);
-    assert_eq!(names(folder.path(), "new.db"), ["new.db"]);
+    let mut left = names(folder.path(), "new.db");
+    left.sort();
+    assert_eq!(left, ["new.db", traps[0], traps[1]]);
+    assert_eq!(fs::read(path("precious")).unwrap(), b"mine");
     assert_eq!(users_in(&path("new.db")).len(), 200);
+}
+
+/// Where root restores, the server's user can open what it made: only root can give files away, so nobody else can test it.
+#[test]
+fn what_root_restores_belongs_to_the_owner_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on_file(folder.path());
+    server.fill(3);
+    roster(folder.path(), &["backup", "backup.db"]).with_code(0);
+    server.stop();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let (user, group) = if rustix::process::geteuid().is_root() { (65_532, 65_533) } else { owner(&data) };
+    chown(&data, Some(user), Some(group)).unwrap();
+    let restore = ["restore", "backup.db", "--database-url", "sqlite:data/roster.db", "--force"];
+    // Into an empty folder, and over what is there.
+    for _ in 0..2 {
+        roster(folder.path(), &restore).with_code(0);
+        for name in ["roster.db", "roster.db.lock"] {
+            assert_eq!(owner(&data.join(name)), (user, group), "{name}");
+        }
+    }
+    // Nobody has root write its pid into something else.
+    fs::remove_file(data.join("roster.db.lock")).unwrap();
+    fs::write(folder.path().join("precious"), "mine").unwrap();
+    symlink(folder.path().join("precious"), data.join("roster.db.lock")).unwrap();
+    roster(folder.path(), &restore).with_code(0);
+    assert_eq!(fs::read(folder.path().join("precious")).unwrap(), b"mine");
+}
+
+fn owner(path: &Path) -> (u32, u32) {
+    let data = fs::metadata(path).unwrap();
+    (data.uid(), data.gid())
 }
 
 /// `roster …` with a home of its own and this on stdin.

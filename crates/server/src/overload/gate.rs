@@ -22,11 +22,15 @@ const LIMIT_MIN: usize = 64;
 const LIMIT_MAX: usize = 65_536;
 /// Behind fewer calls nobody waits long, and no clock is read.
 const CROWD: usize = 16;
-/// In a crowd, one in so many looks at the clock.
+/// In a crowd, one in so many looks at the clock, beginning with the first.
 const SAMPLED: usize = 8;
+/// As many of them tell a standing queue from a moment's.
+const SAMPLES_MIN: usize = 3;
+/// After so long without one, what was measured before says nothing of now.
+const QUIET: Duration = Duration::from_millis(200);
 /// How many classes there are.
 pub(super) const CLASSES: usize = 6;
-/// The limit is shared out in these parts.
+/// The limit is shared out in these parts. One of them is each class's own, whatever the others take.
 const PARTS: usize = 8;
 
 /// The parts of the limit up to which calls of a class are let in.
@@ -46,42 +50,40 @@ fn parts(class: LoadClass) -> usize {
 #[repr(align(128))]
 pub(crate) struct Gate {
     waiting: AtomicUsize,
+    /// Those of each class, by its number.
+    of_class: [AtomicUsize; CLASSES],
     limit: AtomicUsize,
-    /// By the number of the class.
-    coming: [AtomicUsize; CLASSES],
     epoch: Instant,
-    /// Calls that got on in a crowd.
+    /// Calls of this crowd that got on; 0 if there is none.
     turn: AtomicUsize,
-    /// The latest delay, in nanoseconds.
+    /// The latest delay, and when it was measured, in nanoseconds (since the epoch).
     delay: AtomicU64,
-    /// When the interval began, in nanoseconds since the epoch, and its shortest delay and greatest crowd.
+    measured: AtomicU64,
+    /// When the interval began, in nanoseconds since the epoch, and its shortest delay, greatest crowd and measurements.
     began: AtomicU64,
     shortest: AtomicU64,
     crowd: AtomicUsize,
+    samples: AtomicUsize,
 }
 
 /// What a call holds that was let in, until it takes its first step.
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
-    /// The class whose queue it is on its way to.
-    coming: Option<LoadClass>,
+    class: LoadClass,
 }
 
 impl Place {
-    /// The call's first step will lead it to the queue of its class.
-    pub(crate) fn comes(&mut self, class: LoadClass) {
-        self.coming = Some(class);
-        self.gate.coming[class as usize].fetch_add(1, Relaxed);
+    /// Calls of the same class that were let in and are yet to get on, besides this one.
+    pub(crate) fn ahead(&self) -> usize {
+        self.gate.of_class(self.class).saturating_sub(1)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.gate.waiting.fetch_sub(1, Relaxed);
-        if let Some(class) = self.coming {
-            self.gate.coming[class as usize].fetch_sub(1, Relaxed);
-        }
+        self.gate.of_class[self.class as usize].fetch_sub(1, Relaxed);
     }
 }
 
@@ -89,14 +91,16 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             waiting: AtomicUsize::new(0),
+            of_class: Default::default(),
             limit: AtomicUsize::new(LIMIT_FIRST),
-            coming: Default::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(0),
             delay: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
             began: AtomicU64::new(0),
             shortest: AtomicU64::new(u64::MAX),
             crowd: AtomicUsize::new(0),
+            samples: AtomicUsize::new(0),
         }
     }
 }
@@ -104,35 +108,52 @@ impl Default for Gate {
 impl Gate {
     /// Lets a call in, or not.
     pub(crate) fn admit(self: &Arc<Self>, class: LoadClass) -> Result<Place, Cause> {
-        if self.waiting.load(Relaxed) >= self.limit.load(Relaxed) * parts(class) / PARTS {
+        let limit = self.limit();
+        // What others take must not shut a class out for good.
+        if self.waiting() >= limit * parts(class) / PARTS && self.of_class(class) >= limit / PARTS {
             return Err(Cause::Worker);
         }
         self.waiting.fetch_add(1, Relaxed);
-        Ok(Place { gate: Arc::clone(self), coming: None })
-    }
-
-    /// Calls of this class that were let in and are yet to join their queue.
-    pub(crate) fn coming(&self, class: LoadClass) -> usize {
-        self.coming[class as usize].load(Relaxed)
+        self.of_class[class as usize].fetch_add(1, Relaxed);
+        Ok(Place { gate: Arc::clone(self), class })
     }
 
     /// How long a call that comes now waits for its first step; nothing unless there is a crowd.
     pub(crate) fn delay(&self) -> Duration {
-        let delay = if self.waiting() < CROWD { 0 } else { self.delay.load(Relaxed) };
-        Duration::from_nanos(delay)
+        self.delay_by(Instant::now)
     }
 
-    /// A call that came `at` this time gets on.
+    /// Whoever is refused for the delay does not measure it, so it must not be believed for longer than it stands.
+    fn delay_by(&self, clock: impl FnOnce() -> Instant) -> Duration {
+        if self.waiting() < CROWD {
+            return Duration::ZERO;
+        }
+        let delay = Duration::from_nanos(self.delay.load(Relaxed));
+        if delay > Duration::ZERO && self.since_measured(self.since_epoch(clock())) > nanos(INTERVAL) {
+            return Duration::ZERO;
+        }
+        delay
+    }
+
+    /// A call that came at this time gets on.
     pub(crate) fn gets_on(&self, came: Instant) {
+        self.gets_on_by(came, Instant::now);
+    }
+
+    fn gets_on_by(&self, came: Instant, clock: impl FnOnce() -> Instant) {
         let waiting = self.waiting();
+        let turn = self.turn.load(Relaxed);
         if waiting < CROWD {
+            if turn != 0 {
+                self.turn.store(0, Relaxed);
+                self.delay.store(0, Relaxed);
+            }
             return;
         }
-        let turn = self.turn.load(Relaxed).wrapping_add(1);
-        self.turn.store(turn, Relaxed);
+        self.turn.store(turn.wrapping_add(1), Relaxed);
         if turn.is_multiple_of(SAMPLED) {
-            let now = Instant::now();
-            self.note(nanos(now - self.epoch), nanos(now - came), waiting);
+            let now = clock();
+            self.note(self.since_epoch(now), nanos(now.saturating_duration_since(came)), waiting);
         }
     }
 
@@ -144,20 +165,51 @@ impl Gate {
         self.waiting.load(Relaxed)
     }
 
+    fn of_class(&self, class: LoadClass) -> usize {
+        self.of_class[class as usize].load(Relaxed)
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.epoch))
+    }
+
+    fn since_measured(&self, now: u64) -> u64 {
+        now.saturating_sub(self.measured.load(Relaxed))
+    }
+
     fn note(&self, now: u64, delay: u64, waiting: usize) {
+        let quiet = self.since_measured(now);
         self.delay.store(delay, Relaxed);
+        self.measured.store(now, Relaxed);
+        if quiet > nanos(QUIET) {
+            self.limit.store(drifted(self.limit(), quiet), Relaxed);
+            return self.store_interval(now, delay, waiting, 1);
+        }
         let shortest = self.shortest.load(Relaxed).min(delay);
         let crowd = self.crowd.load(Relaxed).max(waiting);
-        if now - self.began.load(Relaxed) < nanos(INTERVAL) {
-            self.shortest.store(shortest, Relaxed);
-            self.crowd.store(crowd, Relaxed);
-            return;
+        let samples = self.samples.load(Relaxed) + 1;
+        let began = self.began.load(Relaxed);
+        if now.saturating_sub(began) < nanos(INTERVAL) || samples < SAMPLES_MIN {
+            return self.store_interval(began, shortest, crowd, samples);
         }
         self.limit.store(adapted(self.limit(), shortest, crowd), Relaxed);
-        self.began.store(now, Relaxed);
-        self.shortest.store(u64::MAX, Relaxed);
-        self.crowd.store(0, Relaxed);
+        self.store_interval(now, u64::MAX, 0, 0);
     }
+
+    /// The interval that began then, as far as it is known.
+    fn store_interval(&self, began: u64, shortest: u64, crowd: usize, samples: usize) {
+        self.began.store(began, Relaxed);
+        self.shortest.store(shortest, Relaxed);
+        self.crowd.store(crowd, Relaxed);
+        self.samples.store(samples, Relaxed);
+    }
+}
+
+/// The limit after a time without crowds: each second takes it half of the way back to the first.
+fn drifted(limit: usize, quiet: u64) -> usize {
+    let halvings = u32::try_from(quiet / nanos(Duration::from_secs(1))).unwrap_or(u32::MAX).min(usize::BITS - 1);
+    let off = limit.abs_diff(LIMIT_FIRST) >> halvings;
+    if limit < LIMIT_FIRST { LIMIT_FIRST - off } else { LIMIT_FIRST + off }
 }
 
 /// The next limit, after an interval with this shortest delay and greatest crowd.
@@ -205,16 +257,92 @@ mod tests {
     }
 
     #[test]
+    fn no_class_takes_the_places_of_all_others() {
+        let gate = Arc::new(Gate::default());
+        let mut held = fill(&gate, LoadClass::Vital);
+        assert_eq!(held.len(), 2 * LIMIT_FIRST);
+        for class in [LoadClass::Read, LoadClass::Write, LoadClass::Stream, LoadClass::Bulk, LoadClass::Hash] {
+            let own = fill(&gate, class);
+            assert_eq!(own.len(), LIMIT_FIRST / PARTS, "{class:?}");
+            held.extend(own);
+        }
+        drop(held);
+        assert_eq!((gate.waiting(), gate.of_class(LoadClass::Hash)), (0, 0));
+    }
+
+    #[test]
     fn a_call_is_on_its_way_until_it_gets_on_or_is_given_up() {
         let gate = Arc::new(Gate::default());
-        let mut places: Vec<_> = (0..2).map(|_| gate.admit(LoadClass::Bulk).unwrap()).collect();
-        assert_eq!(gate.coming(LoadClass::Bulk), 0);
-        places.iter_mut().for_each(|place| place.comes(LoadClass::Bulk));
-        assert_eq!((gate.coming(LoadClass::Bulk), gate.coming(LoadClass::Write)), (2, 0));
+        let write = gate.admit(LoadClass::Write).unwrap();
+        let mut places: Vec<_> = (0..3).map(|_| gate.admit(LoadClass::Bulk).unwrap()).collect();
+        assert_eq!((places[0].ahead(), write.ahead()), (2, 0));
         places.pop();
-        assert_eq!((gate.coming(LoadClass::Bulk), gate.waiting()), (1, 1));
-        drop(places);
-        assert_eq!(gate.coming(LoadClass::Bulk), 0);
+        assert_eq!((places[0].ahead(), gate.waiting()), (1, 3));
+        drop((places, write));
+        assert_eq!((gate.of_class(LoadClass::Bulk), gate.waiting()), (0, 0));
+    }
+
+    /// Lets in whom a worker would at this time, one who waits at most a second; see `rpc::admission`.
+    fn come(gate: &Arc<Gate>, now: Instant) -> Option<Place> {
+        let place = gate.admit(LoadClass::Read).ok()?;
+        (gate.delay_by(|| now) <= Duration::from_secs(1)).then_some(place)
+    }
+
+    fn crowd(gate: &Arc<Gate>, now: Instant) -> Vec<Place> {
+        (0..4 * CROWD).map_while(|_| come(gate, now)).collect()
+    }
+
+    /// All of them get on.
+    fn get_on(gate: &Gate, places: Vec<Place>, came: Instant, now: Instant) {
+        for place in places {
+            gate.gets_on_by(came, || now);
+            drop(place);
+        }
+    }
+
+    #[test]
+    fn a_crowd_after_a_stall_is_let_in() {
+        let gate = Arc::new(Gate::default());
+        let at = |ms| gate.epoch + Duration::from_millis(ms);
+        let stalled = crowd(&gate, at(0));
+        assert_eq!(stalled.len(), 4 * CROWD);
+        get_on(&gate, stalled, at(0), at(2_000));
+        // At once, because the last crowd is gone, and its first call is measured.
+        let next = crowd(&gate, at(2_001));
+        assert_eq!(next.len(), 4 * CROWD);
+        get_on(&gate, next, at(2_001), at(2_002));
+        assert_eq!(gate.limit(), LIMIT_FIRST, "a stall is no standing queue");
+    }
+
+    #[test]
+    fn a_delay_counts_while_it_is_new_and_no_longer() {
+        let gate = Arc::new(Gate::default());
+        let at = |ms| gate.epoch + Duration::from_millis(ms);
+        let mut stalled = crowd(&gate, at(0));
+        gate.gets_on_by(at(0), || at(2_000));
+        // All but the last few give up: none of these gets on, and nothing is measured.
+        stalled.truncate(CROWD - 1);
+        assert!(come(&gate, at(2_050)).is_none());
+        assert_eq!(gate.waiting(), CROWD - 1, "whoever is refused gives the place back");
+        assert_eq!(crowd(&gate, at(2_150)).len(), 4 * CROWD);
+    }
+
+    #[test]
+    fn a_quiet_time_is_no_evidence() {
+        let gate = Gate::default();
+        let second = 1_000 * MS;
+        gate.note(second, 50 * MS, 2_000);
+        gate.note(5 * second, 50 * MS, 2_000);
+        gate.note(5 * second + 150 * MS, 50 * MS, 2_000);
+        assert_eq!(gate.limit(), LIMIT_FIRST, "neither one measurement nor two lower it");
+        gate.note(5 * second + 160 * MS, 50 * MS, 2_000);
+        assert_eq!(gate.limit(), LIMIT_FIRST / 2);
+        // Back to the first limit, the faster the further off.
+        gate.note(6 * second + 160 * MS, 0, CROWD);
+        assert_eq!(gate.limit(), LIMIT_FIRST / 4 * 3);
+        gate.note(60 * second, 0, CROWD);
+        assert_eq!(gate.limit(), LIMIT_FIRST);
+        assert_eq!(drifted(LIMIT_MAX, 3_600 * second), LIMIT_FIRST);
     }
 
     #[test]

@@ -61,12 +61,12 @@ impl Admission {
         request_id: &RequestId,
     ) -> Result<Place, Box<Response<Body>>> {
         let class = method.load_class;
-        let mut place = self.gate.admit(class).map_err(|cause| {
+        let place = self.gate.admit(class).map_err(|cause| {
             self.overload.refused(class, cause);
             Box::new(self.refusal())
         })?;
-        let queue = Queue::of(class);
-        let wait = self.gate.delay() + queue.map_or(Duration::ZERO, |queue| queue.wait(ops, self.gate.coming(class)));
+        let queued = Queue::of(class).map_or(Duration::ZERO, |queue| queue.wait(ops, place.ahead()));
+        let wait = self.gate.delay() + queued;
         // What is vital may be late.
         if wait > Duration::ZERO && class != LoadClass::Vital {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -74,9 +74,6 @@ impl Admission {
                 self.overload.refused(class, cause);
                 Box::new(self.too_late(class, cause, wait, request_id))
             })?;
-        }
-        if queue.is_some() {
-            place.comes(class);
         }
         Ok(place)
     }

@@ -6,9 +6,11 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Write as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::OFlags;
 
 use super::{OpenError, open::beside};
 
@@ -19,23 +21,33 @@ use super::{OpenError, open::beside};
 #[derive(Debug)]
 pub struct FileLock {
     _database: File,
+    /// The file beside it that has our pid, if there could be one.
+    note: Option<File>,
+}
+
+/// Whose a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) user: u32,
+    pub(super) group: u32,
+}
+
+impl Owner {
+    pub(super) fn of(data: &fs::Metadata) -> Self {
+        Self { user: data.uid(), group: data.gid() }
+    }
 }
 
 impl FileLock {
-    /// Locks the file, making it for its owner alone if there is none, and writes our pid beside it.
+    /// Locks the file, making it for its owner alone if there is none, and writes our pid beside it if that can be.
     ///
     /// # Errors
     /// [`OpenError::Locked`] with the holder's pid, [`OpenError::CannotCreate`].
     pub fn acquire(database: &Path) -> Result<Self, OpenError> {
         let failed = |path: &Path, error| OpenError::CannotCreate { path: path.to_owned(), error };
-        let private = |path: &Path| {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            options.open(path).map_err(|error| failed(path, error))
-        };
         let path = lock_path(database);
         let file = loop {
-            let file = private(database)?;
+            let file = private().open(database).map_err(|error| failed(database, error))?;
             match file.try_lock() {
                 // A restore may have put another file in its place between the two.
                 Ok(()) if is_still(&file, database) => break file,
@@ -49,15 +61,35 @@ impl FileLock {
                 Err(TryLockError::Error(error)) => return Err(failed(database, error)),
             }
         };
-        let mut note = private(&path)?;
-        note.set_len(0).map_err(|error| failed(&path, error))?;
-        writeln!(note, "{}", std::process::id()).map_err(|error| failed(&path, error))?;
-        Ok(Self { _database: file })
+        Ok(Self { _database: file, note: write_note(&path) })
+    }
+
+    /// Gives the file with the pid to who shall write the next one there. Whoever cannot goes without.
+    pub(super) fn give_note_to(&self, owner: Owner) {
+        if let Some(note) = &self.note {
+            let _ = fchown(note, Some(owner.user), Some(owner.group));
+        }
     }
 }
 
+/// As it is, or new and for its owner alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
+/// Writes our pid, for people and for `kill`: the lock holds without it. Root may be writing into the folder of another
+/// user, so it writes to nothing that has another name too.
+fn write_note(path: &Path) -> Option<File> {
+    let mut note = private().custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path).ok()?;
+    note.metadata().ok().filter(|data| data.is_file() && data.nlink() == 1)?;
+    note.set_len(0).and_then(|()| writeln!(note, "{}", std::process::id())).ok()?;
+    Some(note)
+}
+
 /// Whether `path` names this file.
-fn is_still(file: &File, path: &Path) -> bool {
+pub(super) fn is_still(file: &File, path: &Path) -> bool {
     let id = |data: &fs::Metadata| (data.dev(), data.ino());
     matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(named)) if id(&file) == id(&named))
 }

@@ -49,9 +49,13 @@ impl Command for CreateSession {
             let values = params![user.pk, rehashed.as_str()];
             tx.queue("UPDATE credentials SET password_hash = $2 WHERE user_pk = $1", values);
         }
-        let target = session_target(session.id);
-        let event = Event { user: Some(&session.user_id), target: &target, ..Event::default() };
-        log_event(tx, Action::SignedIn, &event, &self.meta)?;
+        let mut log = |action, id| {
+            let target = session_target(id);
+            let event = Event { user: Some(&session.user_id), target: &target, ..Event::default() };
+            log_event(tx, action, &event, &self.meta)
+        };
+        ended.iter().try_for_each(|id| log(Action::SessionRevoked, *id))?;
+        log(Action::SignedIn, session.id)?;
         Ok(ended)
     }
 

@@ -1,24 +1,34 @@
 //! A file in the making: beside the one that it becomes, for its owner alone, and gone if it is not finished.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    ffi::OsStr,
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
+    },
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::{fs::OFlags, process::geteuid};
 
 use super::CopyError;
 use crate::store::sqlite::{
     OpenError,
+    lock::{Owner, is_still},
     open::{self, beside},
 };
 
-/// What SQLite leaves beside a file when it is killed. It would be taken for part of the next one.
+/// What SQLite leaves beside a file when it is killed.
 const LEFT_BEHIND: [&str; 3] = ["-journal", "-wal", "-shm"];
+/// How its name ends, after a dot and [`RANDOM_DIGITS`].
+const SUFFIX: &str = ".part";
+/// Hexadecimal digits that nobody can foresee, so that nobody can have put something of that name there.
+const RANDOM_DIGITS: usize = 16;
 
-/// The file. One that a kill has left behind is begun anew; one that is being written is left alone.
+/// The file. It is new: what a kill has left behind is removed and not written to, for it may be a trap of another user.
 pub(super) struct Part {
     path: PathBuf,
     target: PathBuf,
@@ -29,32 +39,26 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn begin(target: &Path) -> Result<Self, CopyError> {
-        let path = beside(target, ".part");
-        let failed = |error| CopyError::cannot_write(&path, error);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = open.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CopyError::UnderWay(path)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        file.set_permissions(Permissions::from_mode(0o600)).and_then(|()| file.set_len(0)).map_err(failed)?;
-        let part = Self { path, target: target.to_owned(), file, finished: false };
-        part.clear()?;
-        Ok(part)
-    }
-
-    fn clear(&self) -> Result<(), CopyError> {
-        for suffix in LEFT_BEHIND {
-            let path = beside(&self.path, suffix);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(CopyError::cannot_write(&path, error));
+        sweep(target);
+        loop {
+            let random = getrandom::u64().map_err(|error| CopyError::cannot_write(target, error.into()))?;
+            let path = beside(target, &format!(".{random:0RANDOM_DIGITS$x}{SUFFIX}"));
+            let failed = |error| CopyError::cannot_write(&path, error);
+            // `create_new` follows no symbolic link and opens nothing that is there.
+            let file =
+                OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) if is_still(&file, &path) => {
+                    return Ok(Self { path, target: target.to_owned(), file, finished: false });
                 }
-                _ => {}
+                // Somebody has swept it between the two.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    let _ = fs::remove_file(&path);
+                    return Err(failed(error));
+                }
             }
         }
-        Ok(())
     }
 
     /// Somebody else has it open.
@@ -94,14 +98,13 @@ impl Part {
         }
     }
 
-    /// Gives it to whoever owns `other`, whose place it takes: root restores what a server of another user reads.
-    pub(super) fn give_to_owner_of(&self, other: &Path) -> Result<(), CopyError> {
+    /// Gives it to who shall read it: root restores what a server of another user reads.
+    pub(super) fn give_to(&self, owner: Owner) -> Result<(), CopyError> {
         let give = || -> io::Result<()> {
-            let (own, other) = (self.file.metadata()?, fs::metadata(other)?);
-            if (own.uid(), own.gid()) == (other.uid(), other.gid()) {
+            if Owner::of(&self.file.metadata()?) == owner {
                 return Ok(());
             }
-            fchown(&self.file, Some(other.uid()), Some(other.gid()))
+            fchown(&self.file, Some(owner.user), Some(owner.group))
         };
         give().map_err(|error| CopyError::cannot_write(&self.path, error))
     }
@@ -118,11 +121,39 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.finished {
-            // If they cannot be removed, their names say what they are.
-            let _ = self.clear();
-            let _ = fs::remove_file(&self.path);
+            remove(&self.path);
         }
     }
+}
+
+/// Removes a file that is not finished. If it stays, its name says what it is.
+fn remove(path: &Path) {
+    for suffix in LEFT_BEHIND {
+        let _ = fs::remove_file(beside(path, suffix));
+    }
+    let _ = fs::remove_file(path);
+}
+
+/// Removes what a kill has left behind of earlier files for `target`: plain files of ours, which nobody has locked.
+fn sweep(target: &Path) {
+    let Ok(entries) = fs::read_dir(open::folder_of(target)) else { return };
+    for entry in entries.flatten().filter(|entry| is_part_of(&entry.file_name(), target)) {
+        let path = target.with_file_name(entry.file_name());
+        let open =
+            OpenOptions::new().read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32).open(&path);
+        let Ok(file) = open else { continue };
+        let is_ours = file.metadata().is_ok_and(|data| data.is_file() && data.uid() == geteuid().as_raw());
+        if is_ours && file.try_lock().is_ok() {
+            remove(&path);
+        }
+    }
+}
+
+/// Whether a file of this name was begun to become `target`.
+fn is_part_of(name: &OsStr, target: &Path) -> bool {
+    let middle = target.file_name().and_then(|target| name.as_bytes().strip_prefix(target.as_bytes()));
+    let middle = middle.and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(SUFFIX.as_bytes()));
+    middle.is_some_and(|random| random.len() == RANDOM_DIGITS && random.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Puts on the disk what names the folder of this file has.

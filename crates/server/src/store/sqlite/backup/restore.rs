@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig, params};
+use rustix::process::geteuid;
 
 use super::{
     Contents, CopyError, Progress, Source, exists,
@@ -17,9 +18,9 @@ use crate::{
         NewEvent,
         sqlite::{
             commands::AppendEvents,
-            lock::FileLock,
+            lock::{FileLock, Owner},
             migrations,
-            open::{Location, beside},
+            open::{Location, beside, folder_of},
             search_index,
             writer::Command as _,
         },
@@ -65,13 +66,17 @@ pub fn restore(
         return Err(CopyError::SameFile(backup.to_owned()));
     }
     let source = Source::open(backup)?;
+    let owner = owner_to_be(&database)?;
     let lock = FileLock::acquire(&database)?;
+    if let Some(owner) = owner {
+        lock.give_note_to(owner);
+    }
     let is_there = holds_data(&database) || holds_data(&beside(&database, "-wal"));
     let restored = match &options.replaced_suffix {
         None if is_there => Err(exists(&database)),
         suffix => {
             let kept = suffix.as_ref().filter(|_| is_there).map(|suffix| beside(&database, suffix));
-            replace(&source, &database, kept.as_deref(), options, tell)
+            replace(&source, &Place { database: &database, kept: kept.as_deref(), owner }, options, tell)
                 .map(|contents| Restored { contents, replaced: kept })
         }
     };
@@ -88,13 +93,33 @@ fn holds_data(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.len() > 0)
 }
 
+/// Who shall own the database, if that is somebody else: the owner of what is there, and where root restores into a folder
+/// without one, that of the folder.
+fn owner_to_be(database: &Path) -> Result<Option<Owner>, CopyError> {
+    let failed = |error| CopyError::cannot_write(database, error);
+    match fs::metadata(database) {
+        Ok(data) => Ok(Some(Owner::of(&data))),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        Err(_) if !geteuid().is_root() => Ok(None),
+        Err(_) => fs::metadata(folder_of(database)).map(|data| Some(Owner::of(&data))).map_err(failed),
+    }
+}
+
+/// Where a copy goes.
+struct Place<'a> {
+    database: &'a Path,
+    /// The name that what is there gets.
+    kept: Option<&'a Path>,
+    owner: Option<Owner>,
+}
+
 fn replace(
     source: &Source<'_>,
-    database: &Path,
-    replaced: Option<&Path>,
+    place: &Place<'_>,
     options: &RestoreOptions,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Contents, CopyError> {
+    let database = place.database;
     let part = Part::begin(database)?;
     let contents = source.copy(&part, tell)?;
     let mut copy = part.open()?;
@@ -102,8 +127,10 @@ fn replace(
     part.settle(&copy)?;
     copy.close().map_err(|(_, error)| part.failed(&error))?;
 
-    if let Some(kept) = replaced {
-        part.give_to_owner_of(database)?;
+    if let Some(owner) = place.owner {
+        part.give_to(owner)?;
+    }
+    if let Some(kept) = place.kept {
         keep(database, kept)?;
     }
     let index = search_index::path_of(database);
@@ -111,6 +138,8 @@ fn replace(
         remove(&path)?;
     }
     remove(&index)?;
+    // After a power cut, the log of the old database must not stand beside the new one.
+    sync_folder(database).map_err(|error| CopyError::cannot_write(database, error))?;
     part.finish()?;
     Ok(contents)
 }

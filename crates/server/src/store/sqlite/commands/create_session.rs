@@ -47,9 +47,12 @@ impl Command for CreateSession {
                 .prepare_cached("UPDATE credentials SET password_hash = ?2 WHERE user_pk = ?1")?
                 .execute(params![pk, rehashed.as_str()])?;
         }
-        let event =
-            Event { user: Some((pk, &session.user_id)), target: &session_target(session.id), ..Event::default() };
-        log_event(connection, Action::SignedIn, &event, &self.meta)?;
+        let log = |action, id| {
+            let event = Event { user: Some((pk, &session.user_id)), target: &session_target(id), ..Event::default() };
+            log_event(connection, action, &event, &self.meta)
+        };
+        ended.iter().try_for_each(|id| log(Action::SessionRevoked, *id))?;
+        log(Action::SignedIn, session.id)?;
         Ok(ended)
     }
 

@@ -134,3 +134,19 @@ async fn no_grant_stands_while_the_database_is_out_of_reach() {
     assert!(!live.stands(), "what was cut stays cut");
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_session_that_makes_room_ends_on_every_server() {
+    let database = Database::new();
+    let (here, there) = (node(&database), node(&database));
+    let ada = with_password(&here, "ada").await;
+    let first = begin(&here, &ada.id).await;
+    let live = standing(&there, &ada, first.id).await;
+    for _ in 0..100 {
+        begin(&here, &ada.id).await;
+    }
+    live.ended().await;
+    assert!(there.find_session_grant(&ada.id, first.id, tick()).await.unwrap().is_none());
+    here.close().await;
+    there.close().await;
+}
