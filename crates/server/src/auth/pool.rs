@@ -41,8 +41,11 @@ const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// A new measurement counts for one part in this many.
 const AVERAGE_OVER: u64 = 8;
 
-/// Does its work and tells whether there was still any to do.
-type Job = Box<dyn FnOnce(&mut Memory) -> bool + Send>;
+/// Does its work; gives how its caller is told, or `None` if nobody waits any more.
+type Job = Box<dyn FnOnce(&mut Memory) -> Option<Tell> + Send>;
+
+/// Tells a caller. The work is counted before that, so that who was told finds it in the numbers.
+type Tell = Box<dyn FnOnce() + Send>;
 
 /// The threads and their queue. They stop when the pool is dropped.
 pub(super) struct Pool {
@@ -117,19 +120,18 @@ impl Pool {
     ) -> Result<T, HashError> {
         let (reply, answer) = oneshot::channel();
         let traced = trace::current().map(|span| (span, Instant::now()));
-        let job = Box::new(move |memory: &mut Memory| {
-            let wanted = !reply.is_closed();
-            if wanted {
-                let started = Instant::now();
-                let done = work(memory);
-                if let Some((span, since)) = traced {
-                    span.record("wait", since, started);
-                    span.record("run", started, Instant::now());
-                }
-                // The caller may have gone in the meantime; then nobody misses the answer.
-                let _ = reply.send(done);
+        let job: Job = Box::new(move |memory: &mut Memory| {
+            if reply.is_closed() {
+                return None;
             }
-            wanted
+            let started = Instant::now();
+            let done = work(memory);
+            if let Some((span, since)) = traced {
+                span.record("wait", since, started);
+                span.record("run", started, Instant::now());
+            }
+            // The caller may have gone in the meantime; then nobody misses the answer.
+            Some(Box::new(move || drop(reply.send(done))))
         });
         self.push(job)?;
         answer.await.unwrap_or_else(|_| Err(HashError::Failed("the hash thread panicked".to_owned())))
@@ -192,9 +194,10 @@ impl Shared {
             self.waits.observe(started.duration_since(since));
             // A job that panics must not take the thread with it: with the last one, nobody could sign in.
             // What it leaves in the memory is overwritten by the next.
-            let worked = catch_unwind(AssertUnwindSafe(|| job(&mut memory))).unwrap_or(false);
-            if worked {
+            let tell = catch_unwind(AssertUnwindSafe(|| job(&mut memory))).unwrap_or(None);
+            if let Some(tell) = tell {
                 self.measured(started.elapsed());
+                tell();
             }
             if memory.len() > self.keep_blocks {
                 memory.free();
@@ -298,7 +301,7 @@ mod tests {
         let (started, is_started) = mpsc::channel();
         let job = move |_: &mut Memory| {
             started.send(()).unwrap();
-            wait.recv().is_ok()
+            wait.recv().ok().map(|()| Box::new(|| ()) as Tell)
         };
         pool.push(Box::new(job)).unwrap();
         is_started.recv().unwrap();

@@ -75,7 +75,10 @@ events! {
     Error "internal error" ["request_id", "cause"], "A call was answered INTERNAL: a mistake of ours, or a damaged database.";
     Error "a page could not do what was asked" ["error"], "The same, of a page behind a mailed link.";
     Error "a commit failed" ["error", "commands"], "None of its commands has changed anything, and their callers know.";
-    Error "stop the server and restore the last backup" ["error"], "The check of a large file found damage.";
+    Error "a command failed" ["error", "command"],
+        "On PostgreSQL: it has changed nothing, or it is not known whether it has; its caller was told UNAVAILABLE.";
+    Error "stop the server and put the last backup in place: roster restore BACKUP --force" ["error"],
+        "The check of a large file found damage.";
     Error "cannot check the database file" ["error"], "The check of a large file could not begin.";
     Error "cannot read how far the change log goes" ["error"], "Those who watch hear of changes with the next commit.";
     Error "the search index cannot follow" ["error"], "Searches go on, and become slower.";
@@ -102,6 +105,8 @@ events! {
     Warn "another user of this machine was refused at the operator's socket" ["times"], "";
     Warn "TLS handshake failed" ["addr", "error", "times"], "One of many is named. Port scanners cause it, and clients that lack the CA.";
     Warn "{what}; the server's certificate ends soon: renew it" ["file", "until"], "From 14 days before its end.";
+    Warn "the change log cannot be followed" ["error"],
+        "On PostgreSQL: the database is out of reach. Until it is followed again no grant is trusted and open streams end.";
     Warn "the change feed could not be read; trying again" ["error"], "Watchers hear of changes later.";
     Warn "housekeeping could not {step}" ["error"], "It is tried again a minute later.";
     Warn "refused calls are missing in the audit log: there were too many" ["lost"], "";
@@ -114,6 +119,8 @@ events! {
     Warn "traces cannot be exported; calls go on, and their spans are lost" ["error"],
         "Once, until it works again: look at otlp_endpoint and the collector.";
     Warn "the collector of traces takes too long; spans were lost" [], "At the end of the server.";
+    Info "the change log is followed again" [], "The database is in reach again.";
+    Info "the schema of the database was migrated" ["version"], "On PostgreSQL, at the start.";
     Info "serving" ["version", "grpc_addr", "http_addr", "database", "tls", "dev"], "The server answers calls.";
     Info "draining: health is NOT_SERVING, calls in flight go on" ["grace"], "After SIGTERM or SIGINT.";
     Info "stopped" ["took", "closed", "cut"], "How many connections ended of themselves, and how many were cut.";
@@ -122,6 +129,7 @@ events! {
     Info "{what}" ["file", "until"], "Certificates were loaded, or read again because the files have changed.";
     Info "a mail is in the outbox; `roster mail show` has its text" ["mail_id", "kind", "user_id"], "With `--dev` alone.";
     Info "a mail was being sent; it is tried again after the next start" [], "At the end of the server.";
+    Debug "the house is kept" [], "A round of housekeeping is done.";
     Debug "a mail was sent" ["mail_id", "attempt"], "The mail server took it.";
     Debug "connection ended" ["error"], "Before its client ended it.";
 }
