@@ -133,7 +133,9 @@ impl Awaited {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<tonic::body::Body>> {
         match self {
             Self::Service(response) => Pin::new(response).poll(cx),
-            Self::InTime(response) => response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late().into_http())),
+            Self::InTime(response) => {
+                response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late().into_http()))
+            }
             Self::Refused(refusal) => refusal.take().map_or(Poll::Pending, |response| Poll::Ready(*response)),
         }
     }
