@@ -76,6 +76,10 @@ pub(super) fn judge(status: &Status) -> Verdict {
     // A server that says what is wrong, such as with its disk, may do other calls well; one that stops does none.
     let is_alive =
         status.code() == Code::ResourceExhausted || error.reason().is_some_and(|reason| reason != "SHUTTING_DOWN");
+    // Who is locked out for wrong passwords would only guess again, and a full disk takes a person.
+    if let Some("ACCOUNT_LOCKED" | "DISK_FULL") = error.reason() {
+        return Verdict::Final;
+    }
     match pushback(status) {
         Some(None) => Verdict::Final,
         Some(wait) => Verdict::Again { wait, is_alive },
@@ -90,12 +94,11 @@ fn pushback(status: &Status) -> Option<Option<Duration>> {
     Some(value.to_str().ok().and_then(|text| text.parse().ok()).map(Duration::from_millis))
 }
 
-/// What a server that has too much to do says. A message that is too large stays so; who is locked out for wrong
-/// passwords would only guess again; and a full disk takes a person.
+/// What a server that has too much to do says. A message that is too large stays so.
 fn busy(error: &Error) -> Verdict {
-    match (error.reason(), error.retry_after()) {
-        (Some("ACCOUNT_LOCKED" | "DISK_FULL"), _) | (_, None) => Verdict::Final,
-        (_, wait) => Verdict::Again { wait, is_alive: true },
+    match error.retry_after() {
+        None => Verdict::Final,
+        wait => Verdict::Again { wait, is_alive: true },
     }
 }
 
@@ -130,7 +133,9 @@ mod tests {
         assert_eq!(judge(&busy), again(ms(30), true));
         let mut details = ErrorDetails::with_retry_info(ms(30));
         details.set_error_info("ACCOUNT_LOCKED", "roster", HashMap::<String, String>::new());
-        let locked = Status::with_error_details(Code::ResourceExhausted, "", details);
+        let mut locked = Status::with_error_details(Code::ResourceExhausted, "", details);
+        assert_eq!(judge(&locked), Verdict::Final);
+        locked.metadata_mut().insert(PUSHBACK, "30".parse().unwrap());
         assert_eq!(judge(&locked), Verdict::Final);
         let says = |reason: &str| {
             let details = ErrorDetails::with_error_info(reason, "roster", HashMap::<String, String>::new());

@@ -221,7 +221,7 @@ impl Config {
             otlp_endpoint: None,
             otlp_ca_file: None,
             trace_ratio: Share::ALL,
-            trace_follow_caller: true,
+            trace_follow_caller: false,
             drain_grace: DEFAULT_DRAIN_GRACE,
             hash_threads: cores,
             hash_queue_max: DEFAULT_HASH_QUEUE_MAX,

@@ -254,7 +254,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch(|c| &mut c.trace_follow_caller),
         default: None,
         doc: "Whether a caller that traces its own call (traceparent), or says that it does not, decides that for ours. Turn \
-              it off where anybody may call: trace_ratio counts for all calls then.",
+              it on where only services of yours call; otherwise trace_ratio counts for all calls, because anybody could \
+              have all of theirs traced.",
     },
     Setting {
         key: "drain_grace_ms",

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::Ops;
-use crate::mail::Delivery;
+use crate::{mail::Delivery, store::StoreError};
 
 /// How well something works; the worst is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,22 +42,16 @@ pub struct Health {
     pub dependencies: Vec<DependencyHealth>,
 }
 
+/// How long the store may take to answer. A database that is frozen answers never, and who asks is to hear of it.
+const PING_MAX: Duration = Duration::from_secs(2);
+
 /// What it stands on itself: listed only when it is about to go.
 pub const SERVER: &str = "server";
 
 impl Ops {
     /// Checks everything now. `grpc.health.v1.Health`, `HealthCheck` and `/readyz` all go by this.
     pub async fn health_check(&self) -> Health {
-        let started = Instant::now();
-        let (state, latency, message) = match self.store.ping().await {
-            Ok(()) => (HealthState::Healthy, Some(started.elapsed()), ""),
-            Err(error) => {
-                tracing::error!(%error, "the store does not answer");
-                (HealthState::Unhealthy, None, "the store does not answer; the server's log says why")
-            }
-        };
-        let store = DependencyHealth { name: "store", state, latency, message };
-        let mut dependencies = vec![store, self.mail_health()];
+        let mut dependencies = vec![store_health(self.store.ping(), PING_MAX).await, self.mail_health()];
         if self.is_draining() {
             let message = "the server is stopping";
             let state = HealthState::Unhealthy;
@@ -78,4 +74,36 @@ impl Ops {
         };
         DependencyHealth { name: "mail", state, latency: None, message }
     }
+}
+
+/// How the store is, by its answer to a ping within this time.
+async fn store_health(ping: impl Future<Output = Result<(), StoreError>>, max: Duration) -> DependencyHealth {
+    let started = Instant::now();
+    let late = || StoreError::Unavailable(format!("no answer to a ping within {max:?}").into());
+    let (state, latency, message) = match timeout(max, ping).await.unwrap_or_else(|_| Err(late())) {
+        Ok(()) => (HealthState::Healthy, Some(started.elapsed()), ""),
+        Err(error) => {
+            tracing::error!(%error, "the store does not answer");
+            (HealthState::Unhealthy, None, "the store does not answer; the server's log says why")
+        }
+    };
+    DependencyHealth { name: "store", state, latency, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_never_answers_is_not_well() {
+        let state = async |ping| store_health(ping, Duration::ZERO).await.state;
+        assert_eq!(state(Box::pin(std::future::pending()) as Ping).await, HealthState::Unhealthy);
+        assert_eq!(
+            state(Box::pin(async { Err(StoreError::Unavailable("gone".into())) })).await,
+            HealthState::Unhealthy
+        );
+        assert_eq!(state(Box::pin(async { Ok(()) })).await, HealthState::Healthy);
+    }
+
+    type Ping = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 }

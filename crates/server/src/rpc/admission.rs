@@ -123,3 +123,29 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+    use crate::ops::Reason;
+
+    #[test]
+    fn those_whom_a_worker_refuses_are_to_come_back_at_different_times() {
+        let admission = Admission::new(Arc::new(Overload::new(Duration::from_secs(1)))).for_worker();
+        let mut waits = Vec::new();
+        for _ in RETRY_AFTER_MS {
+            let refusal = admission.refusal();
+            let status = Status::from_header_map(refusal.headers()).unwrap();
+            assert_eq!(status.code(), Code::Unavailable);
+            assert_eq!(status::reason_in(refusal.headers()), Some(Reason::Overloaded));
+            let wait = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+            let pushback: u128 = refusal.headers()["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
+            assert!(pushback >= wait.as_millis(), "{status:?}");
+            waits.push(wait.as_millis());
+        }
+        assert_eq!(waits, RETRY_AFTER_MS.map(u128::from));
+    }
+}

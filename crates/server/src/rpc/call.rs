@@ -14,7 +14,7 @@ use std::{
 use http::{HeaderValue, Response, header::TRAILER};
 use roster_api::access::Method as Rpc;
 use tokio::time::{Instant, Timeout, timeout_at};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{
     body::{CallBody, GrantEnd, Watched, code_in},
@@ -126,8 +126,6 @@ impl Awaited {
     fn new(deadline: Option<Instant>, response: ResponseFuture) -> Self {
         match deadline {
             None => Self::Service(response),
-            // Nobody waits any more, and what is not begun changes nothing.
-            Some(deadline) if deadline <= Instant::now() => Self::Refused(Some(Box::new(late()))),
             Some(deadline) => Self::InTime(Box::pin(timeout_at(deadline, response))),
         }
     }
@@ -135,14 +133,17 @@ impl Awaited {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<tonic::body::Body>> {
         match self {
             Self::Service(response) => Pin::new(response).poll(cx),
-            Self::InTime(response) => response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late())),
+            Self::InTime(response) => {
+                response.as_mut().poll(cx).map(|in_time| in_time.unwrap_or_else(|_| late().into_http()))
+            }
             Self::Refused(refusal) => refusal.take().map_or(Poll::Pending, |response| Poll::Ready(*response)),
         }
     }
 }
 
-fn late() -> Response<tonic::body::Body> {
-    status::of_reason(Reason::DeadlineExceeded, "the deadline has passed").into_http()
+/// What a call ends with whose deadline has passed.
+pub(super) fn late() -> Status {
+    status::of_reason(Reason::DeadlineExceeded, "the deadline has passed")
 }
 
 impl Call {

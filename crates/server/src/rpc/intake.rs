@@ -95,7 +95,7 @@ impl<B> Metered<B> {
         let wanted = self.seen.saturating_sub(FREE_BYTES) - self.held;
         if wanted > 0 {
             let left = self.budget.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(wanted));
-            left.map_err(|_| status::of_reason(Reason::IntakeFull, "too many large messages come in; try again soon"))?;
+            left.map_err(|_| status::intake_full())?;
             self.held += wanted;
         }
         Ok(())

@@ -19,7 +19,7 @@ use super::{
     access,
     admission::Admission,
     body::{CallBody, GrantEnd},
-    call::{Answer, Call, Start, WayBack},
+    call::{Answer, Call, Start, WayBack, late},
     call_log::CallRecord,
     call_stats::{CallMeter, CallStats},
     deadline,
@@ -389,6 +389,10 @@ fn check<B>(
         RateClass::Read => None,
         _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
     };
+    // Nobody waits any more, and what is not begun changes nothing.
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return Err(late());
+    }
     Ok((method, deadline, key))
 }
 

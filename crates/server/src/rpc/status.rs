@@ -65,25 +65,33 @@ pub(super) fn of_error(error: &Error, request_id: &str) -> Status {
         | Error::Internal(_) => {}
     }
     log_internal(error, request_id);
+    let retry_after = details.retry_info().and_then(|info| info.retry_delay);
     let mut status = Status::with_error_details(code(reason), message(error), details);
-    match error {
-        Error::RateLimited { retry_after } => {
-            // For proxies and for clients that read no details.
-            status.metadata_mut().insert("retry-after", whole_seconds(*retry_after).into());
-            push_back(&mut status, *retry_after);
-        }
-        Error::QueueFull { retry_after } | Error::HashingBusy { retry_after } => push_back(&mut status, *retry_after),
-        _ => {}
+    if let Some(retry_after) = retry_after {
+        push_back(&mut status, retry_after);
+    }
+    if let Error::RateLimited { retry_after } = error {
+        // For proxies and for clients that read no details.
+        status.metadata_mut().insert("retry-after", whole_seconds(*retry_after).into());
     }
     status
 }
 
 /// What a worker says that has more to do than it can.
 pub(super) fn overloaded(retry_after: Duration) -> Status {
-    let mut details = details(Reason::Overloaded, HashMap::new());
+    of_passing(Reason::Overloaded, "the server has more to do than it can; try again soon", retry_after)
+}
+
+/// What a call ends with for whose message there is no memory now.
+pub(super) fn intake_full() -> Status {
+    of_passing(Reason::IntakeFull, "too many large messages come in; try again soon", INTAKE_RETRY_AFTER)
+}
+
+/// A status of the way to the use cases that will be another soon.
+fn of_passing(reason: Reason, message: &str, retry_after: Duration) -> Status {
+    let mut details = details(reason, HashMap::new());
     details.set_retry_info(Some(retry_after));
-    let message = "the server has more to do than it can; try again soon";
-    let mut status = Status::with_error_details(code(Reason::Overloaded), message, details);
+    let mut status = Status::with_error_details(code(reason), message, details);
     push_back(&mut status, retry_after);
     status
 }
@@ -142,6 +150,8 @@ const MESSAGE_MAX_BYTES: usize = 512;
 
 /// A disk does not empty itself in milliseconds.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Nor does a large message come in at once.
+const INTAKE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A status of the way to the use cases rather than of one.
 pub(super) fn of_reason(reason: Reason, message: impl Into<String>) -> Status {
@@ -295,5 +305,34 @@ fn code(reason: Reason) -> Code {
         ops::reason::Code::Unavailable => Code::Unavailable,
         ops::reason::Code::Unauthenticated => Code::Unauthenticated,
         ops::reason::Code::Cancelled => Code::Cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn whoever_is_to_come_back_is_told_when_in_both_ways() {
+        const WAIT: Duration = Duration::from_millis(1_500);
+        let statuses = [
+            Error::HashingBusy { retry_after: WAIT },
+            Error::QueueFull { retry_after: WAIT },
+            Error::AccountLocked { retry_after: WAIT },
+            Error::RateLimited { retry_after: WAIT },
+            Error::TooManyWatchers { retry_after: WAIT },
+            Error::DiskFull(StoreError::Full("full".into())),
+        ]
+        .map(|error| of_error(&error, "r"))
+        .into_iter()
+        .chain([overloaded(WAIT), intake_full()]);
+        for status in statuses {
+            let wait = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+            let pushback = status.metadata().get("grpc-retry-pushback-ms").unwrap().to_str().unwrap();
+            assert_eq!(pushback.parse::<u128>().unwrap(), wait.as_millis() + 1, "{status:?}");
+        }
+        let lasting = of_error(&Error::PasswordWrong, "r");
+        assert!(!lasting.metadata().contains_key("grpc-retry-pushback-ms"));
     }
 }

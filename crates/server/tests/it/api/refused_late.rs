@@ -52,6 +52,10 @@ impl Frames {
 
     /// The headers of a call, as literals that no table keeps.
     async fn call(&mut self, stream: u32, path: &str) {
+        self.call_within(stream, path, "1H").await;
+    }
+
+    async fn call_within(&mut self, stream: u32, path: &str, timeout: &str) {
         let fields = [
             (":method", "POST"),
             (":scheme", "http"),
@@ -59,6 +63,7 @@ impl Frames {
             (":authority", "roster"),
             ("content-type", "application/grpc"),
             ("te", "trailers"),
+            ("grpc-timeout", timeout),
         ];
         let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
         let block: Vec<u8> =
@@ -99,6 +104,22 @@ async fn whoever_is_refused_often_keeps_the_connection() {
         assert_eq!((answer.kind, answer.flags, answer.stream), (HEADERS, END_HEADERS | END_STREAM, stream));
     }
     // The messages were on their way when the refusals were.
+    for stream in streams() {
+        frames.send(DATA, END_STREAM, stream, &framed(0, b"")).await;
+    }
+    good_call(&mut frames, 601).await;
+}
+
+#[tokio::test]
+async fn whoever_is_late_often_keeps_the_connection() {
+    let server = Server::dev();
+    let mut frames = Frames::to(&server).await;
+    let streams = || (0..300).map(|number| number * 2 + 1);
+    for stream in streams() {
+        frames.call_within(stream, &format!("{USERS}/HealthCheck"), "0n").await;
+        let answer = frames.next().await;
+        assert_eq!((answer.kind, answer.flags, answer.stream), (HEADERS, END_HEADERS | END_STREAM, stream));
+    }
     for stream in streams() {
         frames.send(DATA, END_STREAM, stream, &framed(0, b"")).await;
     }
