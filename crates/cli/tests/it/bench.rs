@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     process::{Ended, ROSTER, command, run},
-    server::Server,
+    server::{Server, serve},
 };
 
 const USAGE: i32 = 64;
@@ -118,7 +118,7 @@ fn a_server_that_people_use_is_written_to_with_yes_alone() {
 #[test]
 fn what_was_made_is_deleted_when_it_is_interrupted() {
     let server = Server::in_memory();
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut command = server.command(&["bench", "writes", "--duration", "600", "--concurrency", "4"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while users(&server) == 0 {}
@@ -128,6 +128,37 @@ fn what_was_made_is_deleted_when_it_is_interrupted() {
         ended.refused(TRY_AGAIN, &["cut short"]);
         assert_eq!(users(&server), 0);
     }
+}
+
+#[test]
+fn what_a_busy_server_does_not_delete_at_once_is_deleted_later() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ten writes a second: far fewer than there are to delete, and each of those is called several times.
+    let mut serve = serve(folder.path());
+    let server = Server::start(serve.envs([("ROSTER_RATE_WRITE_PER_MINUTE", "600"), ("ROSTER_RATE_WRITE_BURST", "5")]));
+    let report = report(&server, &["writes", "--concurrency", "1"]);
+    assert!(report["calls"][0]["ok"].as_u64() >= Some(5) && report["calls"][0]["failed"] != 0, "{report}");
+    assert_eq!(users(&server), 0);
+}
+
+#[test]
+fn what_could_not_be_deleted_is_told_with_how_to_delete_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = strict(folder.path());
+    let socket = format!("unix:{}", folder.path().join("roster.db.sock").display());
+    let as_operator = |args: &[&str]| run(command(ROSTER, folder.path()).args(args).args(["--server", &socket]));
+    let key = ["api-key", "create", "bench", "--scope", "users.create", "--output", "json"];
+    let key = as_operator(&key).with_code(0).json().remove(0);
+    // A key that may create and may not delete.
+    let mut bench = server.command(&["bench", "writes", "--yes"]);
+    let ended = run(bench.args(SHORT).env("ROSTER_TOKEN", key["secret"].as_str().unwrap()));
+    let run_of = as_operator(&["user", "list", "--limit", "1", "--output", "json"]).with_code(0).json().remove(0);
+    let run_of = run_of["id"].as_str().unwrap().rsplit_once('-').unwrap().0.to_owned();
+    let filter = format!("email : \"{run_of}-\"");
+    assert!(ended.err.contains("could not be deleted") && ended.err.contains(&filter), "{ended:?}");
+    let found = as_operator(&["user", "list", "--all", "--filter", &filter, "--output", "json"]).with_code(0);
+    let all = as_operator(&["user", "list", "--all", "--output", "json"]).with_code(0);
+    assert_eq!(found.json().len(), all.json().len());
 }
 
 #[test]
