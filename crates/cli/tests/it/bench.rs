@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     process::{Ended, ROSTER, command, run},
-    server::{Server, serve},
+    server::Server,
 };
 
 const USAGE: i32 = 64;
@@ -130,35 +130,47 @@ fn what_was_made_is_deleted_when_it_is_interrupted() {
     }
 }
 
+/// `roster …` as the operator of a server that is not for development.
+fn as_operator(folder: &Path, args: &[&str]) -> Ended {
+    let socket = format!("unix:{}", folder.join("roster.db.sock").display());
+    run(command(ROSTER, folder).args(args).args(["--server", &socket]))
+}
+
+/// What `roster bench writes` says with an API key for this.
+fn bench_writes(folder: &Path, server: &Server, scopes: &[&str]) -> Ended {
+    let create = ["api-key", "create", "bench", "--output", "json"];
+    let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+    let key = as_operator(folder, &create.into_iter().chain(scopes).collect::<Vec<_>>()).with_code(0).json().remove(0);
+    let mut bench = server.command(&["bench", "writes", "--yes", "--concurrency", "1"]);
+    run(bench.args(SHORT).env("ROSTER_TOKEN", key["secret"].as_str().unwrap()))
+}
+
 #[test]
 fn what_a_busy_server_does_not_delete_at_once_is_deleted_later() {
     let folder = tempfile::tempdir().unwrap();
-    // Ten writes a second: far fewer than there are to delete, and each of those is called several times.
-    let mut serve = serve(folder.path());
-    let server = Server::start(serve.envs([("ROSTER_RATE_WRITE_PER_MINUTE", "600"), ("ROSTER_RATE_WRITE_BURST", "5")]));
-    let report = report(&server, &["writes", "--concurrency", "1"]);
+    let mut serve = command(ROSTER, folder.path());
+    serve.args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "off"]);
+    // Ten writes a second: far fewer than there are to delete.
+    serve.envs([("ROSTER_RATE_WRITE_PER_MINUTE", "600"), ("ROSTER_RATE_WRITE_BURST", "5")]);
+    let server = Server::start(&mut serve);
+    let ended = bench_writes(folder.path(), &server, &["users.create", "users.delete"]).with_code(0);
+    let report = ended.json().remove(0);
     assert!(report["calls"][0]["ok"].as_u64() >= Some(5) && report["calls"][0]["failed"] != 0, "{report}");
-    assert_eq!(users(&server), 0);
+    assert_eq!(as_operator(folder.path(), &["user", "list"]).with_code(0).out, "no users\n");
 }
 
 #[test]
 fn what_could_not_be_deleted_is_told_with_how_to_delete_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = strict(folder.path());
-    let socket = format!("unix:{}", folder.path().join("roster.db.sock").display());
-    let as_operator = |args: &[&str]| run(command(ROSTER, folder.path()).args(args).args(["--server", &socket]));
-    let key = ["api-key", "create", "bench", "--scope", "users.create", "--output", "json"];
-    let key = as_operator(&key).with_code(0).json().remove(0);
-    // A key that may create and may not delete.
-    let mut bench = server.command(&["bench", "writes", "--yes"]);
-    let ended = run(bench.args(SHORT).env("ROSTER_TOKEN", key["secret"].as_str().unwrap()));
-    let run_of = as_operator(&["user", "list", "--limit", "1", "--output", "json"]).with_code(0).json().remove(0);
-    let run_of = run_of["id"].as_str().unwrap().rsplit_once('-').unwrap().0.to_owned();
-    let filter = format!("email : \"{run_of}-\"");
+    let ended = bench_writes(folder.path(), &server, &["users.create"]);
+    let list = ["user", "list", "--all", "--output", "json"];
+    let all = as_operator(folder.path(), &list).with_code(0).json();
+    let run = all[0]["id"].as_str().unwrap().rsplit_once('-').unwrap().0;
+    let filter = format!("email : \"{run}-\"");
     assert!(ended.err.contains("could not be deleted") && ended.err.contains(&filter), "{ended:?}");
-    let found = as_operator(&["user", "list", "--all", "--filter", &filter, "--output", "json"]).with_code(0);
-    let all = as_operator(&["user", "list", "--all", "--output", "json"]).with_code(0);
-    assert_eq!(found.json().len(), all.json().len());
+    let found = as_operator(folder.path(), &[&list[..], &["--filter", &filter]].concat()).with_code(0);
+    assert_eq!(found.json().len(), all.len());
 }
 
 #[test]
