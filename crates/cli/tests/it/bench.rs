@@ -1,6 +1,6 @@
 //! `roster bench`: it measures what it says, leaves nothing behind, and asks before it writes where that matters.
 
-use std::{path::Path, process::Stdio};
+use std::{fs, path::Path, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -118,7 +118,12 @@ fn a_server_that_people_use_is_written_to_with_yes_alone() {
 #[test]
 fn what_was_made_is_deleted_when_it_is_interrupted() {
     let server = Server::in_memory();
-    for signal in [Signal::INT, Signal::TERM] {
+    // Under `nohup` the third is ignored, by those that we start too.
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let ignores_hangup = u64::from_str_radix(ignored, 16).unwrap() & 1 != 0;
+    let signals = [Signal::INT, Signal::TERM, Signal::HUP];
+    for signal in signals.into_iter().filter(|signal| *signal != Signal::HUP || !ignores_hangup) {
         let mut command = server.command(&["bench", "writes", "--duration", "600", "--concurrency", "4"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while users(&server) == 0 {}
@@ -128,6 +133,49 @@ fn what_was_made_is_deleted_when_it_is_interrupted() {
         ended.refused(TRY_AGAIN, &["cut short"]);
         assert_eq!(users(&server), 0);
     }
+}
+
+/// `roster …` as the operator of a server that is not for development.
+fn as_operator(folder: &Path, args: &[&str]) -> Ended {
+    let socket = format!("unix:{}", folder.join("roster.db.sock").display());
+    run(command(ROSTER, folder).args(args).args(["--server", &socket]))
+}
+
+/// What `roster bench writes` says with an API key for this.
+fn bench_writes(folder: &Path, server: &Server, scopes: &[&str]) -> Ended {
+    let create = ["api-key", "create", "bench", "--output", "json"];
+    let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+    let key = as_operator(folder, &create.into_iter().chain(scopes).collect::<Vec<_>>()).with_code(0).json().remove(0);
+    let mut bench = server.command(&["bench", "writes", "--yes", "--concurrency", "1"]);
+    run(bench.args(SHORT).env("ROSTER_TOKEN", key["secret"].as_str().unwrap()))
+}
+
+#[test]
+fn what_a_busy_server_does_not_delete_at_once_is_deleted_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = command(ROSTER, folder.path());
+    serve.args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "off"]);
+    // Ten writes a second: far fewer than there are to delete.
+    serve.envs([("ROSTER_RATE_WRITE_PER_MINUTE", "600"), ("ROSTER_RATE_WRITE_BURST", "5")]);
+    let server = Server::start(&mut serve);
+    let ended = bench_writes(folder.path(), &server, &["users.create", "users.delete"]).with_code(0);
+    let report = ended.json().remove(0);
+    assert!(report["calls"][0]["ok"].as_u64() >= Some(5) && report["calls"][0]["failed"] != 0, "{report}");
+    assert_eq!(as_operator(folder.path(), &["user", "list"]).with_code(0).out, "no users\n");
+}
+
+#[test]
+fn what_could_not_be_deleted_is_told_with_how_to_delete_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = strict(folder.path());
+    let ended = bench_writes(folder.path(), &server, &["users.create"]);
+    let list = ["user", "list", "--all", "--output", "json"];
+    let all = as_operator(folder.path(), &list).with_code(0).json();
+    let run = all[0]["id"].as_str().unwrap().rsplit_once('-').unwrap().0;
+    let filter = format!("email : \"{run}-\"");
+    assert!(ended.err.contains("could not be deleted") && ended.err.contains(&filter), "{ended:?}");
+    let found = as_operator(folder.path(), &[&list[..], &["--filter", &filter]].concat()).with_code(0);
+    assert_eq!(found.json().len(), all.len());
 }
 
 #[test]

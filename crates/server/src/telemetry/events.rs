@@ -148,7 +148,8 @@ characters that turn the direction of text are written as `\\u001b` or `\\u{1b}`
 password, a token, or the text of a mail.
 
 `log_level` says what is logged, by module too: `info,roster::call=off` leaves the lines of calls out,
-`warn,roster_server::mail=debug` has all of what happens to mails. SIGHUP has a server that does not run on a terminal
+`warn,roster_server::mail=debug` has all of what happens to mails, `info,tokio_postgres=info` the notices of PostgreSQL, which
+are left out otherwise. SIGHUP has a server that does not run on a terminal
 read it anew from `roster.toml` (a flag or a variable of the environment still wins):
 
 ```sh

@@ -63,7 +63,7 @@ impl LevelSwitch {
     /// Logs this from now on. Does nothing if the process logs by other means.
     pub fn set(&self, level: &LogLevel) {
         // Fails if there is no such filter any more.
-        let _ = self.0.reload(EnvFilter::new(level.as_str()));
+        let _ = self.0.reload(filter(level));
     }
 }
 
@@ -77,11 +77,17 @@ pub fn init(level: &LogLevel, format: LogFormat) -> Log {
         .thread_name("roster-log")
         // Written out when no line waits any more.
         .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
-    // The directives were checked when the level was parsed.
-    let (filter, level) = reload::Layer::new(EnvFilter::new(level.as_str()));
+    let (filter, level) = reload::Layer::new(filter(level));
     // Fails if a subscriber is there already; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(layer(human, colour, writer)).try_init();
     Log { _guard: guard, level: LevelSwitch(level) }
+}
+
+/// What the setting says, except that notices of PostgreSQL are asked for by name: when it shuts down, it sends one on each
+/// connection, and we tell what becomes of them ourselves.
+fn filter(level: &LogLevel) -> EnvFilter {
+    // The directives were checked when the level was parsed; the later of two for one target holds.
+    EnvFilter::new(format!("tokio_postgres=error,{}", level.as_str()))
 }
 
 fn layer<S, W>(human: bool, colour: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

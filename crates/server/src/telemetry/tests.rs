@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 use tracing_subscriber::prelude::*;
 
-use super::{escape, is_safe, layer};
+use super::{escape, filter, is_safe, layer};
 
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -77,4 +77,21 @@ fn a_line_for_people() {
     assert_eq!(rest, " WARN roster::call done method=GetUser agent=\"a b=\\\"c\\\"\\u{1b}[31m\" empty=\"\"\n");
     let coloured = logged(true, true, || tracing::error!("x\x1b[0m"));
     assert!(coloured.contains("\x1b[31mERROR\x1b[0m") && coloured.ends_with("x\\u{1b}[0m\n"), "{coloured:?}");
+}
+
+#[test]
+fn notices_of_postgresql_are_logged_where_they_are_asked_for() {
+    let lines = |level: &str| {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let layers = layer(false, false, move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(filter(&level.parse().unwrap())).with(layers);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "tokio_postgres::connection", "WARNING: terminating connection");
+            tracing::error!(target: "tokio_postgres::connection", "an error");
+            tracing::info!(target: "roster_server", "ours");
+        });
+        buffer.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count()
+    };
+    assert_eq!((lines("info"), lines("warn,tokio_postgres=info"), lines("info,tokio_postgres=off")), (2, 2, 1));
 }

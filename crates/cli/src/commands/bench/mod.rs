@@ -1,8 +1,9 @@
 //! `roster bench`: puts load on a running server and tells how it answers, so that people can size their machines.
 //!
 //! `work.rs` is what is called, `load.rs` how often and by how many, `tally.rs` what came of it, `report.rs` how that is
-//! shown, `people.rs` the users that are made for it and deleted after it.
+//! shown, `people.rs` the users that are made for it and deleted after it, `caller.rs` who calls.
 
+mod caller;
 mod load;
 mod people;
 mod report;
@@ -10,6 +11,8 @@ mod tally;
 mod work;
 
 use std::{
+    fs,
+    io::{Write as _, stderr},
     num::NonZero,
     process,
     sync::{
@@ -17,7 +20,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -27,7 +30,7 @@ use tonic::Code;
 
 use self::{
     load::{Load, Pace, Running},
-    people::People,
+    people::{Names, People},
     tally::Tally,
     work::Work,
 };
@@ -42,6 +45,8 @@ use crate::{
 
 /// How often the progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// How often it is seen whether the token is about to end; it is renewed in its last half minute.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// Put load on a server and measure how it answers
 ///
@@ -100,7 +105,7 @@ pub enum Workload {
 const CONCURRENCY_CLOSED: u32 = 64;
 const CONCURRENCY_OPEN: u32 = 10_000;
 
-/// Up to ten minutes, as long as an access token is good for.
+/// Up to ten minutes.
 fn seconds(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| (0.0..=600.0).contains(number));
     number.ok_or_else(|| "seconds are a number from 0 to 600".into())
@@ -121,7 +126,7 @@ impl Bench {
         }
         let measured = self.measure(global, &mut context, &mut people).await;
         // What was made is deleted, whatever became of the rest.
-        let cleaned = people.delete(&mut Progress::start()).await;
+        let cleaned = people.delete(&mut context, &mut Progress::start()).await;
         let result = report::print(&measured?, self, &mut Output::stdout(global));
         cleaned?;
         result
@@ -139,12 +144,12 @@ impl Bench {
     }
 
     async fn measure(&self, global: &Global, context: &mut Context, people: &mut People) -> Result<Tally, Failure> {
-        let stop = stop_on_signal()?;
+        let stop = stop_on_signal(Arc::clone(&people.names))?;
         if people.ids.is_empty() && self.workload != Workload::Writes {
-            people.make(self.users as usize, &stop, &mut Progress::start()).await?;
+            people.make(self.users as usize, context, &stop, &mut Progress::start()).await?;
         }
-        let running = self.begin(global, context, people, &stop)?;
-        let tally = self.watch(running).await?;
+        let running = self.begin(global, people, &stop)?;
+        let tally = self.watch(running, context, people).await?;
         if stop.load(Relaxed) {
             let error = CliError::new(Exit::TryAgain, "the measurement was cut short");
             return Err(error.hint("nothing is told of it, and what it made is deleted").into());
@@ -152,19 +157,12 @@ impl Bench {
         Ok(tally)
     }
 
-    fn begin(
-        &self,
-        global: &Global,
-        context: &Context,
-        people: &People,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<Running, Failure> {
+    fn begin(&self, global: &Global, people: &People, stop: &Arc<AtomicBool>) -> Result<Running, Failure> {
         let work = Work {
             workload: self.workload,
             ids: people.ids.clone(),
             names: people.names.clone(),
-            authorization: context.authorization(),
-            timeout: context.timeout,
+            caller: Arc::clone(&people.caller),
         };
         let default = if self.rate.is_some() { CONCURRENCY_OPEN } else { CONCURRENCY_CLOSED };
         let load = Load {
@@ -179,37 +177,64 @@ impl Bench {
         Ok(load.start(Arc::new(work), Arc::clone(stop))?)
     }
 
-    /// Shows how far it is until it is over.
-    async fn watch(&self, running: Running) -> Result<Tally, Failure> {
+    /// Shows how far it is until it is over, and keeps the token good.
+    async fn watch(&self, running: Running, context: &mut Context, people: &People) -> Result<Tally, Failure> {
         let mut progress = Progress::start();
+        let mut renewed = Instant::now();
         let whole = self.warm_up + self.duration;
         while !running.is_over() {
             tokio::time::sleep(PROGRESS_EVERY.min(Duration::from_secs_f64(whole))).await;
             let part = progress.elapsed().as_secs_f64() / whole;
             progress.show(running.ended(), "calls", Some(part));
+            if renewed.elapsed() >= RENEW_EVERY {
+                people.caller.renew(context).await;
+                renewed = Instant::now();
+            }
         }
         progress.clear();
         running.join()
     }
 }
 
-/// Raised by Ctrl-C or SIGTERM. What is under way ends, and what was made is still deleted; a second one ends that too.
-fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
+/// Raised by Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed. What is under way ends, and what was made is still
+/// deleted; a second one ends that too, and says what may be left.
+fn stop_on_signal(names: Arc<Names>) -> Result<Arc<AtomicBool>, Failure> {
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // To catch it is to end by it, which `nohup` does not want.
+    let mut hung_up = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     tokio::spawn(async move {
         loop {
+            let hang_up = async {
+                match &mut hung_up {
+                    Some(signal) => signal.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupted.recv() => {}
                 _ = terminated.recv() => {}
+                _ = hang_up => {}
             }
             if raised.swap(true, Relaxed) {
+                // A terminal that is gone reads nothing.
+                let _ =
+                    writeln!(stderr(), "\nerror: users that were made may be left\nhint: {}", names.how_to_delete());
                 process::exit(Exit::TryAgain as i32);
             }
         }
     });
     Ok(stop)
+}
+
+/// Whether whoever started the process had it ignore SIGHUP.
+fn ignores_hangup() -> bool {
+    let ignored = |status: String| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?.trim();
+        u64::from_str_radix(mask, 16).ok().map(|mask| mask & 1 != 0)
+    };
+    fs::read_to_string("/proc/self/status").ok().and_then(ignored).unwrap_or(false)
 }
 
 /// Whether whoever comes without a token and without a certificate is an administrator there, by a network: so is nobody

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use roster_api::{
@@ -13,11 +13,10 @@ use roster_api::{
     user::v1::{CreateUserRequest, DeleteUserRequest, ListUsersRequest, user_service_client::UserServiceClient},
 };
 use tokio::task::JoinSet;
-use tonic::{
-    Code, Request, Status,
-    metadata::{Ascii, MetadataValue},
-};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
 
+use super::caller::Caller;
 use crate::{
     commands::progress::Progress,
     context::Context,
@@ -29,6 +28,13 @@ use crate::{
 const AT_ONCE: usize = 64;
 /// Users on a page, the most there are.
 const PAGE: usize = 1_000;
+/// Calls between two looks at whether the token is about to end.
+const CALLS_PER_TOKEN: usize = 1_000;
+/// What was not deleted is tried again after this, if the server says no other time, or after a multiple of it up to the most.
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Nobody is waited for any more who has deleted nothing for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names that no other measurement has, given out one by one.
 #[derive(Debug)]
@@ -53,13 +59,18 @@ impl Names {
     fn id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
+
+    /// What a person types to delete them all.
+    pub fn how_to_delete(&self) -> String {
+        let (list, delete) = ("roster user list --all --output json", "roster user delete --yes");
+        format!("delete them with: {list} --filter 'email : \"{}-\"' | jq -r .id | xargs -r -n 100 {delete}", self.run)
+    }
 }
 
 /// The users, and who makes and deletes them.
 pub struct People {
     users: UserServiceClient<Transport>,
-    authorization: Option<MetadataValue<Ascii>>,
-    timeout: Duration,
+    pub caller: Arc<Caller>,
     /// Whom calls are about.
     pub ids: Arc<Vec<String>>,
     /// Of those that are made.
@@ -69,8 +80,8 @@ pub struct People {
 impl People {
     /// Nobody yet.
     pub fn new(context: &Context) -> Self {
-        let (users, authorization, timeout) = (context.users.clone(), context.authorization(), context.timeout);
-        Self { users, authorization, timeout, ids: Arc::default(), names: Arc::new(Names::new()) }
+        let (users, caller) = (context.users.clone(), Arc::new(Caller::of(context)));
+        Self { users, caller, ids: Arc::default(), names: Arc::new(Names::new()) }
     }
 
     /// Takes up to `max` of those that are there.
@@ -94,7 +105,13 @@ impl People {
     }
 
     /// Makes `count` users.
-    pub async fn make(&mut self, count: usize, stop: &AtomicBool, progress: &mut Progress) -> Result<(), Failure> {
+    pub async fn make(
+        &mut self,
+        count: usize,
+        context: &mut Context,
+        stop: &AtomicBool,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let requests: Vec<_> = (0..count).map(|_| self.names.next()).collect();
         let wanted = || !stop.load(Relaxed);
         self.ids = Arc::new(requests.iter().map(|request| request.user_id.clone()).collect());
@@ -103,82 +120,93 @@ impl People {
             let mut users = users.clone();
             async move { users.create_user(request).await.map(drop) }
         };
-        let failed = self.each(requests, create, wanted, |done| show(progress, done, "users made", count)).await;
+        let shown = |done| show(progress, done, "users made", count);
+        let failed = self.each(context, requests, create, wanted, shown).await;
         progress.clear();
-        match failed {
-            None => Ok(()),
-            Some((status, _)) => Err(status.into()),
+        failed.into_iter().next().map_or(Ok(()), |(_, status)| Err(status.into()))
+    }
+
+    /// Deletes all that were made, by the measurement too, and tries again what a busy server did not do. Those whose call
+    /// was never answered may be there or not.
+    pub async fn delete(&self, context: &mut Context, progress: &mut Progress) -> Result<(), Failure> {
+        let made = self.names.next.load(Relaxed);
+        let mut left: Vec<_> = (0..made)
+            .map(|number| DeleteUserRequest { user_id: self.names.id(number), ..Default::default() })
+            .collect();
+        let (count, mut pause, mut progressed) = (left.len(), PAUSE, Instant::now());
+        loop {
+            let before = left.len();
+            let users = self.users.clone();
+            let delete = move |request| {
+                let mut users = users.clone();
+                async move {
+                    match users.delete_user(request).await {
+                        Err(status) if status.code() != Code::NotFound => Err(status),
+                        _ => Ok(()),
+                    }
+                }
+            };
+            let done_before = (count - before) as u64;
+            let shown = |done| show(progress, done_before + done, "users deleted", count);
+            let failed = self.each(context, left, delete, || true, shown).await;
+            progress.clear();
+            let Some((_, status)) = failed.first() else { return Ok(()) };
+            if failed.len() < before {
+                (pause, progressed) = (PAUSE, Instant::now());
+            }
+            if progressed.elapsed() >= PATIENCE || !failed.iter().any(|(_, status)| may_work_later(status)) {
+                return Err(self.not_deleted(failed.len(), count, status.clone()));
+            }
+            let asked = failed.iter().filter_map(|(_, status)| status.get_details_retry_info()?.retry_delay).max();
+            tokio::time::sleep(asked.unwrap_or(pause).min(PATIENCE)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+            left = failed.into_iter().map(|(request, _)| request).collect();
         }
     }
 
-    /// Deletes all that were made, by the measurement too. Those whose call was never answered may be there or not.
-    pub async fn delete(&self, progress: &mut Progress) -> Result<(), Failure> {
-        let made = self.names.next.load(Relaxed);
-        let requests: Vec<_> = (0..made)
-            .map(|number| DeleteUserRequest { user_id: self.names.id(number), ..Default::default() })
-            .collect();
-        let users = self.users.clone();
-        let delete = move |request| {
-            let mut users = users.clone();
-            async move {
-                match users.delete_user(request).await {
-                    Err(status) if status.code() != Code::NotFound => Err(status),
-                    _ => Ok(()),
-                }
-            }
-        };
-        let count = requests.len();
-        let failed = self.each(requests, delete, || true, |done| show(progress, done, "users deleted", count)).await;
-        progress.clear();
-        let Some((status, left)) = failed else { return Ok(()) };
+    fn not_deleted(&self, left: usize, count: usize, status: Status) -> Failure {
         let mut error = CliError::from(status);
         error.message = format!("{left} of {count} users that were made could not be deleted: {}", error.message);
-        let rest = format!("`roster user search {}` finds them", self.names.run);
-        Err(Failure::Error(Box::new(CliError { exit: Exit::TryAgain, ..error }.hint(rest))))
+        Failure::Error(Box::new(CliError { exit: Exit::TryAgain, ..error }.hint(self.names.how_to_delete())))
     }
 
-    /// Makes all calls, a number of them at once, as long as they are wanted; gives the first error and how many there were.
-    async fn each<T: 'static, F: Future<Output = Result<(), Status>> + Send + 'static>(
+    /// Makes all calls, a number of them at once, as long as they are wanted; gives those that failed, the first one first.
+    async fn each<T: Clone + Send + 'static, F: Future<Output = Result<(), Status>> + Send + 'static>(
         &self,
+        context: &mut Context,
         requests: Vec<T>,
         call: impl Fn(Request<T>) -> F,
         wanted: impl Fn() -> bool,
         mut show: impl FnMut(u64),
-    ) -> Option<(Status, usize)> {
-        let mut failed: Option<(Status, usize)> = None;
-        let (mut calls, mut done) = (JoinSet::new(), 0);
+    ) -> Vec<(T, Status)> {
+        let (mut failed, mut calls, mut begun, mut done) = (Vec::new(), JoinSet::new(), 0, 0);
         let mut requests = requests.into_iter();
         loop {
             while calls.len() < AT_ONCE
                 && wanted()
                 && let Some(message) = requests.next()
             {
-                calls.spawn(call(self.request(message)));
+                if begun % CALLS_PER_TOKEN == 0 {
+                    self.caller.renew(context).await;
+                }
+                begun += 1;
+                let call = call(self.caller.request(message.clone()));
+                calls.spawn(async move { call.await.map_err(|status| (message, status)) });
             }
             let Some(ended) = calls.join_next().await else { return failed };
             done += 1;
             show(done);
-            let status = match ended {
-                Ok(Ok(())) => continue,
-                Ok(Err(status)) => status,
-                Err(error) => Status::unknown(error.to_string()),
-            };
-            // The first says why; of the others it is enough how many there were.
-            match &mut failed {
-                Some((_, count)) => *count += 1,
-                None => failed = Some((status, 1)),
+            // Nobody aborts them.
+            if let Ok(Err(failure)) = ended {
+                failed.push(failure);
             }
         }
     }
+}
 
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
-        }
-        request.set_timeout(self.timeout);
-        request
-    }
+/// The server was busy, away or slow.
+fn may_work_later(status: &Status) -> bool {
+    matches!(status.code(), Code::ResourceExhausted | Code::Unavailable | Code::DeadlineExceeded)
 }
 
 fn show(progress: &mut Progress, done: u64, what: &str, of: usize) {

@@ -1,6 +1,6 @@
 //! What is called: one call at a time, drawn by chance.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use roster_api::{
     client::Transport,
@@ -8,12 +8,9 @@ use roster_api::{
         GetUserRequest, ListUsersRequest, SearchUsersRequest, UpdateUserRequest, user_service_client::UserServiceClient,
     },
 };
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-};
+use tonic::Status;
 
-use super::{Workload, people::Names};
+use super::{Workload, caller::Caller, people::Names};
 
 /// Users on a page of a stream, the most there are.
 const PAGE: i32 = 1_000;
@@ -54,9 +51,7 @@ pub struct Work {
     pub ids: Arc<Vec<String>>,
     /// Of users to be made.
     pub names: Arc<Names>,
-    pub authorization: Option<MetadataValue<Ascii>>,
-    /// What a call may take.
-    pub timeout: Duration,
+    pub caller: Arc<Caller>,
 }
 
 impl Work {
@@ -82,21 +77,23 @@ impl Work {
         random: &mut Random,
     ) -> Result<u64, Status> {
         match kind {
-            Kind::Get => users.get_user(self.request(GetUserRequest { user_id: self.id(random) })).await.map(|_| 1),
-            Kind::Create => users.create_user(self.request(self.names.next())).await.map(|_| 1),
+            Kind::Get => {
+                users.get_user(self.caller.request(GetUserRequest { user_id: self.id(random) })).await.map(|_| 1)
+            }
+            Kind::Create => users.create_user(self.caller.request(self.names.next())).await.map(|_| 1),
             Kind::Search => {
                 let query = self.id(random);
                 let request = SearchUsersRequest { query, page_size: FOUND, ..Default::default() };
-                users.search_users(self.request(request)).await.map(|_| 1)
+                users.search_users(self.caller.request(request)).await.map(|_| 1)
             }
             Kind::Update => {
                 let name = Some(format!("Bench {}", random.below(1 << 30)));
                 let request = UpdateUserRequest { user_id: self.id(random), name, ..Default::default() };
-                users.update_user(self.request(request)).await.map(|_| 1)
+                users.update_user(self.caller.request(request)).await.map(|_| 1)
             }
             Kind::List => {
                 let request = ListUsersRequest { page_size: PAGE, page_token: self.id(random), ..Default::default() };
-                let mut page = users.list_users(self.request(request)).await?.into_inner();
+                let mut page = users.list_users(self.caller.request(request)).await?.into_inner();
                 let mut messages = 0;
                 while page.message().await?.is_some() {
                     messages += 1;
@@ -108,15 +105,6 @@ impl Work {
 
     fn id(&self, random: &mut Random) -> String {
         self.ids.get(random.below(self.ids.len())).cloned().unwrap_or_default()
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
-        }
-        request.set_timeout(self.timeout);
-        request
     }
 }
 
