@@ -91,6 +91,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM unnumbered) THEN
         RETURN (SELECT coalesce(max(position), 0) FROM positions);
     END IF;
+    -- Whoever hears of a position must find it again, also if the session is one that does not wait for its commits.
+    PERFORM set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local');
     -- One at a time; "roster" in ASCII.
     PERFORM pg_advisory_xact_lock(x'726f73746572'::BIGINT);
     SELECT coalesce(max(position), 0) INTO newest FROM positions;
