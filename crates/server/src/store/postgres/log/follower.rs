@@ -18,7 +18,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
 use super::{
-    NUMBER,
+    NUMBER, NUMBER_ALL,
     ended::{ENDING, ended_by},
 };
 use crate::{
@@ -152,7 +152,7 @@ struct News {
 }
 
 async fn news_after(client: &Client, upto: Option<i64>) -> Result<News, StoreError> {
-    let newest = number(client).await?;
+    let newest = number(client, if upto.is_some() { NUMBER } else { NUMBER_ALL }).await?;
     match upto {
         Some(upto) if upto == newest => Ok(News { newest, ended: Some(Vec::new()) }),
         Some(upto) if (1..=CATCH_UP_MAX).contains(&newest.saturating_sub(upto)) => {
@@ -164,8 +164,8 @@ async fn news_after(client: &Client, upto: Option<i64>) -> Result<News, StoreErr
 }
 
 /// Numbers what is committed; the newest position then.
-async fn number(client: &Client) -> Result<i64, StoreError> {
-    let messages = client.simple_query(NUMBER).await?;
+async fn number(client: &Client, sql: &str) -> Result<i64, StoreError> {
+    let messages = client.simple_query(sql).await?;
     let newest = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
         _ => None,
