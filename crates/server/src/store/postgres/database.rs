@@ -21,7 +21,7 @@ use super::{
     stats::SharedStats,
     value::Value,
 };
-use crate::store::StoreError;
+use crate::{backlog::Backlog, store::StoreError};
 
 /// How long a call waits for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ pub(super) struct Database {
     connector: Connector,
     pool: Pool,
     waiting_max: usize,
+    /// Of those who wait for a connection of the pool.
+    backlog: Backlog,
     shared: [Shared; SHARED],
     stats: SharedStats,
 }
@@ -51,7 +53,8 @@ impl Database {
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(connector.patience()), recycle: None };
         let pool = Pool::builder(manager).max_size(connections_max.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().map_err(|error| error.to_string())?;
-        Ok(Self { connector, pool, waiting_max, shared: Default::default(), stats })
+        let backlog = Backlog::new(connections_max.max(1));
+        Ok(Self { connector, pool, waiting_max, backlog, shared: Default::default(), stats })
     }
 
     /// A connection of one's own, for a while.
@@ -60,7 +63,18 @@ impl Database {
             self.stats.refused.increment();
             return Err(StoreError::Busy);
         }
+        let _place = Place::of(&self.backlog);
         self.pool.get().await.map_err(no_connection)
+    }
+
+    /// Takes in how long somebody had a connection.
+    pub(super) fn took(&self, turn: Duration) {
+        self.backlog.took(turn);
+    }
+
+    /// How long who asks for a connection now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
     }
 
     /// Reads a row or none, in one round trip, on a connection that others use at the same time. It must be quick: a
@@ -137,6 +151,22 @@ impl Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("pool", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+/// A place among those who wait for a connection, until it is dropped.
+struct Place<'d>(&'d Backlog);
+
+impl<'d> Place<'d> {
+    fn of(backlog: &'d Backlog) -> Self {
+        backlog.joined();
+        Self(backlog)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.left(1);
     }
 }
 

@@ -4,7 +4,7 @@
 //! or with the commit. So a command costs as many round trips as it has questions that rest on each other's answers, and
 //! `BEGIN` and `COMMIT` cost none. A statement that fails makes the server refuse all after it, the `COMMIT` included.
 
-use std::mem;
+use std::{mem, time::Instant};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
@@ -55,6 +55,7 @@ pub(super) struct Tx<'d> {
     database: &'d Database,
     /// `None` only while it is dropped.
     session: Option<Object>,
+    began: Instant,
     view: View,
     phase: Phase,
     queue: Vec<Statement>,
@@ -68,7 +69,7 @@ impl<'d> Tx<'d> {
     pub(super) async fn new(database: &'d Database, view: View) -> Result<Self, StoreError> {
         let session = Some(database.take().await?);
         let (phase, aftermath) = (Phase::Fresh, Aftermath::Lasting);
-        Ok(Self { database, session, view, phase, queue: Vec::new(), claim: None, aftermath })
+        Ok(Self { database, session, began: Instant::now(), view, phase, queue: Vec::new(), claim: None, aftermath })
     }
 
     /// Has the call answered at most once: of parallel ones, all but the first wait for its commit and then fail with
@@ -244,6 +245,7 @@ impl Drop for Tx<'_> {
         } else {
             self.end_without_waiting("ROLLBACK");
         }
+        self.database.took(self.began.elapsed());
     }
 }
 
