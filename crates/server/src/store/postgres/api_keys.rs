@@ -7,6 +7,7 @@ use super::{
     PostgresStore,
     commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
     row::column,
+    tx::View,
     value::params,
 };
 use crate::{
@@ -26,7 +27,7 @@ impl ApiKeyStore for PostgresStore {
             "SELECT id, name, prefix, scopes, expires_at, created_at, last_used_at, created_by FROM api_keys
              WHERE $1::BIGINT IS NULL OR (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3";
         let (at, id) = after.unzip();
-        let rows = self.database.rows(SQL, params![at, id.map(|id| id.0), limit]).await?;
+        let rows = self.read(View::Alone, async |tx| tx.rows(SQL, params![at, id.map(|id| id.0), limit]).await).await?;
         rows.iter().map(api_key_from_row).collect()
     }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::time::timeout;
 use tokio_postgres::{Config, Row};
 
 use super::{
@@ -20,12 +21,12 @@ use super::{
     stats::SharedStats,
     value::Value,
 };
-use crate::store::StoreError;
+use crate::{backlog::Backlog, store::StoreError};
 
 /// How long a call waits for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long the server may take to let one in.
-const CREATE: Duration = Duration::from_secs(10);
+/// How long a read on a shared connection may take: whatever holds it up holds up all that follow it there.
+const READ_MAX: Duration = Duration::from_secs(2);
 /// Shared connections. Queries follow each other on them without waiting for answers, so few carry many.
 const SHARED: usize = 4;
 
@@ -34,6 +35,8 @@ pub(super) struct Database {
     connector: Connector,
     pool: Pool,
     waiting_max: usize,
+    /// Of those who wait for a connection of the pool.
+    backlog: Backlog,
     shared: [Shared; SHARED],
     stats: SharedStats,
 }
@@ -47,10 +50,11 @@ impl Database {
     ) -> Result<Self, String> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(Config::new(), connector.clone(), config);
-        let timeouts = Timeouts { wait: Some(WAIT), create: Some(CREATE), recycle: None };
+        let timeouts = Timeouts { wait: Some(WAIT), create: Some(connector.patience()), recycle: None };
         let pool = Pool::builder(manager).max_size(connections_max.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().map_err(|error| error.to_string())?;
-        Ok(Self { connector, pool, waiting_max, shared: Default::default(), stats })
+        let backlog = Backlog::new(connections_max.max(1));
+        Ok(Self { connector, pool, waiting_max, backlog, shared: Default::default(), stats })
     }
 
     /// A connection of one's own, for a while.
@@ -59,10 +63,22 @@ impl Database {
             self.stats.refused.increment();
             return Err(StoreError::Busy);
         }
+        let _place = Place::of(&self.backlog);
         self.pool.get().await.map_err(no_connection)
     }
 
-    /// Reads a row or none, in one round trip, on a connection that others use at the same time. It must be quick.
+    /// Takes in how long somebody had a connection.
+    pub(super) fn took(&self, turn: Duration) {
+        self.backlog.took(turn);
+    }
+
+    /// How long who asks for a connection now will wait; see [`Backlog::wait`].
+    pub(super) fn wait(&self, ahead: usize) -> Duration {
+        self.backlog.wait(ahead)
+    }
+
+    /// Reads a row or none, in one round trip, on a connection that others use at the same time. It must be quick: a
+    /// connection that does not answer within [`READ_MAX`] is replaced, and the read is tried once more.
     pub(super) async fn point(&self, sql: &'static str, params: Vec<Value>) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, params).await?.into_iter().next())
     }
@@ -77,13 +93,18 @@ impl Database {
                 let prepared = statement.prepare(&client).await?;
                 statement.run(&client, prepared.as_ref()).await
             };
-            match answer.await {
-                Ok(answer) => return Ok(answer.rows),
-                // A read may be done twice. Whoever comes next must not find the connection that broke.
-                Err(error) if std::mem::take(&mut again) && aftermath(&error) != Aftermath::Lasting => {
-                    self.own_shared().forget(&client);
-                }
-                Err(error) => return Err(error.into()),
+            let (is_bad, error) = match timeout(READ_MAX, answer).await {
+                Ok(Ok(answer)) => return Ok(answer.rows),
+                Ok(Err(error)) => (aftermath(&error) != Aftermath::Lasting, error.into()),
+                Err(_) => (true, StoreError::Unavailable("the database does not answer in time".into())),
+            };
+            // Whoever comes next must not find the connection that broke.
+            if is_bad {
+                self.forget(&client);
+            }
+            // A read may be done twice.
+            if !is_bad || !std::mem::take(&mut again) {
+                return Err(error);
             }
         }
     }
@@ -98,6 +119,11 @@ impl Database {
             Some(client) => Ok(client),
             None => shared.renew(&self.connector).await,
         }
+    }
+
+    /// The thread may be another than the one that this connection was taken on.
+    fn forget(&self, broken: &Arc<ClientWrapper>) {
+        self.shared.iter().for_each(|shared| shared.forget(broken));
     }
 
     fn own_shared(&self) -> &Shared {
@@ -128,6 +154,22 @@ impl fmt::Debug for Database {
     }
 }
 
+/// A place among those who wait for a connection, until it is dropped.
+struct Place<'d>(&'d Backlog);
+
+impl<'d> Place<'d> {
+    fn of(backlog: &'d Backlog) -> Self {
+        backlog.joined();
+        Self(backlog)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.left(1);
+    }
+}
+
 /// A connection for everybody.
 #[derive(Default)]
 struct Shared {
@@ -147,7 +189,7 @@ impl Shared {
         if let Some(client) = self.current() {
             return Ok(client);
         }
-        let made = tokio::time::timeout(CREATE, connector.client()).await;
+        let made = timeout(connector.patience(), connector.client()).await;
         let made = made.map_err(|_| StoreError::Unavailable("the database takes no connections".into()))?;
         let client = Arc::new(made.map_err(|error| no_connection(error.into()))?);
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));

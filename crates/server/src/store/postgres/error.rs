@@ -20,7 +20,7 @@ pub(super) enum Aftermath {
     Lasting,
     /// Nothing was changed, and another attempt may succeed on the same connection.
     Retry,
-    /// Nothing was changed, and another attempt may succeed on another connection.
+    /// Nothing was changed, and another attempt may succeed on another connection: this one is given up.
     RetryElsewhere,
 }
 
@@ -35,9 +35,11 @@ pub(super) fn aftermath(error: &Error) -> Aftermath {
             | SqlState::CANNOT_CONNECT_NOW
             | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
             | SqlState::READ_ONLY_SQL_TRANSACTION),
-        )
-        | None => Aftermath::RetryElsewhere,
-        Some(_) => Aftermath::Lasting,
+        ) => Aftermath::RetryElsewhere,
+        // What was prepared on this connection is there no more, or fits its tables no more.
+        Some(&(SqlState::INVALID_SQL_STATEMENT_NAME | SqlState::FEATURE_NOT_SUPPORTED)) => Aftermath::RetryElsewhere,
+        None if is_of_connection(error) => Aftermath::RetryElsewhere,
+        _ => Aftermath::Lasting,
     }
 }
 
@@ -79,6 +81,15 @@ fn is_passing(code: &SqlState) -> bool {
 
 /// Whether the connection failed, rather than what was sent or read.
 pub(super) fn is_of_connection(error: &Error) -> bool {
+    if let Some(code) = error.code() {
+        return matches!(
+            code,
+            &(SqlState::ADMIN_SHUTDOWN
+                | SqlState::CRASH_SHUTDOWN
+                | SqlState::CANNOT_CONNECT_NOW
+                | SqlState::READ_ONLY_SQL_TRANSACTION)
+        );
+    }
     // The library tells the kinds apart by their text alone.
     const OURS: [&str; 6] =
         ["error serializing", "error deserializing", "invalid c", "query returned", "expected ", "error encoding"];

@@ -12,6 +12,7 @@ use super::{
     PostgresStore,
     commands::{ClaimMails, FinishMail, PurgeMails, RequestMail, UseToken},
     row::{by_number, column},
+    tx::View,
     value::params,
 };
 use crate::{
@@ -133,7 +134,8 @@ impl MailStore for PostgresStore {
 
     async fn mail_backlog(&self) -> Result<MailBacklog, StoreError> {
         const SQL: &str = "SELECT count(*), min(created_at) FROM mails WHERE next_attempt_at IS NOT NULL";
-        let row = self.database.point(SQL, params![]).await?.ok_or_else(|| StoreError::Internal("no count".into()))?;
+        let row = self.read(View::Alone, async |tx| tx.row(SQL, params![]).await).await?;
+        let row = row.ok_or_else(|| StoreError::Internal("no count".into()))?;
         let waiting = u32::try_from(column::<i64>(&row, 0)?).unwrap_or(u32::MAX);
         Ok(MailBacklog { waiting, oldest: column(&row, 1)? })
     }
@@ -145,7 +147,7 @@ impl MailStore for PostgresStore {
             " FROM mails m JOIN users u ON u.pk = m.user_pk
               WHERE $1::UUID IS NULL OR m.id < $1 ORDER BY m.id DESC LIMIT $2"
         );
-        let rows = self.database.rows(SQL, params![before.map(|id| id.0), limit]).await?;
+        let rows = self.read(View::Alone, async |tx| tx.rows(SQL, params![before.map(|id| id.0), limit]).await).await?;
         rows.iter().map(|row| mail_and_token_from_row(row).map(|(mail, _)| mail)).collect()
     }
 

@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod feed;
 mod grants;
+mod hosts;
 mod imports;
 mod list;
 mod log;
@@ -75,7 +76,7 @@ impl PostgresStore {
             .enable_all()
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let connector = Connector::new(options.url.config.clone(), tls, runtime.handle().clone());
+        let connector = Connector::new(&options.url.config, tls, runtime.handle().clone());
         let stats = SharedStats::default();
         let limits = (options.connections_max, options.waiting_max);
         let database = Database::new(connector, limits, Arc::clone(&stats)).map_err(failed)?;

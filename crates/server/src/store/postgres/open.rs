@@ -32,7 +32,7 @@ pub struct Inspected {
 pub async fn inspect(url: &PostgresUrl) -> Result<Inspected, OpenError> {
     let server = url.server();
     let tls = tls::connector(&url.trust).map_err(|detail| OpenError::Tls { server: server.clone(), detail })?;
-    let connector = Connector::new(url.config.clone(), tls, Handle::current());
+    let connector = Connector::new(&url.config, tls, Handle::current());
     let (client, _task) = connector.connect().await.map_err(|error| OpenError::of(&server, &error))?;
     let version = check(&client, &server).await?;
     let schema = migrations::version(&client, &server).await?;

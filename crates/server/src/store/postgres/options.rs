@@ -7,8 +7,10 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
-/// How long a host may take to accept a connection, unless the URL says so.
+/// How long a host may take to let us in, unless the URL says so.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same if there is another to turn to.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
 /// How long what was sent may stay without an answer of the other machine.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which the other machine is asked whether it is still there.
@@ -108,7 +110,8 @@ impl FromStr for PostgresUrl {
 /// What a server needs of a connection, where the URL leaves it open.
 fn fill_in(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
+        let is_only_one = config.get_hosts().len().max(config.get_hostaddrs().len()) == 1;
+        config.connect_timeout(if is_only_one { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL });
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(TCP_USER_TIMEOUT);

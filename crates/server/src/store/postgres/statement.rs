@@ -61,15 +61,31 @@ pub(super) struct Answer {
 }
 
 /// Waits for all of them. Each is polled for the first time in its turn, so that what they send is sent in their order.
-pub(super) async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+/// After one that fails right then, as a statement that cannot be encoded, those that follow send nothing and give
+/// nothing: a commit must not come without what it is to commit.
+pub(super) async fn in_order<T, E, F>(futures: impl IntoIterator<Item = F>) -> Vec<Result<T, E>>
+where
+    F: Future<Output = Result<T, E>>,
+{
     let mut pending: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut is_first = true;
     std::future::poll_fn(|cx| {
-        let mut waits = false;
-        for (future, output) in pending.iter_mut().filter(|(_, output)| output.is_none()) {
+        let is_first = std::mem::take(&mut is_first);
+        let (mut waits, mut failed) = (false, None);
+        for (index, (future, output)) in pending.iter_mut().enumerate().filter(|(_, (_, output))| output.is_none()) {
             match future.as_mut().poll(cx) {
-                Poll::Ready(ready) => *output = Some(ready),
+                Poll::Ready(ready) => {
+                    failed = (is_first && ready.is_err()).then_some(index);
+                    *output = Some(ready);
+                }
                 Poll::Pending => waits = true,
             }
+            if failed.is_some() {
+                break;
+            }
+        }
+        if let Some(failed) = failed {
+            pending.truncate(failed + 1);
         }
         if waits { Poll::Pending } else { Poll::Ready(()) }
     })
@@ -87,5 +103,28 @@ impl From<SqlBuilder> for Statement {
     fn from(sql: SqlBuilder) -> Self {
         let (sql, params) = sql.into_parts();
         Self::made(sql, params.into_iter().map(Value::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::in_order;
+
+    #[tokio::test]
+    async fn nothing_is_sent_after_what_could_not_be_sent() {
+        let sent = RefCell::new(Vec::new());
+        let statement = async |number: u32, is_sound: bool| {
+            if !is_sound {
+                return Err(number);
+            }
+            sent.borrow_mut().push(number);
+            tokio::task::yield_now().await;
+            Ok(number)
+        };
+        let outcomes = in_order([statement(1, true), statement(2, false), statement(3, true)]).await;
+        assert_eq!(outcomes, [Ok(1), Err(2)]);
+        assert_eq!(*sent.borrow(), [1]);
     }
 }

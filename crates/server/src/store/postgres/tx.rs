@@ -4,7 +4,7 @@
 //! or with the commit. So a command costs as many round trips as it has questions that rest on each other's answers, and
 //! `BEGIN` and `COMMIT` cost none. A statement that fails makes the server refuse all after it, the `COMMIT` included.
 
-use std::mem;
+use std::{mem, time::Instant};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
@@ -55,6 +55,7 @@ pub(super) struct Tx<'d> {
     database: &'d Database,
     /// `None` only while it is dropped.
     session: Option<Object>,
+    began: Instant,
     view: View,
     phase: Phase,
     queue: Vec<Statement>,
@@ -68,7 +69,7 @@ impl<'d> Tx<'d> {
     pub(super) async fn new(database: &'d Database, view: View) -> Result<Self, StoreError> {
         let session = Some(database.take().await?);
         let (phase, aftermath) = (Phase::Fresh, Aftermath::Lasting);
-        Ok(Self { database, session, view, phase, queue: Vec::new(), claim: None, aftermath })
+        Ok(Self { database, session, began: Instant::now(), view, phase, queue: Vec::new(), claim: None, aftermath })
     }
 
     /// Has the call answered at most once: of parallel ones, all but the first wait for its commit and then fail with
@@ -170,7 +171,12 @@ impl<'d> Tx<'d> {
         };
         self.phase = Phase::Waiting;
         let result = self.send(begin, &statements, end).await;
-        self.phase = if end.is_some() || self.view == View::Alone { Phase::Ended } else { Phase::Open };
+        self.phase = match result.as_ref().map_or_else(|failure| failure.sent, |_| Sent::All) {
+            _ if self.view == View::Alone => Phase::Ended,
+            Sent::All if end.is_some() => Phase::Ended,
+            Sent::Nothing if is_first => Phase::Fresh,
+            _ => Phase::Open,
+        };
         result.map_err(|failure| {
             self.aftermath = failure.aftermath;
             failure.error
@@ -186,7 +192,10 @@ impl<'d> Tx<'d> {
         let Some(client) = &self.session else { return Err(Failure::of("a transaction without a connection")) };
         // Nothing that is to be undone was sent yet, or the transaction is open and goes with its connection.
         let prepared = in_order(statements.iter().map(|statement| statement.prepare(client))).await;
-        let prepared = prepared.into_iter().collect::<Result<Vec<_>, _>>().map_err(Failure::undone)?;
+        let prepared = prepared
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Failure::undone(error, Sent::Nothing))?;
         let bare = async |sql: Option<&'static str>| match sql {
             Some(sql) => client.batch_execute(sql).await.map(|()| Answer::default()),
             None => Ok(Answer::default()),
@@ -199,9 +208,13 @@ impl<'d> Tx<'d> {
         let ended: Running<'_> = Box::pin(bare(end));
         let all = std::iter::once(begun).chain(of_statements).chain([ended]);
         let mut answers = Vec::with_capacity(statements.len() + 2);
-        for (index, answer) in in_order(all).await.into_iter().enumerate() {
+        let outcomes = in_order(all).await;
+        // The end comes last, and is left out if anything before it could not be sent.
+        let sent = if outcomes.len() == statements.len() + 2 { Sent::All } else { Sent::Some };
+        for (index, outcome) in outcomes.into_iter().enumerate() {
             let is_end = index > statements.len();
-            answers.push(answer.map_err(|error| Failure::after(error, end.is_some(), is_end))?);
+            let with_commit = end.is_some() && sent == Sent::All;
+            answers.push(outcome.map_err(|error| Failure::after(error, sent, (with_commit, is_end)))?);
         }
         answers.pop();
         answers.remove(0);
@@ -232,33 +245,44 @@ impl Drop for Tx<'_> {
         } else {
             self.end_without_waiting("ROLLBACK");
         }
+        self.database.took(self.began.elapsed());
     }
+}
+
+/// How much of a round trip was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    /// Not the last, which is the commit if there is to be one.
+    Some,
+    All,
 }
 
 /// Why a round trip failed, and what may come of another attempt.
 struct Failure {
     error: StoreError,
     aftermath: Aftermath,
+    sent: Sent,
 }
 
 impl Failure {
     fn of(text: &str) -> Self {
-        Self { error: StoreError::Internal(text.into()), aftermath: Aftermath::Lasting }
+        Self { error: StoreError::Internal(text.into()), aftermath: Aftermath::Lasting, sent: Sent::Nothing }
     }
 
     /// Of something that is certainly undone.
-    fn undone(error: Error) -> Self {
-        Self { aftermath: aftermath(&error), error: error.into() }
+    fn undone(error: Error, sent: Sent) -> Self {
+        Self { aftermath: aftermath(&error), error: error.into(), sent }
     }
 
     /// Of something that was sent with or without the commit.
-    fn after(error: Error, with_commit: bool, of_commit: bool) -> Self {
+    fn after(error: Error, sent: Sent, (with_commit, of_commit): (bool, bool)) -> Self {
         // The server says why it has not come to the commit. If it says nothing, or was at it, nobody knows.
         let is_known = !with_commit || (error.as_db_error().is_some() && !of_commit);
         if is_known {
-            return Self::undone(error);
+            return Self::undone(error, sent);
         }
         let text = format!("whether the commit was done is not known: {}", full_text(&error));
-        Self { error: StoreError::Unavailable(text), aftermath: Aftermath::Lasting }
+        Self { error: StoreError::Unavailable(text), aftermath: Aftermath::Lasting, sent }
     }
 }

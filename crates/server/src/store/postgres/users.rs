@@ -1,5 +1,7 @@
 //! Users in PostgreSQL: the commands and reads of [`Store`] itself.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{
@@ -14,7 +16,7 @@ use crate::{
     auth::PasswordHash,
     metrics::{Page, names::LOG_POSITION},
     model::{ChangeMeta, UserId, UserPatch, UserStatus},
-    store::{FeedStore as _, NewUser, Store, StoreError, StoredUser, UserQuery},
+    store::{FeedStore as _, NewUser, Queue, Store, StoreError, StoredUser, UserQuery},
 };
 
 #[async_trait]
@@ -82,6 +84,11 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.database.point("SELECT 1", params![]).await.map(drop)
+    }
+
+    /// Commands and scans share the connections.
+    fn wait(&self, _: Queue, ahead: usize) -> Duration {
+        self.database.wait(ahead)
     }
 
     fn report(&self, page: &mut Page) {

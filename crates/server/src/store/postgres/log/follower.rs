@@ -18,7 +18,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
 use super::{
-    NUMBER,
+    NUMBER, NUMBER_ALL,
     ended::{ENDING, ended_by},
 };
 use crate::{
@@ -38,12 +38,13 @@ const POLL: Duration = Duration::from_millis(150);
 const GATHER: Duration = Duration::from_millis(2);
 /// How long a round may take before its connection is given up.
 const ROUND_MAX: Duration = Duration::from_secs(5);
-/// How long a connection may take to be made.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long it waits between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How its connection begins. Whoever holds up the numbering, which no server of ours does, is not waited for by more and
+/// Rows that a round looks at for what they have ended. If there are more, all grants end: they are read anew sooner.
+const CATCH_UP_MAX: i64 = 10_000;
+
+/// What its connection begins with, after what all do. Whoever holds up the numbering, which no server of ours does, is not waited for by more and
 /// more of those whose client has given up.
 const LISTEN: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'; LISTEN roster_log";
 
@@ -55,14 +56,15 @@ pub(super) struct Follower {
     newest: watch::Sender<i64>,
     wake: Arc<Notify>,
     session: Option<Session>,
-    /// Up to where rows of the log were looked at; `None` before the first round.
-    upto: Option<i64>,
 }
 
 /// A connection that listens.
 struct Session {
     client: Client,
     carrier: JoinHandle<()>,
+    /// Up to where rows of the log were looked at; `None` before its first round. The next session begins without: it
+    /// may lead to another server, whose log has taken another course since.
+    upto: Option<i64>,
 }
 
 impl Drop for Session {
@@ -78,10 +80,10 @@ impl Follower {
         newest: watch::Sender<i64>,
         wake: Arc<Notify>,
     ) -> Self {
-        Self { connector, live, trust, newest, wake, session: None, upto: None }
+        Self { connector, live, trust, newest, wake, session: None }
     }
 
-    /// The first round. Grants are only read after it, so there are none to end.
+    /// The first round. Grants are only read after it.
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         self.round().await
     }
@@ -118,19 +120,18 @@ impl Follower {
     async fn round(&mut self) -> Result<(), StoreError> {
         let slow = |_| StoreError::Unavailable("the database does not answer in time".into());
         if self.session.is_none() {
-            let session = timeout(CONNECT_MAX, listen(&self.connector, &self.wake)).await.map_err(slow)?;
+            let session =
+                timeout(self.connector.patience(), listen(&self.connector, &self.wake)).await.map_err(slow)?;
             self.session = Some(session?);
         }
-        let Some(session) = &self.session else { return Ok(()) };
+        let Some(session) = &mut self.session else { return Ok(()) };
         let began = Instant::now();
-        let upto = self.upto;
-        let news = timeout(ROUND_MAX, news_after(&session.client, upto)).await.map_err(slow)??;
-        match (upto, news.ended) {
-            (None, _) => {}
-            (Some(_), Some(ended)) => self.live.end(&ended),
-            (Some(_), None) => self.live.end_all(),
+        let news = timeout(ROUND_MAX, news_after(&session.client, session.upto)).await.map_err(slow)??;
+        match news.ended {
+            Some(ended) => self.live.end(&ended),
+            None => self.live.end_all(),
         }
-        self.upto = Some(news.newest);
+        session.upto = Some(news.newest);
         self.trust.confirm(began);
         self.newest.send_if_modified(|newest| std::mem::replace(newest, news.newest) != news.newest);
         Ok(())
@@ -146,23 +147,25 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 /// What a round has brought.
 struct News {
     newest: i64,
-    /// `None` if the log does not say any more what was ended.
+    /// `None` if the log does not say what was ended.
     ended: Option<Vec<Ended>>,
 }
 
 async fn news_after(client: &Client, upto: Option<i64>) -> Result<News, StoreError> {
-    let newest = number(client).await?;
+    let newest = number(client, if upto.is_some() { NUMBER } else { NUMBER_ALL }).await?;
     match upto {
-        Some(upto) if upto < newest => Ok(News { newest, ended: ended_after(client, upto, newest).await? }),
-        // A database that has gone back, as a standby that was behind: what it was told last did not happen.
-        Some(upto) if upto > newest => Ok(News { newest, ended: None }),
-        _ => Ok(News { newest, ended: Some(Vec::new()) }),
+        Some(upto) if upto == newest => Ok(News { newest, ended: Some(Vec::new()) }),
+        Some(upto) if (1..=CATCH_UP_MAX).contains(&newest.saturating_sub(upto)) => {
+            Ok(News { newest, ended: ended_after(client, upto, newest).await? })
+        }
+        // Too much to look at; or a database that has gone back, and what it was told last did not happen.
+        _ => Ok(News { newest, ended: None }),
     }
 }
 
 /// Numbers what is committed; the newest position then.
-async fn number(client: &Client) -> Result<i64, StoreError> {
-    let messages = client.simple_query(NUMBER).await?;
+async fn number(client: &Client, sql: &str) -> Result<i64, StoreError> {
+    let messages = client.simple_query(sql).await?;
     let newest = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
         _ => None,
@@ -195,9 +198,8 @@ async fn ended_after(client: &Client, upto: i64, newest: i64) -> Result<Option<V
 
 /// A connection that wakes the follower when another server has numbered something.
 async fn listen(connector: &Connector, wake: &Arc<Notify>) -> Result<Session, StoreError> {
-    let (client, wire) = connector.wire().await?;
-    let carrier = tokio::spawn(carry(wire, Arc::clone(wake)));
-    let session = Session { client, carrier };
+    let (client, carrier) = connector.reach(|wire| tokio::spawn(carry(wire, Arc::clone(wake)))).await?;
+    let session = Session { client, carrier, upto: None };
     session.client.batch_execute(LISTEN).await?;
     Ok(session)
 }

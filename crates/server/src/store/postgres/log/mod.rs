@@ -21,6 +21,8 @@ use crate::store::{LiveGrants, StoreError, Trust};
 /// Gives positions to what is committed, and says how far the log goes then. To be sent as a simple query: see the
 /// schema.
 pub(super) const NUMBER: &str = "SELECT number_changes()";
+/// The same, relying on nothing that was numbered before.
+const NUMBER_ALL: &str = "SELECT number_changes(TRUE)";
 
 /// How long grants are good for after it was last heard what others have ended.
 pub(super) const TRUSTED_FOR: Duration = Duration::from_millis(500);

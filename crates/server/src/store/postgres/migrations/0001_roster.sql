@@ -63,16 +63,20 @@ CREATE INDEX changes_refused ON changes (seq) WHERE action IN ('call.refused', '
 CREATE INDEX changes_by_another ON changes (actor) WHERE by_another;
 
 -- Rows of the log that are committed, or about to be, and have no position yet. Written with each of them, emptied by
--- number_changes. It has no index: whoever reads it takes all of it.
+-- number_changes. What was removed is there for the disk as long as any snapshot is older, so it is found by transaction.
 CREATE TABLE unnumbered (
-    seq BIGINT NOT NULL
+    seq BIGINT NOT NULL,
+    xid XID8 NOT NULL DEFAULT pg_current_xact_id()                  -- that writes it
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX unnumbered_by_xid ON unnumbered (xid);
 
 -- The order of the log. A table of its own, so that giving a position neither waits for whoever rewrites a row of the
 -- log nor has them wait.
 CREATE TABLE positions (
     position BIGINT PRIMARY KEY,                                    -- one more than the last: whoever trims the log keeps its newest row
-    seq      BIGINT NOT NULL CONSTRAINT positions_by_seq UNIQUE
+    seq      BIGINT NOT NULL CONSTRAINT positions_by_seq UNIQUE,
+    horizon  XID8 NOT NULL                                          -- all transactions before it had ended, and were numbered by then
 );
 
 -- Gives positions to all rows of the log that are committed and have none, and says how far the log goes then.
@@ -81,23 +85,38 @@ CREATE TABLE positions (
 -- of the two sees the earlier, and the order of seq is theirs; across calls positions only grow. A row whose seq is lower
 -- but which was committed later is numbered later, and is not missed: rows are found by having no position.
 --
+-- It looks only at transactions that had not ended when it numbered last: see positions.horizon. In a database that was
+-- copied row by row into another server these numbers are that one's no more. So it looks at all if they cannot be right,
+-- and if it is asked to, as by each server when it begins.
+--
 -- To be called in a transaction of its own, READ COMMITTED, by one message (a simple query): then the server runs it from
 -- its beginning to its commit, whatever becomes of the client. Each statement below has a snapshot of its own.
-CREATE FUNCTION number_changes() RETURNS BIGINT LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION number_changes(whole BOOLEAN DEFAULT FALSE) RETURNS BIGINT LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off AS $$
 DECLARE
     newest BIGINT;
     last   BIGINT;
+    since  XID8;
 BEGIN
-    IF NOT EXISTS (SELECT FROM unnumbered) THEN
+    SELECT horizon INTO since FROM positions ORDER BY position DESC LIMIT 1;
+    IF whole OR since IS NULL OR since > pg_snapshot_xmin(pg_current_snapshot()) THEN
+        since := '0';
+    END IF;
+    IF NOT EXISTS (SELECT FROM unnumbered WHERE xid >= since) THEN
         RETURN (SELECT coalesce(max(position), 0) FROM positions);
     END IF;
+    -- Whoever hears of a position must find it again, also if the session is one that does not wait for its commits.
+    PERFORM set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local');
     -- One at a time; "roster" in ASCII.
     PERFORM pg_advisory_xact_lock(x'726f73746572'::BIGINT);
     SELECT coalesce(max(position), 0) INTO newest FROM positions;
     WITH taken AS (
-        DELETE FROM unnumbered RETURNING seq
+        DELETE FROM unnumbered WHERE xid >= since RETURNING seq
     ), numbered AS (
-        INSERT INTO positions (position, seq) SELECT newest + row_number() OVER (ORDER BY seq), seq FROM taken RETURNING position
+        -- The snapshot is that which the rows are taken by.
+        INSERT INTO positions (position, seq, horizon)
+        SELECT newest + row_number() OVER (ORDER BY seq), seq, pg_snapshot_xmin(pg_current_snapshot()) FROM taken
+        RETURNING position
     )
     SELECT max(position) INTO last FROM numbered;
     IF last IS NULL THEN

@@ -150,3 +150,19 @@ async fn a_session_that_makes_room_ends_on_every_server() {
     here.close().await;
     there.close().await;
 }
+
+#[tokio::test]
+async fn grants_end_when_the_log_is_followed_anew() {
+    let database = Database::new();
+    let (store, owner) = (node(&database), database.connect().await);
+    let ada = with_password(&store, "ada").await;
+    let session = begin(&store, &ada.id).await;
+    let live = standing(&store, &ada, session.id).await;
+    let end_follower = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE 'SELECT number_changes%' AND pid <> pg_backend_pid()";
+    assert_eq!(owner.execute(end_follower, &[]).await.unwrap(), 1);
+    live.ended().await;
+    assert!(standing(&store, &ada, session.id).await.stands());
+    assert!(!live.stands(), "the server that answers now may not be the one that did");
+    store.close().await;
+}

@@ -260,3 +260,18 @@ async fn what_has_no_position_yet_is_taken_back_too() {
     assert_eq!(store_count(&store).await, (position + 2, 2));
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_log_that_was_copied_to_a_server_with_lower_transaction_ids_goes_on() {
+    let database = Database::new();
+    let (store, owner) = (node(&database), database.connect().await);
+    let mut newest = store.newest_position();
+    create(&store, &user("before")).await.unwrap();
+    newest.wait_for(|newest| *newest == 1).await.unwrap();
+    let later = "UPDATE positions SET horizon = (pg_current_xact_id()::TEXT::BIGINT + 1000000000)::TEXT::XID8";
+    owner.execute(later, &[]).await.unwrap();
+    create(&store, &user("after")).await.unwrap();
+    newest.wait_for(|newest| *newest == 2).await.unwrap();
+    check(&changes(&store).await);
+    store.close().await;
+}

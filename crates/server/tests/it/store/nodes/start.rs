@@ -1,5 +1,7 @@
 //! Databases that are migrated, and those that cannot be served.
 
+use std::net::TcpListener;
+
 use roster_server::store::{
     Store as _,
     postgres::{NEWEST_SCHEMA, OpenError, PostgresStore, inspect},
@@ -100,4 +102,18 @@ async fn what_cannot_be_served_is_told_apart() {
     for error in [nowhere, absent, unknown, read_only, guest] {
         assert!(!error.mend().is_empty() && !error.to_string().contains('\n'), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_says_nothing_is_passed_over() {
+    let database = Database::new();
+    // The system accepts its connections, and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = database.url().replacen('@', &format!("@{},", silent.local_addr().unwrap()), 1);
+    assert_ne!(url, database.url());
+    let store = PostgresStore::open(options(&url)).unwrap();
+    // Connections for commands, for reads of single rows, and for the log.
+    let ada = create(&store, &user("ada")).await.unwrap();
+    assert!(store.find_user(&ada.id).await.unwrap().is_some());
+    store.close().await;
 }
