@@ -79,7 +79,7 @@ impl Ops {
 /// How the store is, by its answer to a ping within this time.
 async fn store_health(ping: impl Future<Output = Result<(), StoreError>>, max: Duration) -> DependencyHealth {
     let started = Instant::now();
-    let late = || StoreError::Unavailable(format!("no answer to a ping within {max:?}").into());
+    let late = || StoreError::Unavailable(format!("no answer to a ping within {max:?}"));
     let (state, latency, message) = match timeout(max, ping).await.unwrap_or_else(|_| Err(late())) {
         Ok(()) => (HealthState::Healthy, Some(started.elapsed()), ""),
         Err(error) => {
