@@ -88,3 +88,21 @@ async fn a_primary_that_takes_no_writes_any_more_is_left() {
     create(&store, &user("after")).await.unwrap();
     store.close().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_prepared_leaves_no_transaction_behind() {
+    let database = Database::new();
+    let (before, owner) = (node(&database), database.connect().await);
+    let ada = create(&before, &user("ada")).await.unwrap();
+    before.close().await;
+    let store = node(&database);
+    owner.batch_execute("ALTER TABLE changes RENAME COLUMN reason TO cause").await.unwrap();
+    // The user is found and locked; only what is sent with the commit fails.
+    let failed = store.delete_user(ada.id.clone(), None, meta()).await;
+    assert!(matches!(failed, Err(StoreError::Internal(_))), "{failed:?}");
+    owner.batch_execute("ALTER TABLE changes RENAME COLUMN cause TO reason").await.unwrap();
+    // On the same connection, since there is no other yet.
+    store.delete_user(ada.id.clone(), None, meta()).await.unwrap();
+    assert!(store.find_user(&ada.id).await.unwrap().is_none());
+    store.close().await;
+}
