@@ -16,15 +16,15 @@
 //! done in one step, so all that are "under way" wait for their first; and a call whose client is slow to send its message
 //! is under way and costs nothing. So there are two rules.
 //!
-//! **Each worker has a [`Gate`]**: a limit on the calls that wait for their first step. A runtime a thread means a queue a
+//! **Each worker has a `Gate`**: a limit on the calls that wait for their first step. A runtime a thread means a queue a
 //! thread, so the limit is the worker's, and no line of memory is shared. It adapts: if for a tenth of a second no call
-//! got on within [`gate::DELAY_MAX`], a queue is standing and not passing, and the limit falls in proportion; if calls get on
+//! got on within `gate::DELAY_MAX`, a queue is standing and not passing, and the limit falls in proportion; if calls get on
 //! and half of the limit is used, it grows by an eighth. Classes have shares of it, so that of a standing queue sign-ins and
 //! bulk reads are refused first, then new streams, then writes, then reads, and last what is vital: health, and
 //! tokens that are renewed or taken away. An eighth of the limit is each class's own, whatever the others take: reads that
 //! never end would otherwise shut out all writes for as long. Who calls is found out before any of this, from memory.
 //!
-//! **Each queue of ours has a [`Backlog`](crate::backlog)**, and a call that would wait in it longer than its deadline
+//! **Each queue of ours has a `Backlog`**, and a call that would wait in it longer than its deadline
 //! leaves, or than `queue_wait_max_ms`, is refused before its message is read. By Little's law that is a limit on what waits
 //! that follows the speed of the disk and the dearness of a hash at once, without probing. The bounds by number stay
 //! behind it. A crowd that comes in one read is let in before the first of it has got anywhere, so those on their way
@@ -53,7 +53,7 @@
 //!   are refused at once. With the first batch that ends they are taken again: no probe, no window.
 //! - **One long job.** An average that says "too long" and lets nobody in would never be measured again. So nobody is
 //!   refused where nobody waits.
-//! - **Idle start.** The limit begins at [`gate::LIMIT_FIRST`], and a burst is not a standing queue: some call of it gets on at
+//! - **Idle start.** The limit begins at `gate::LIMIT_FIRST`, and a burst is not a standing queue: some call of it gets on at
 //!   once.
 //! - **A noisy neighbour** who takes the processor makes the same delay as load, and the same is right: less is taken on.
 //! - **Somebody floods the vital methods.** They have twice the limit, no more, and rates by address (`limits`).

@@ -52,7 +52,7 @@ pub struct Restored {
 /// database or the restored one is there, whole.
 ///
 /// # Errors
-/// [`OpenError::Locked`] while a server serves the database, [`CopyError::Exists`]; what is in the way otherwise.
+/// [`OpenError::Locked`](crate::store::sqlite::OpenError::Locked) while a server serves the database, [`CopyError::Exists`]; what is in the way otherwise.
 pub fn restore(
     backup: &Path,
     database: &Path,
