@@ -44,9 +44,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Rows that a round looks at for what they have ended. If there are more, all grants end: they are read anew sooner.
 const CATCH_UP_MAX: i64 = 10_000;
 
-/// What its connection begins with, after what all do. Whoever holds up the numbering, which no server of ours does, is not waited for by more and
-/// more of those whose client has given up.
-const LISTEN: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'; LISTEN roster_log";
+/// What its connection begins with, after what all do. Whoever holds up the numbering, which no server of ours does, is
+/// not waited for by more and more of those whose client has given up.
+const LISTEN: &str = "SET statement_timeout = '4s'; SET lock_timeout = '3s'; SET application_name = 'roster log';
+    LISTEN roster_log";
 
 /// Follows the log.
 pub(super) struct Follower {

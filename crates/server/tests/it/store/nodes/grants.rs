@@ -159,7 +159,7 @@ async fn grants_end_when_the_log_is_followed_anew() {
     let session = begin(&store, &ada.id).await;
     let live = standing(&store, &ada, session.id).await;
     let end_follower = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND query LIKE 'SELECT number_changes%' AND pid <> pg_backend_pid()";
+         WHERE datname = current_database() AND application_name = 'roster log'";
     assert_eq!(owner.execute(end_follower, &[]).await.unwrap(), 1);
     live.ended().await;
     assert!(standing(&store, &ada, session.id).await.stands());
