@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The allocator asks for huge pages where the system gives them on request. Two thirds of the memory at rest would be
-/// the unused rest of such pages, and a call would cost a seventh more.
+/// The allocator asks for huge pages where the system gives them on request. At rest, half of the server's anonymous memory
+/// was the unused rest of such pages.
 fn use_small_pages() {
     // A kernel that cannot do this gives none of them either.
     #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
 //! A call under way: the wait for its response, and the response's way back.
 //!
 //! The futures here are written out. An async function keeps its arguments, its locals and what it waits for side by
-//! side, and one that waits for another keeps that whole as well: a call had grown to 3 KiB, moved five times on its way
-//! to the runtime. Written out it is what it holds.
+//! side, and one that waits for another keeps that whole as well: a call had grown to 3 KiB, moved again and again on
+//! its way to the runtime. Written out it is what it holds.
 
 use std::{
     net::IpAddr,
