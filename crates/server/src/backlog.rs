@@ -49,6 +49,11 @@ impl Backlog {
         self.move_on();
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     /// A turn is over.
     pub(crate) fn took(&self, turn: Duration) {
         let (new, average) = (nanos(turn), self.turn.load(Relaxed));

@@ -295,7 +295,9 @@ impl Store for SqliteStore {
     }
 
     fn report(&self, page: &mut Page) {
-        self.stats.report(page, self.writer.waiting(), SCAN_QUEUE_MAX);
+        // In memory no scan waits apart from the commands.
+        let scans = self.readers.as_ref().map_or((0, SCAN_QUEUE_MAX), Readers::waiting);
+        self.stats.report(page, self.writer.waiting(), scans);
         if let Some(disk) = self.folder.as_ref().and_then(|folder| rustix::fs::statvfs(folder).ok()) {
             page.value(&STORE_DISK_FREE, &[], disk.f_bavail.saturating_mul(disk.f_frsize));
         }

@@ -91,7 +91,6 @@ impl Readers {
         let (traced, stats, since) = (span.clone(), Arc::clone(&self.stats), Instant::now());
         let scan: Scan = Box::new(move |connection| {
             let begun = Instant::now();
-            stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
             stats.scan_waits.observe(begun.duration_since(since));
             if !flag.load(Ordering::Relaxed) {
                 let look = move || flag.load(Ordering::Relaxed);
@@ -121,10 +120,8 @@ impl Readers {
         let queue = queue.as_ref().ok_or_else(closed)?;
         // Before it is there, so that no thread takes one that was not counted.
         self.backlog.joined();
-        self.stats.scans_waiting.fetch_add(1, Ordering::Relaxed);
         queue.try_send(scan).map_err(|error| {
             self.backlog.left(1);
-            self.stats.scans_waiting.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => {
                     self.stats.scans_refused.increment();
@@ -133,6 +130,11 @@ impl Readers {
                 TrySendError::Disconnected(_) => closed(),
             }
         })
+    }
+
+    /// How many scans wait for a thread, and how many may.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.backlog.waiting(), SCAN_QUEUE_MAX)
     }
 
     /// How long a scan that joins now will wait; see [`Backlog::wait`].

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -22,8 +22,6 @@ use crate::metrics::{
 pub(super) struct Stats {
     pub(super) waits: Histogram,
     pub(super) scan_waits: Histogram,
-    /// Scans that wait for a thread.
-    pub(super) scans_waiting: AtomicUsize,
     /// Bytes of the write-ahead log after the last commit.
     pub(super) wal_bytes: AtomicU64,
     pub(super) commits: Histogram,
@@ -42,7 +40,6 @@ impl Default for Stats {
         Self {
             waits: times(),
             scan_waits: times(),
-            scans_waiting: AtomicUsize::new(0),
             wal_bytes: AtomicU64::new(0),
             commits: times(),
             batches: Histogram::new(&COUNTS),
@@ -62,10 +59,15 @@ impl Stats {
         commands.entry(command).or_insert_with(|| Histogram::new(&LATENCIES)).observe(took);
     }
 
-    /// Puts all of it on the page; so many commands are in the queue, of so many that may be.
-    pub(super) fn report(&self, page: &mut Page, (waiting, writes_max): (usize, usize), scans_max: usize) {
-        page.value(&STORE_QUEUE, &["write"], waiting);
-        page.value(&STORE_QUEUE, &["scan"], self.scans_waiting.load(Relaxed));
+    /// Puts all of it on the page. Of commands and of scans: how many wait, and how many may.
+    pub(super) fn report(
+        &self,
+        page: &mut Page,
+        (writes, writes_max): (usize, usize),
+        (scans, scans_max): (usize, usize),
+    ) {
+        page.value(&STORE_QUEUE, &["write"], writes);
+        page.value(&STORE_QUEUE, &["scan"], scans);
         page.value(&STORE_CAPACITY, &["write"], writes_max);
         page.value(&STORE_CAPACITY, &["scan"], scans_max);
         page.value(&STORE_REFUSED, &["write"], self.writes_refused.get());
