@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The allocator asks for huge pages where the system gives them on request. At rest, half of the server's anonymous memory
-/// was the unused rest of such pages.
+/// With huge pages, half of the server's anonymous memory at rest was their unused rest. The allocator is built not to ask
+/// for them (`no_thp`); some systems give them unasked.
 fn use_small_pages() {
     // A kernel that cannot do this gives none of them either.
     #[cfg(target_os = "linux")]

@@ -19,8 +19,9 @@ use super::{
 const CHECK_AT_START_MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Statements that a connection keeps prepared. Filters make new texts, so the cache is bounded.
 const STATEMENTS_MAX: usize = 64;
-/// SQLite's own page cache, in KiB: for the writer, and for each reader.
-const WRITER_CACHE_KIB: u32 = 65_536;
+/// SQLite's own page cache, in KiB: for the writer, and for each reader. Nearly every commit has SQLite look at all pages
+/// of the writer's (it renumbers one to the far end when it sorts siblings), and a larger one imported no faster.
+const WRITER_CACHE_KIB: u32 = 16_384;
 const READER_CACHE_KIB: u32 = 65_536;
 
 /// What a database is kept in.
