@@ -21,7 +21,7 @@ fn user(name: &str) -> UserId {
 
 fn take(limits: &Limits, class: RateClass, user: &UserId, now: u64) -> Result<(), Exceeded> {
     let table = limits.classes[class as usize].as_ref().unwrap();
-    table.take(limits.hasher.hash_one(Holder::User(user)), now)
+    table.take(limits.hash(&Holder::User(user)), now)
 }
 
 #[test]
