@@ -177,5 +177,6 @@ pub(super) fn text(error: &RedisError) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text
+    // Some texts have several lines.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

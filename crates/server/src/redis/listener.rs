@@ -95,6 +95,10 @@ impl Rooms {
         Subscription { room, greeted: false, is_listening: self.is_listening.subscribe() }
     }
 
+    pub(super) fn is_listening(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.is_listening.subscribe()
+    }
+
     fn say(&self, channel: Channel, heard: Heard) {
         // Nobody may be there.
         let _ = self.rooms[channel as usize].send(heard);

@@ -177,6 +177,12 @@ impl Redis {
         self.shared.subscribe(channel)
     }
 
+    /// Whether a connection listens, so that messages are heard.
+    #[must_use]
+    pub fn hears(&self) -> watch::Receiver<bool> {
+        self.shared.rooms.is_listening()
+    }
+
     /// A key or a channel of ours: the prefix, and `rest` after a colon. In a cluster the keys of one script must
     /// share what is in their first braces.
     #[must_use]

@@ -10,7 +10,8 @@ const SLOTS: u16 = 16_384;
 
 /// Three nodes that know each other and share the slots.
 async fn cluster() -> [RedisServer; 3] {
-    let nodes = [(); 3].map(|()| RedisServer::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]));
+    let told = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "IP"];
+    let nodes = [(); 3].map(|()| RedisServer::with(&told));
     let share = SLOTS / 3;
     for (number, node) in (0..).zip(&nodes) {
         let last = if number == 2 { SLOTS - 1 } else { (number + 1) * share - 1 };

@@ -11,7 +11,7 @@ use super::{connected, count, options, start, up};
 use crate::redis_server::RedisServer;
 
 /// Waits until the breaker is open because of a connection that is of no use.
-pub(super) async fn away(redis: &Redis) {
+async fn away(redis: &Redis) {
     redis.state().wait_for(|state| matches!(state, State::Away(_))).await.unwrap();
 }
 
@@ -70,8 +70,8 @@ async fn of_those_who_ask_a_frozen_server_each_waits_once_and_whoever_comes_late
     }
     let waited = began.elapsed();
     assert!(waited >= wait_max, "{waited:?}");
-    // All waited at the same time.
-    assert!(waited < 4 * wait_max, "{waited:?}");
+    // All waited at the same time: one after the other they would have waited for five seconds.
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
     for _ in 0..1_000 {
         assert_eq!(count(&redis, "a").await, Err(Away));
     }
@@ -80,8 +80,9 @@ async fn of_those_who_ask_a_frozen_server_each_waits_once_and_whoever_comes_late
     away(&redis).await;
     server.thaw();
     let redis = up(redis).await;
-    // What was asked before may have been done late.
-    assert!((1..=101).contains(&count(&redis, "a").await.unwrap()));
+    // What was asked before may have been done late; a busy machine may let this come late, too.
+    while count(&redis, "a").await.is_err() {}
+    assert!(server.ask::<i64>("GET test:a") >= 1);
 }
 
 #[tokio::test]

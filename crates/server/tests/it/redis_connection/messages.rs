@@ -54,8 +54,7 @@ async fn a_connection_that_was_made_anew_is_told_to_each_subscriber() {
             "ended" => server.ask::<()>("CLIENT KILL TYPE pubsub"),
             "frozen" => {
                 server.freeze();
-                // Until both connections are given up.
-                super::failures::away(&redis).await;
+                redis.hears().wait_for(|hears| !hears).await.unwrap();
                 server.thaw();
             }
             _ => {

@@ -40,15 +40,19 @@ impl RedisServer {
         Self::with(&[])
     }
 
-    /// One that is told this besides.
+    /// One that is told this besides; `IP` and `PORT` stand for its own.
     pub fn with(options: &[&str]) -> Self {
         let addr = free_addr();
         let (ip, port) = (addr.ip().to_string(), addr.port().to_string());
-        let mut all = vec!["--bind".to_owned(), ip, "--protected-mode".into(), "no".into()];
+        let mut all = vec!["--bind".to_owned(), ip.clone(), "--protected-mode".into(), "no".into()];
         if !options.contains(&"--tls-port") {
             all.extend(["--port".into(), port.clone()]);
         }
-        all.extend(options.iter().map(|option| if *option == "PORT" { port.clone() } else { (*option).to_owned() }));
+        all.extend(options.iter().map(|option| match *option {
+            "PORT" => port.clone(),
+            "IP" => ip.clone(),
+            other => other.to_owned(),
+        }));
         let mut server = Self { addr, options: all, running: None };
         server.start_again();
         server
