@@ -107,12 +107,12 @@ impl Taken {
 }
 
 /// What is told of a bucket.
-struct Due {
+pub(super) struct Due {
     /// Its place in the table, and whose it is.
     place: usize,
-    hash: u64,
+    pub(super) hash: u64,
     /// What was taken, in nanoseconds.
-    taken: u64,
+    pub(super) taken: u64,
 }
 
 impl Limits {
@@ -203,7 +203,7 @@ impl Limits {
 
 impl Table {
     /// Of which buckets others are to be told. They count as told.
-    fn dues(&self, now: u64) -> Vec<Due> {
+    pub(super) fn dues(&self, now: u64) -> Vec<Due> {
         let buckets = self.groups.as_flattened().iter().enumerate();
         let due = |(place, bucket): (usize, &Bucket)| {
             let untold = bucket.untold.load(Relaxed);
@@ -223,7 +223,7 @@ impl Table {
     }
 
     /// Takes in when buckets will be full that others take from too, in microseconds from now.
-    fn heard(&self, dues: &[Due], left: &[u64], now: u64) {
+    pub(super) fn heard(&self, dues: &[Due], left: &[u64], now: u64) {
         let buckets = self.groups.as_flattened();
         for (due, left) in dues.iter().zip(left) {
             let bucket = &buckets[due.place];

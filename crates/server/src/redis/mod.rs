@@ -16,21 +16,16 @@ mod stats;
 mod wire;
 
 use std::{
-    collections::HashMap,
     future::Future,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value,
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo},
-};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::{
     runtime::{self, Handle},
     sync::watch,
-    task::JoinSet,
     time::timeout,
 };
 
@@ -156,13 +151,12 @@ impl Redis {
     }
 
     /// Has commands run one after the other, in one flight, for a task that holds up nobody; their answers in the same
-    /// order. It is no transaction. In a cluster those that write to keys with one hash tag keep their order, and others do
-    /// not.
+    /// order. It is no transaction. In a cluster all keys must have one hash tag.
     ///
     /// # Errors
     /// [`Away`], also if Redis refused one of them. Others may have run all the same.
     pub async fn batch(&self, purpose: Purpose, commands: Pipeline) -> Result<Vec<Value>, Away> {
-        self.ask(purpose, WORK_MAX, async move |wire| batch(wire, commands).await).await
+        self.ask(purpose, WORK_MAX, async move |mut wire| commands.query_async(&mut wire).await).await
     }
 
     /// Says something to all that [subscribe](Self::subscribe), this server included.
@@ -283,40 +277,6 @@ fn outcome<T, E>(answer: &Result<RedisResult<T>, E>) -> Outcome {
 /// Whether Redis itself has said no, and the connection is as good as before.
 fn is_of_server(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType)
-}
-
-async fn batch(mut wire: Wire, commands: Pipeline) -> RedisResult<Vec<Value>> {
-    if matches!(wire, Wire::One(_)) {
-        return commands.query_async(&mut wire).await;
-    }
-    // The library sends a pipeline to one slot of a cluster, and commands by themselves in any order.
-    let mut slots: HashMap<Option<Route>, (Pipeline, Vec<usize>)> = HashMap::new();
-    for (place, command) in commands.cmd_iter().enumerate() {
-        let (pipeline, places) = slots.entry(route_of(command)).or_default();
-        pipeline.add_command(command.clone());
-        places.push(place);
-    }
-    let mut begun = JoinSet::new();
-    for (pipeline, places) in slots.into_values() {
-        let mut wire = wire.clone();
-        begun.spawn(async move { (pipeline.query_async::<Vec<Value>>(&mut wire).await, places) });
-    }
-    let mut answers = vec![Value::Nil; commands.len()];
-    while let Some(ended) = begun.join_next().await {
-        let (some, places) = ended.map_err(|_| RedisError::from((ErrorKind::Io, "commands were cancelled")))?;
-        for (answer, place) in some?.into_iter().zip(places) {
-            answers[place] = answer;
-        }
-    }
-    Ok(answers)
-}
-
-/// Where a cluster has the key of a command, if it has one.
-fn route_of(command: &Cmd) -> Option<Route> {
-    match RoutingInfo::for_routable(command)? {
-        RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route)) => Some(route),
-        _ => None,
-    }
 }
 
 /// What `roster doctor` finds.
