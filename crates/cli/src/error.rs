@@ -196,7 +196,7 @@ impl From<StartError> for Failure {
             StartError::Locked { .. } => Exit::TryAgain,
             StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
             StartError::Postgres { error } => exit_of(error),
-            StartError::Mail { .. } | StartError::Tracing(_) => Exit::Config,
+            StartError::Mail { .. } | StartError::Redis { .. } | StartError::Tracing(_) => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.

@@ -25,6 +25,8 @@ mod process;
 mod python;
 mod random;
 mod readme;
+#[path = "../../../server/tests/it/redis_server/mod.rs"]
+mod redis_server;
 mod retries;
 mod server;
 mod start_errors;

@@ -3,7 +3,7 @@
 //! Plain functions in one order rather than a stack of layers: the order can be read here, and
 //! nothing is boxed or wrapped for a call that does not need it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{
     HeaderValue, Method, Request, Response, Version,
@@ -29,13 +29,13 @@ use super::{
     leftover,
     own::Own,
     request_id,
-    services::{ENCODING, Services},
+    services::{ENCODING, ResponseFuture, Services},
     status,
     tokenless::Tokenless,
 };
 use crate::{
     auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
-    limits::{Exceeded, Limits, MessageLimits},
+    limits::{Exceeded, Limits, MessageLimits, Taken},
     model::Permission,
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
@@ -47,6 +47,9 @@ use crate::{
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
 const ENCODINGS: &str = "identity,gzip,zstd";
+
+/// Which call it is, and from where.
+type Who<'a> = (&'static Rpc, &'a RequestId, Option<IpAddr>);
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -198,7 +201,8 @@ impl Pipeline {
         // Nobody is known to call until the credential has been verified, which costs something.
         let caller = match self.take_from_address(&start) {
             Err(refusal) => Err(refusal),
-            Ok(()) => self
+            // Whoever it is, what is shared with other servers is taken from when that is known.
+            Ok(_) => self
                 .callers
                 .verify(credential, start.remote)
                 .in_span(start.span())
@@ -227,8 +231,9 @@ impl Pipeline {
             // For who calls the service: most calls have none, and none makes room for one.
             request.extensions_mut().insert(span);
         }
-        let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let (method, deadline, key) = match admitted {
+        let admitted = self.take_from_caller(&start, &caller);
+        let admitted = admitted.and_then(|taken| Ok((check(&request, &start, &caller)?, taken)));
+        let ((method, deadline, key), taken) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
         };
@@ -262,9 +267,39 @@ impl Pipeline {
             let limits = MessageLimits { limits, class: method.rate_class, caller, remote: start.remote };
             request.extensions_mut().insert(limits);
         }
-        let response = self.services.call(ctx, key, request);
         let pipeline = Arc::clone(self);
+        let response = if taken.is_confirmed() {
+            self.services.call(ctx, key, request)
+        } else {
+            Arc::clone(self).call_when_confirmed(taken, &start, ctx, key, request)
+        };
         Call::served(response, place, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
+    }
+
+    /// A call that waits until other servers' takings are known.
+    fn call_when_confirmed<B>(
+        self: Arc<Self>,
+        taken: Taken,
+        start: &Start,
+        ctx: Ctx,
+        key: Option<CallKey>,
+        request: Request<B>,
+    ) -> ResponseFuture
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let Some(method) = start.method else { return self.services.call(ctx, key, request) };
+        ResponseFuture::of(async move {
+            match self.limits.confirm(taken).await {
+                Ok(()) => self.services.call(ctx, key, request).await,
+                Err(exceeded) => {
+                    leftover::take_in(request.into_body());
+                    let who = (method, &ctx.request_id, ctx.remote);
+                    self.limited(who, &ctx.caller, class_for(method, &ctx.caller), exceeded).into_http()
+                }
+            }
+        })
     }
 
     /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
@@ -282,53 +317,64 @@ impl Pipeline {
     }
 
     /// Takes a call of nobody who is known from its address.
-    fn take_from_address(&self, start: &Start) -> Result<(), Status> {
-        let Some(method) = start.method else { return Ok(()) };
-        self.take_class_from_address(method.rate_class, start)
+    fn take_from_address(&self, start: &Start) -> Result<Taken, Status> {
+        let Some(method) = start.method else { return Ok(Taken::default()) };
+        self.take_class_from_address(method, method.rate_class, start)
     }
 
-    fn take_class_from_address(&self, class: RateClass, start: &Start) -> Result<(), Status> {
-        let Some(address) = start.remote else { return Ok(()) };
+    fn take_class_from_address(&self, method: &'static Rpc, class: RateClass, start: &Start) -> Result<Taken, Status> {
+        let Some(address) = start.remote else { return Ok(Taken::default()) };
         let taken = self.limits.take_from_address(class, address);
-        taken.map_err(|exceeded| self.limited(start, &Caller::Anonymous, class, exceeded))
+        let who = (method, &start.request_id, start.remote);
+        taken.map_err(|exceeded| self.limited(who, &Caller::Anonymous, class, exceeded))
     }
 
     /// Takes any other from its caller.
-    fn take_from_caller(&self, start: &Start, caller: &Caller) -> Result<(), Status> {
+    fn take_from_caller(&self, start: &Start, caller: &Caller) -> Result<Taken, Status> {
         if matches!(caller, Caller::Anonymous | Caller::Developer) {
             return self.take_from_address(start);
         }
-        let Some(method) = start.method else { return Ok(()) };
+        let Some(method) = start.method else { return Ok(Taken::default()) };
         let class = class_for(method, caller);
         // Or every further account would sign in, sign up and send mails from a bucket of its own.
-        if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
-            self.take_class_from_address(class, start)?;
-        }
-        let taken = self.limits.take_from_caller(class, caller);
-        taken.map_err(|exceeded| self.limited(start, caller, class, exceeded))
+        let of_address = if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
+            self.take_class_from_address(method, class, start)?
+        } else {
+            Taken::default()
+        };
+        let taken = self.limits.take_from_caller(class, caller).map_err(|exceeded| {
+            let who = (method, &start.request_id, start.remote);
+            self.limited(who, caller, class, exceeded)
+        });
+        taken.map(|of_caller| of_address.and(of_caller))
     }
 
-    fn limited(&self, start: &Start, caller: &Caller, class: RateClass, exceeded: Exceeded) -> Status {
+    fn limited(&self, who: Who<'_>, caller: &Caller, class: RateClass, exceeded: Exceeded) -> Status {
         self.stats.limited(class);
         let error = Error::RateLimited { retry_after: exceeded.retry_after };
         if exceeded.is_news {
-            self.note_refusal(start, caller, error.reason());
+            self.note_refusal_of(who, caller, error.reason());
         }
-        status::of_error(&error, start.request_id.as_str())
+        status::of_error(&error, who.1.as_str())
     }
 
     /// Has a refusal of a call written to the audit log.
     pub(super) fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
-        let ops = self.services.ops();
-        let Some(method) = start.method else { return ops.lose_refusal() };
+        match start.method {
+            Some(method) => self.note_refusal_of((method, &start.request_id, start.remote), caller, reason),
+            None => self.services.ops().lose_refusal(),
+        }
+    }
+
+    fn note_refusal_of(&self, (method, request_id, remote): Who<'_>, caller: &Caller, reason: Reason) {
         let refused = RefusedCall {
             called: Called::Method(method.path),
             actor: caller.actor(),
-            request_id: start.request_id.clone(),
-            remote: start.remote,
+            request_id: request_id.clone(),
+            remote,
             reason,
         };
-        self.limits.note_refusal(ops, refused);
+        self.limits.note_refusal(self.services.ops(), refused);
     }
 }
 

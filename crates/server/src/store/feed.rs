@@ -93,6 +93,9 @@ pub trait FeedStore {
     /// before or soon after the commit is answered.
     fn newest_position(&self) -> watch::Receiver<i64>;
 
+    /// Looks soon whether other servers have committed something, rather than when it would have looked by itself.
+    fn look_now(&self) {}
+
     /// The position of the newest row: every commit that was answered before, on whichever node, is at it or before it.
     async fn log_end(&self) -> Result<i64, StoreError>;
 

@@ -116,10 +116,15 @@ events! {
     Warn "the outbox cannot be read or written" ["error"], "Mails wait; it is tried again after 5 seconds.";
     Warn "a mail was not taken" ["mail_id", "attempt", "error", "again_at"], "It is tried again then.";
     Warn "a mail was given up" ["mail_id", "attempt", "error"], "It was refused for good, or its link has ended.";
+    Warn "Redis is out of reach: each server limits by itself" ["error", "mend"],
+        "Once, until it is in reach again. Calls do not wait for it.";
+    Warn "Redis refuses a command" ["purpose", "error"],
+        "At most once a minute: it is out of memory, cannot write to its disk, or its user may not. Calls go on without.";
     Warn "traces cannot be exported; calls go on, and their spans are lost" ["error"],
         "Once, until it works again: look at otlp_endpoint and the collector.";
     Warn "the collector of traces takes too long; spans were lost" [], "At the end of the server.";
     Info "the change log is followed again" [], "The database is in reach again.";
+    Info "Redis is in reach again" ["server", "away"], "And for how long it was not.";
     Info "the schema of the database was migrated" ["version"], "On PostgreSQL, at the start.";
     Info "serving" ["version", "grpc_addr", "http_addr", "database", "tls", "dev"], "The server answers calls.";
     Info "draining: health is NOT_SERVING, calls in flight go on" ["grace"], "After SIGTERM or SIGINT.";

@@ -5,6 +5,7 @@ mod database;
 mod mail;
 mod network;
 mod postgres;
+mod redis;
 mod system;
 mod tls;
 mod traces;
@@ -39,6 +40,7 @@ impl Doctor {
         }
         checks.extend(ports);
         checks.extend(tls::checks(&config));
+        checks.push(redis::server(&config).await);
         checks.push(mail::server(&config).await);
         checks.push(traces::collector(&config).await);
         checks.push(network::server(&global.connection).await);

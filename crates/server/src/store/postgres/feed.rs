@@ -39,6 +39,10 @@ impl FeedStore for PostgresStore {
         self.log.newest_position()
     }
 
+    fn look_now(&self) {
+        self.log.wake();
+    }
+
     async fn log_end(&self) -> Result<i64, StoreError> {
         self.read(View::Numbered, async |tx| Ok(Extent::of(Some(tx.answer(Extent::statement()).await?))?.newest)).await
     }
