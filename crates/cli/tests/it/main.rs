@@ -21,6 +21,7 @@ mod housekeeping;
 mod killer;
 mod logs;
 mod presence;
+mod presence_nodes;
 mod process;
 mod python;
 mod random;
