@@ -20,15 +20,11 @@ use ClientStatus::{Connected, Disconnected};
 /// A timeout that can be waited for, and that nobody who is there lets pass, however busy the machine is.
 const SHORT: Duration = Duration::from_secs(3);
 
-/// Servers whose callers need no token, and how to ask them.
+/// Servers that know one another, and how to ask them.
 async fn servers<const N: usize>(shared: &Shared, set: impl Fn(&mut Config)) -> ([Server; N], [Notifications; N]) {
     let mut started = Vec::new();
     for _ in 0..N {
-        let one = shared.server(|config| {
-            config.dev = true;
-            set(config);
-        });
-        started.push(one.await);
+        started.push(shared.server(&set).await);
     }
     let mut clients = Vec::new();
     for server in &started {
@@ -142,7 +138,7 @@ async fn a_server_that_starts_knows_who_is_there() {
         say(&mut a, &format!("c{client:04}"), MessageType::Hello).await;
     }
     say(&mut a, "gone", MessageType::Goodbye).await;
-    let second = shared.server(|config| config.dev = true).await;
+    let second = shared.server(|_| ()).await;
     at_least(&second, "roster_presence_readings_total", 1.0).await;
     let mut b = notifications(&second).await;
     let all = pages(&mut b, 1_000).await;
