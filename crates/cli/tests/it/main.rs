@@ -26,6 +26,7 @@ mod process;
 mod python;
 mod random;
 mod readme;
+#[expect(dead_code, reason = "the tests of the library use all of it")]
 #[path = "../../../server/tests/it/redis_server/mod.rs"]
 mod redis_server;
 mod retries;

@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(6);
 fn server(redis: &RedisServer) -> Server {
     let folder = std::env::temp_dir();
     let mut command: Command = serve(&folder);
-    command.args(["--database-url", "sqlite::memory:", "--redis-url", &redis.url()]);
+    command.args(["--database-url", "sqlite::memory:", "--redis-url", redis.url().as_str()]);
     command.env("ROSTER_PRESENCE_TIMEOUT_MS", TIMEOUT.as_millis().to_string());
     Server::start(&mut command)
 }
@@ -67,12 +67,12 @@ async fn who_was_on_a_server_that_is_killed_is_gone_in_time() {
     killed.kill();
     // One of them comes to the other server, as heartbeats do that are dealt out.
     let on_witness = NotificationClient::connect(&witness.grpc).await.unwrap();
-    let _saved = on_witness.stay("saved").await.unwrap();
+    let stays = on_witness.stay("saved").await.unwrap();
     assert_eq!(lost.next().await, ClientStatus::Disconnected);
     let took = began.elapsed();
     assert!(took <= TIMEOUT, "{took:?}");
     // It was there all the time: what is told of it next is its goodbye.
-    drop(_saved);
+    drop(stays);
     assert_eq!(saved.next().await, ClientStatus::Disconnected);
     assert!(began.elapsed() > took);
 }
@@ -82,8 +82,10 @@ async fn a_server_that_was_frozen_is_right_again_when_it_wakes() {
     let redis = RedisServer::start();
     let (frozen, witness) = (server(&redis), server(&redis));
     let clients = [&frozen, &witness].map(|server| server.grpc.clone());
-    let [on_frozen, on_witness] =
-        [NotificationClient::connect(&clients[0]).await.unwrap(), NotificationClient::connect(&clients[1]).await.unwrap()];
+    let [on_frozen, on_witness] = [
+        NotificationClient::connect(&clients[0]).await.unwrap(),
+        NotificationClient::connect(&clients[1]).await.unwrap(),
+    ];
     let mut at_witness = Client::connect(&witness.grpc).await.unwrap().notifications();
     let mut at_frozen = Client::connect(&frozen.grpc).await.unwrap().notifications();
     let mut watch = Watching::of(&mut at_witness, "here").await;

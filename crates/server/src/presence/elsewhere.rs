@@ -114,13 +114,7 @@ impl Presence {
     ///
     /// # Errors
     /// There was no room for one of them. The others were taken in.
-    pub(super) fn hear_stretch(
-        &self,
-        node: Node,
-        stretch: &Stretch<'_>,
-        heard: Tick,
-        now: Tick,
-    ) -> Result<(), Full> {
+    pub(super) fn hear_stretch(&self, node: Node, stretch: &Stretch<'_>, heard: Tick, now: Tick) -> Result<(), Full> {
         let Stretch { after, upto, clients } = *stretch;
         let is_left = |id: &str| clients.binary_search_by(|client| (*client.id).cmp(id)).is_err();
         self.withdraw(node, (after, upto), is_left, heard, now);

@@ -44,8 +44,7 @@ impl Presence {
 
     /// At most `limit` clients that are connected here, in the order of their ids, after `after`.
     pub(super) fn claimed_here(&self, after: &str, limit: usize) -> Vec<Claimed> {
-        let read =
-            |shard: &Shard, from: &str, _, share| -> Vec<_> { shard.claimed_here(from).take(share).collect() };
+        let read = |shard: &Shard, from: &str, _, share| -> Vec<_> { shard.claimed_here(from).take(share).collect() };
         self.merge((after, false), limit, read)
     }
 

@@ -150,7 +150,8 @@ impl Shard {
         now: Tick,
     ) -> u32 {
         let place = self.order.partition_point(|slot| *self.at(*slot).id < *id);
-        let slot = Slot { id: id.into(), last_seen, changed_at: now, next: NONE, here: Here::default(), elsewhere: None };
+        let slot =
+            Slot { id: id.into(), last_seen, changed_at: now, next: NONE, here: Here::default(), elsewhere: None };
         let index = match self.free {
             NONE => {
                 make_room(&mut self.slots);

@@ -25,7 +25,9 @@ impl Ops {
         let desk = &*self.desk;
         let id = match getrandom::u64() {
             Ok(id) => id,
-            Err(error) => return tracing::error!(%error, "who is online is not shared: the system gives no random numbers"),
+            Err(error) => {
+                return tracing::error!(%error, "who is online is not shared: the system gives no random numbers");
+            }
         };
         let mut peers = Peers::new(desk.presence.clone(), id, desk.options.timeout, desk.ticker.now());
         let mut said = redis.subscribe(Channel::Presence);
@@ -64,7 +66,9 @@ impl Desk {
         }
         let mut script = SAY.key(redis.key("{presence}"));
         script.arg(redis.channel(Channel::Presence));
-        messages.iter().for_each(|message| drop(script.arg(message.as_slice())));
+        for message in &messages {
+            script.arg(message.as_slice());
+        }
         let sent = redis.work::<()>(Purpose::Presence, script).await;
         peers.sent(sent.is_ok(), self.ticker.now());
     }

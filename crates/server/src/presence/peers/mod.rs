@@ -157,7 +157,8 @@ impl Peers {
         }
         self.stats.set_nodes(self.peers.len());
         let has_room = !self.presence.is_nearly_full();
-        let due: Vec<_> = self.peers.values_mut().filter_map(|peer| Some((peer.id, peer.due(now, has_room)?))).collect();
+        let due: Vec<_> =
+            self.peers.values_mut().filter_map(|peer| Some((peer.id, peer.due(now, has_room)?))).collect();
         for (id, step) in due {
             match step {
                 Step::Go => self.ask(id, now),

@@ -261,8 +261,7 @@ fn while_everything_arrives_nodes_agree_with_a_plain_model() {
         }
         let now: BTreeSet<String> = plain.keys().cloned().collect();
         changed.extend(before.symmetric_difference(&now).cloned());
-        let changed: Vec<(String, bool)> =
-            changed.into_iter().map(|id| (id.clone(), now.contains(&id))).collect();
+        let changed: Vec<(String, bool)> = changed.into_iter().map(|id| (id.clone(), now.contains(&id))).collect();
         before = now;
         for machine in &mut world.machines {
             assert_eq!(machine.connected(), plain, "node {} at step {step}", machine.id);
@@ -427,9 +426,8 @@ impl World {
 fn a_goodbye_ends_what_was_said_anywhere_and_no_stream() {
     let mut world = three();
     let now = world.now;
-    let goodbye = |machine: &Machine, id: &str| {
-        machine.presence.say(id, Said::Goodbye, None, Tick(now + machine.ahead)).unwrap()
-    };
+    let goodbye =
+        |machine: &Machine, id: &str| machine.presence.say(id, Said::Goodbye, None, Tick(now + machine.ahead)).unwrap();
     assert!(!goodbye(&world.machines[1], "message"), "the answer is what will be");
     assert!(goodbye(&world.machines[2], "stream"), "it has a stream");
     world.settle();
