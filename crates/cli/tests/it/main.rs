@@ -21,10 +21,12 @@ mod housekeeping;
 mod killer;
 mod logs;
 mod presence;
+mod presence_nodes;
 mod process;
 mod python;
 mod random;
 mod readme;
+#[expect(dead_code, reason = "the tests of the library use all of it")]
 #[path = "../../../server/tests/it/redis_server/mod.rs"]
 mod redis_server;
 mod retries;

@@ -490,8 +490,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         kind: Kind::Count(1..=100_000_000, |c| &mut c.presence_clients_max),
         default: None,
-        doc: "Clients that may be known, connected or not. Further ones are refused with CLIENT_LIMIT_REACHED. A client takes \
-              about 128 bytes.",
+        doc: "Clients that may be known, connected or not; with Redis, those of all servers. Further ones are refused with \
+              CLIENT_LIMIT_REACHED. A client takes about 128 bytes.",
     },
     Setting {
         key: "watchers_max",

@@ -103,9 +103,18 @@ metrics! {
         "How often the connection that hears messages was made; those of before may have been missed.";
     LOG_POSITION = Gauge "roster_change_log_position" [], "The newest position of the change log.";
     PRESENCE_CLIENTS = Gauge "roster_presence_clients" [],
-        "Clients that presence knows: connected, or not yet forgotten.";
-    PRESENCE_STREAMS = Gauge "roster_presence_streams" [], "Streams that keep clients present.";
+        "Clients that presence knows, those of other servers included: connected, or not yet forgotten.";
+    PRESENCE_STREAMS = Gauge "roster_presence_streams" [], "Streams that keep clients present on this server.";
     PRESENCE_WATCHED = Gauge "roster_presence_watched" [], "Watches of presence, and client ids that they name.";
+    PRESENCE_NODES = Gauge "roster_presence_nodes" [], "Other servers that tell through Redis who is online there.";
+    PRESENCE_ELSEWHERE = Gauge "roster_presence_elsewhere" [],
+        "Clients that are connected on other servers; one that is connected on two counts twice.";
+    PRESENCE_CHANGES = Counter "roster_presence_changes_total" ["direction"],
+        "Clients that other servers were told of, and that they have told of.";
+    PRESENCE_READINGS = Counter "roster_presence_readings_total" [],
+        "How often all clients of another server were read: when it is new here, and after messages were missed.";
+    PRESENCE_IGNORED = Counter "roster_presence_ignored_total" [],
+        "Messages about presence that could not be read, or are of more servers than 254.";
     WATCHERS = Gauge "roster_watchers" [], "Clients that follow the changes of users.";
     WATCHERS_REFUSED = Counter "roster_watchers_refused_total" [], "Watches that were refused because of watchers_max.";
     WATCH_LAG = Gauge "roster_watch_lag_changes" ["share"],

@@ -165,7 +165,7 @@ impl Ops {
     /// Keeps in step with other servers: what is counted, and what is committed. For ever, if there is Redis.
     pub async fn keep_in_step(&self) {
         let Some(redis) = &self.redis else { return };
-        tokio::join!(self.attempts.keep_in_step(&*self.clock), self.follow_commits(redis));
+        tokio::join!(self.attempts.keep_in_step(&*self.clock), self.follow_commits(redis), self.share_presence(redis));
     }
 
     /// The same, with streams that end of their own accord when the server drains.

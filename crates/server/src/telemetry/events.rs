@@ -73,6 +73,8 @@ events! {
     Error "the store failed" ["request_id", "cause"],
         "A call was answered UNAVAILABLE, or RESOURCE_EXHAUSTED for a full disk: look at disk and file system.";
     Error "internal error" ["request_id", "cause"], "A call was answered INTERNAL: a mistake of ours, or a damaged database.";
+    Error "who is online is not shared: the system gives no random numbers" ["error"],
+        "Start the server again; other servers do not see who is online here.";
     Error "a page could not do what was asked" ["error"], "The same, of a page behind a mailed link.";
     Error "a commit failed" ["error", "commands"], "None of its commands has changed anything, and their callers know.";
     Error "a command failed" ["error", "command"],
@@ -125,6 +127,10 @@ events! {
     Warn "the collector of traces takes too long; spans were lost" [], "At the end of the server.";
     Info "the change log is followed again" [], "The database is in reach again.";
     Info "Redis is in reach again" ["server", "away"], "And for how long it was not.";
+    Info "the clients of another server are known" ["node"],
+        "Who is online there is seen here, too. When one of the two starts, and after messages were missed.";
+    Info "another server is silent: its clients count as gone" ["node"],
+        "It has stopped, or one of the two does not reach Redis. Those who have come to another server are not gone.";
     Info "the schema of the database was migrated" ["version"], "On PostgreSQL, at the start.";
     Info "serving" ["version", "grpc_addr", "http_addr", "database", "tls", "dev"], "The server answers calls.";
     Info "draining: health is NOT_SERVING, calls in flight go on" ["grace"], "After SIGTERM or SIGINT.";

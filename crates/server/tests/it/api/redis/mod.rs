@@ -16,18 +16,18 @@ use crate::{harness::Server, postgres::Database, redis_server::RedisServer};
 const PATIENT: Duration = Duration::from_secs(60);
 
 /// What servers share.
-struct Shared {
+pub(super) struct Shared {
     database: Database,
-    redis: RedisServer,
+    pub(super) redis: RedisServer,
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { database: Database::new(), redis: RedisServer::start() }
     }
 
     /// One more server, where every caller is an administrator unless it is told otherwise.
-    async fn server(&self, set: impl FnOnce(&mut Config)) -> Server {
+    pub(super) async fn server(&self, set: impl FnOnce(&mut Config)) -> Server {
         let server = Server::start(|config| {
             config.database_url = self.database.url().parse().unwrap();
             config.redis_url = self.redis.url().parse().ok();
@@ -47,14 +47,14 @@ impl Shared {
 }
 
 /// Waits until a sample of a server has this value.
-async fn until(server: &Server, sample: &str, value: f64) {
+pub(super) async fn until(server: &Server, sample: &str, value: f64) {
     while Scraped::of(server).await.get(sample) != value {
         tokio::task::yield_now().await;
     }
 }
 
 /// Waits until a sample of a server has this value or a greater one.
-async fn at_least(server: &Server, sample: &str, value: f64) {
+pub(super) async fn at_least(server: &Server, sample: &str, value: f64) {
     while Scraped::of(server).await.get(sample) < value {
         tokio::task::yield_now().await;
     }
