@@ -124,5 +124,7 @@ fn find_programs() -> Option<PathBuf> {
         .collect();
     releases.sort_unstable_by(|one, other| other.cmp(one));
     folders.extend(releases.into_iter().map(|(_, folder)| folder));
-    folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup"].iter().all(|name| folder.join(name).is_file());
+    folders.into_iter().find(has_all)
 }
