@@ -1,5 +1,6 @@
 //! Several stores over one PostgreSQL database, as several servers have them.
 
+mod creates;
 mod erasure;
 mod failover;
 mod failures;
