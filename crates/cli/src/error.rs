@@ -208,6 +208,7 @@ impl From<StartError> for Failure {
 pub fn exit_of(error: &OpenError) -> Exit {
     match error {
         OpenError::Unreachable { .. } | OpenError::ReadOnly { .. } => Exit::Unavailable,
+        OpenError::Held { .. } => Exit::TryAgain,
         OpenError::Refused { .. } | OpenError::NotAllowed { .. } => Exit::Refused,
         OpenError::NoDatabase { .. } | OpenError::Tls { .. } | OpenError::NoExtension { .. } => Exit::Config,
         OpenError::OldServer { .. }

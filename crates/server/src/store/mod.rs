@@ -35,7 +35,7 @@ pub use answers::{Answer, AnswerStore, Answered};
 pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
 pub use audit::{AuditQuery, AuditStore, NewEvent};
 pub use error::{StoreError, Unique};
-pub use feed::{Change, ChangePage, FeedStore, LogTrim, Moment, UsersAt, UsersAtPage};
+pub use feed::{Change, ChangePage, FeedStore, LogTrim, Moment, POSITIONS_SKIPPED, UsersAt, UsersAtPage};
 pub use grants::GrantStore;
 pub use import::{
     ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,

@@ -109,6 +109,10 @@ events! {
     Warn "{what}; the server's certificate ends soon: renew it" ["file", "until"], "From 14 days before its end.";
     Warn "the change log cannot be followed" ["error"],
         "On PostgreSQL: the database is out of reach. Until it is followed again no grant is trusted and open streams end.";
+    Warn "the schema cannot be migrated yet; trying again" ["error"],
+        "On PostgreSQL, at the start: who has a lock on a table that changes. Servers that run go on. Given up after 20 seconds.";
+    Warn "the database's locale knows no letters but ASCII's: searches for others read every user" ["server"],
+        "On PostgreSQL, at the start: see docs/postgresql.md.";
     Warn "the change feed could not be read; trying again" ["error"], "Watchers hear of changes later.";
     Warn "housekeeping could not {step}" ["error"], "It is tried again a minute later.";
     Warn "refused calls are missing in the audit log: there were too many" ["lost"], "";

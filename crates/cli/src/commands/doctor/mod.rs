@@ -35,7 +35,7 @@ impl Doctor {
         let (config, mut checks) = self.configuration();
         let (ports, roster_runs) = network::ports(&config, &global.connection).await;
         match &config.database_url {
-            DatabaseUrl::Postgres(url) => checks.push(postgres::database(url).await),
+            DatabaseUrl::Postgres(url) => checks.extend(postgres::database(url).await),
             url => checks.extend(database::checks(url, roster_runs)),
         }
         checks.extend(ports);

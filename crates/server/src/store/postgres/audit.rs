@@ -13,7 +13,7 @@ use crate::{
 };
 
 const EVENTS: &str = "SELECT p.position, c.at, c.actor, c.action, c.user_id, c.target, c.remote_address, c.request_id, \
-                      c.reason, c.fields FROM positions p JOIN changes c ON c.seq = p.seq WHERE TRUE";
+                      c.reason, c.fields FROM positions p JOIN shown_changes c ON c.seq = p.seq WHERE TRUE";
 
 #[async_trait]
 impl AuditStore for PostgresStore {

@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod commands;
 mod connect;
+mod creates;
 mod database;
 mod error;
 mod feed;
@@ -34,7 +35,7 @@ use std::{sync::Arc, thread};
 
 use tokio::runtime::{self, Runtime};
 
-use self::{connect::Connector, database::Database, log::Log, stats::SharedStats};
+use self::{connect::Connector, creates::Creates, database::Database, log::Log, stats::SharedStats};
 pub use self::{
     error::OpenError,
     migrations::NEWEST as NEWEST_SCHEMA,
@@ -52,6 +53,7 @@ pub struct PostgresStore {
     database: Arc<Database>,
     live: Arc<LiveGrants>,
     log: Log,
+    creates: Arc<Creates>,
     /// Held by the batch of an import that is under way. They take turns in the order in which they were handed in: an
     /// import hands in the next one while it waits for the last.
     import_turn: tokio::sync::Mutex<()>,
@@ -87,7 +89,12 @@ impl PostgresStore {
             Log::start(database.connector(), &live, &trust).await.map_err(|error| failed(error.to_string()))
         });
         match opened {
-            Ok(log) => Ok(Self { database, live, log, import_turn: Default::default(), stats, runtime: Some(runtime) }),
+            Ok(log) => {
+                let shared = (log.waker(), Arc::clone(&stats), runtime.handle().clone());
+                let creates = Creates::new(Arc::clone(&database), shared, limits);
+                let (import_turn, runtime) = (Default::default(), Some(runtime));
+                Ok(Self { database, live, log, creates, import_turn, stats, runtime })
+            }
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)

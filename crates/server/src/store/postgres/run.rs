@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::{
     PostgresStore,
-    commands::Command,
+    commands::{Command, CreateUser},
+    creates::Turn,
     error::Aftermath,
     stats::name_of,
     tx::{Tx, View},
     value::params,
 };
-use crate::store::{StoreError, answers::kept_until, traces};
+use crate::store::{StoreError, StoredUser, answers::kept_until, traces};
 
 /// What the system is called in traces.
 const SYSTEM: &str = "postgresql";
 /// How often a command is run that the database has undone.
-const ATTEMPTS_MAX: u32 = 4;
+pub(super) const ATTEMPTS_MAX: u32 = 4;
 /// How long it waits before the first repetition, about; twice as long before each further.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -35,6 +36,27 @@ impl PostgresStore {
             self.log.wake();
         }
         Ok(output)
+    }
+
+    /// Adds a user, alone or with others.
+    pub(super) async fn create(&self, create: CreateUser) -> Result<StoredUser, StoreError> {
+        let name = name_of::<CreateUser>();
+        let answer = match self.creates.turn(create)? {
+            Turn::Alone(create, _flight) => return self.execute(create).await,
+            Turn::Shared(answer) => answer,
+        };
+        let started = Instant::now();
+        let span = traces::begin(SYSTEM, || name);
+        let output = match answer.wait().await {
+            Ok(Err(create)) => return self.execute(create).await,
+            Ok(Ok(user)) => Ok(user),
+            Err(error) => Err(error),
+        };
+        if let Some(span) = span {
+            span.conclude(&output);
+        }
+        self.stats.ran(name, started.elapsed());
+        output.inspect_err(|error| self.note_failure(name, error))
     }
 
     async fn run<C: Command>(&self, command: &C) -> Result<C::Output, StoreError> {
@@ -121,7 +143,7 @@ async fn run_once<'d, C: Command>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::
 }
 
 /// Lets others come first that the last attempt has met.
-async fn pause(attempt: u32) {
+pub(super) async fn pause(attempt: u32) {
     let longest = PAUSE.saturating_mul(1 << attempt);
     let chance = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     tokio::time::sleep(longest.mul_f64(chance)).await;

@@ -51,7 +51,7 @@ impl Store for PostgresStore {
     }
 
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError> {
-        self.execute(CreateUser::new(new, meta)?).await
+        self.create(CreateUser::new(new, meta)?).await
     }
 
     async fn update_user(
@@ -92,7 +92,7 @@ impl Store for PostgresStore {
     }
 
     fn report(&self, page: &mut Page) {
-        self.stats.report(page, self.database.waiting());
+        self.stats.report(page, self.database.waiting() + self.creates.waiting());
         page.value(&LOG_POSITION, &[], self.newest_position().borrow().unsigned_abs());
     }
 

@@ -43,26 +43,35 @@ impl Cluster {
         }
     }
 
-    /// A server of our own.
+    /// A server of our own that forgets what it was told if the machine fails, and is the quicker for it.
     pub fn start() -> Result<Self, String> {
+        Self::start_in(&env::temp_dir(), "fsync = off\nfull_page_writes = off", None)
+    }
+
+    /// A server of our own, in a folder of its own below `parent`, with these lines in its settings. A standby follows
+    /// another that is kept in the folder `primary`.
+    pub fn start_in(parent: &Path, settings: &str, primary: Option<&Path>) -> Result<Self, String> {
         let programs = find_programs().ok_or_else(|| {
             format!(
                 "the tests need PostgreSQL: install what Debian calls postgresql (scripts/setup --tests does), \
                  or name a server with {NAMED}"
             )
         })?;
-        let folder = tempfile::Builder::new().prefix("roster-pg-").tempdir().map_err(|error| error.to_string())?.keep();
-        let guard = start_in(&programs, &folder).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
+        let folder = tempfile::Builder::new().prefix("roster-pg-").tempdir_in(parent);
+        let folder = folder.map_err(|error| error.to_string())?.keep();
+        let guard = serve(&programs, &folder, (settings, primary));
+        let guard = guard.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
         let host: String = url::form_urlencoded::byte_serialize(folder.to_string_lossy().as_bytes()).collect();
         let url = Url::parse(&format!("postgres://roster@{host}/postgres")).map_err(|error| error.to_string())?;
         Ok(Self { url, guard: Some(Guard { process: guard, folder }) })
     }
 }
 
-fn start_in(programs: &Path, folder: &Path) -> Result<Child, String> {
+fn serve(programs: &Path, folder: &Path, (settings, primary): (&str, Option<&Path>)) -> Result<Child, String> {
     let text = |error: std::io::Error| error.to_string();
     let mut command = Command::new("sh");
-    command.args(["-c", GUARD, "cluster.sh"]).args([programs, folder]);
+    command.args(["-c", GUARD, "cluster.sh"]).args([programs, folder]).arg(settings);
+    command.args(primary);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // What ends us from the keyboard must not end what tidies up after us.
     command.process_group(0);
@@ -115,5 +124,7 @@ fn find_programs() -> Option<PathBuf> {
         .collect();
     releases.sort_unstable_by(|one, other| other.cmp(one));
     folders.extend(releases.into_iter().map(|(_, folder)| folder));
-    folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup"].iter().all(|name| folder.join(name).is_file());
+    folders.into_iter().find(has_all)
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL for tests: a database for each, in a server that all tests of this process share.
 
 mod cluster;
+mod pair;
 
 use std::{
     future::Future,
@@ -20,6 +21,7 @@ use tokio_postgres::{Client, NoTls};
 use url::Url;
 
 use self::cluster::Cluster;
+pub use self::pair::Pair;
 
 /// The server; started by the first test that asks for a database.
 static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(|| {

@@ -3,7 +3,7 @@
 use super::{Command, log_change, request_mail::write_mail};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, User},
+    model::{Action, ChangeMeta, User, UserId},
     store::{
         NewUser, StoreError, StoredUser,
         answers::Kept,
@@ -14,15 +14,30 @@ use crate::{
 
 /// See [`crate::store::Store::create_user`].
 pub(in crate::store::postgres) struct CreateUser {
-    new: NewUser,
-    derived: Derived,
-    meta: ChangeMeta,
+    pub(super) new: NewUser,
+    pub(super) derived: Derived,
+    pub(super) meta: ChangeMeta,
 }
 
 impl CreateUser {
     /// Readies all that can be made without the database.
     pub(in crate::store::postgres) fn new(new: NewUser, meta: ChangeMeta) -> Result<Self, StoreError> {
         Ok(Self { derived: Derived::of(&new.user)?, new, meta })
+    }
+
+    /// Whether it can share a transaction with others: it is no rehearsal, and causes no mail.
+    pub(in crate::store::postgres) fn may_share(&self) -> bool {
+        self.keep() && self.new.mail.is_none()
+    }
+
+    /// Of the user.
+    pub(in crate::store::postgres) fn id(&self) -> &UserId {
+        &self.new.user.id
+    }
+
+    /// The user as it is once this is done.
+    pub(in crate::store::postgres) fn created(&self) -> &StoredUser {
+        &self.derived.stored
     }
 }
 

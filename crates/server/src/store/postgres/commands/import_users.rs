@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 pub(in crate::store::postgres) use self::known::{Keys, Known};
 use self::plan::{Plan, plan};
+pub(super) use self::write::{INSERT_FREE_IDS, columns};
 use super::{Command, lock_admins};
 use crate::{
     model::{Actor, User},
@@ -126,8 +127,8 @@ impl ImportUsers {
 }
 
 /// A user to write, and the columns made from it.
-struct Written<'b> {
-    user: Cow<'b, User>,
-    derived: Cow<'b, Derived>,
-    is_new: bool,
+pub(super) struct Written<'b> {
+    pub(super) user: Cow<'b, User>,
+    pub(super) derived: Cow<'b, Derived>,
+    pub(super) is_new: bool,
 }

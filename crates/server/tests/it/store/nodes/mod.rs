@@ -1,8 +1,12 @@
 //! Several stores over one PostgreSQL database, as several servers have them.
 
+mod creates;
+mod erasure;
+mod failover;
 mod failures;
 mod grants;
 mod log;
+mod migrations;
 mod races;
 mod start;
 
