@@ -59,13 +59,16 @@ impl fmt::Debug for Given {
 
 impl Given {
     fn place(&self, flag: &str) -> Result<Place, Failure> {
-        let wrong = |what: String| CliError::new(Exit::Usage, format!("{flag} takes sqlite:PATH or postgres://…, {what}"));
+        let wrong =
+            |what: String| CliError::new(Exit::Usage, format!("{flag} takes sqlite:PATH or postgres://…, {what}"));
         match self.0.parse() {
             Ok(DatabaseUrl::Sqlite(path)) => Ok(Place::Sqlite(path)),
             Ok(DatabaseUrl::Postgres(url)) => Ok(Place::Postgres(url)),
             Ok(DatabaseUrl::Memory) => Err(wrong("and not what is gone with its server".into()).into()),
             Err(()) => Err(wrong(format!("and not {self:?}"))
-                .hint("postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full; docs/postgresql.md has the rest")
+                .hint(
+                    "postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full; docs/postgresql.md has the rest",
+                )
                 .into()),
         }
     }
@@ -83,7 +86,8 @@ impl Copy {
         match out.format {
             Format::Json => out.text(&json(&done).to_string())?,
             Format::Table => {
-                let table = grid(&["TABLE", "ROWS", "SHA-256"], done.tables.iter().map(row).collect(), out.style, out.width);
+                let table =
+                    grid(&["TABLE", "ROWS", "SHA-256"], done.tables.iter().map(row).collect(), out.style, out.width);
                 out.text(&table)?;
             }
         }
@@ -139,9 +143,9 @@ fn row(check: &TableCheck) -> Vec<Cell> {
 
 /// For programs.
 fn json(done: &Copied) -> serde_json::Value {
-    let tables = done.tables.iter().map(|check| {
-        serde_json::json!({ "table": check.table, "rows": check.copy.rows, "sha256": check.copy.to_string() })
-    });
+    let tables = done.tables.iter().map(
+        |check| serde_json::json!({ "table": check.table, "rows": check.copy.rows, "sha256": check.copy.to_string() }),
+    );
     let found = match done.begun {
         Begun::Afresh | Begun::Anew => 0,
         Begun::After { rows } => rows,
@@ -155,10 +159,9 @@ impl From<CopyError> for Failure {
         let (exit, hint) = match &error {
             CopyError::Sqlite(_) | CopyError::Postgres(_) => return of_open(error),
             CopyError::Absent(_) | CopyError::EmptySource { .. } => (Exit::NotFound, "name the database with --from"),
-            CopyError::OneKind { .. } => (
-                Exit::Usage,
-                "`roster backup` copies a SQLite file, pg_dump and pg_restore a PostgreSQL database",
-            ),
+            CopyError::OneKind { .. } => {
+                (Exit::Usage, "`roster backup` copies a SQLite file, pg_dump and pg_restore a PostgreSQL database")
+            }
             CopyError::Schema { found, known, .. } if found < known => {
                 (Exit::Data, "start a server of this release on it once, and stop it")
             }

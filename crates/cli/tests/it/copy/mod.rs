@@ -31,7 +31,8 @@ fn assert_not_served(folder: &Path, database: &str) {
     let last = refused.err.lines().last().unwrap();
     assert!(last.contains("unfinished copy of another database"), "{refused:?}");
     assert!(last.contains("let the same roster copy run to its end"), "{refused:?}");
-    let doctor = run(command(ROSTER, folder).args(["doctor", "--grpc-addr", "127.0.0.1:0", "--database-url", database]));
+    let doctor = ["doctor", "--grpc-addr", "127.0.0.1:0", "--http-addr", "off", "--database-url", database];
+    let doctor = run(command(ROSTER, folder).args(doctor));
     assert!(doctor.code != Some(0) && doctor.out.contains("unfinished copy"), "{doctor:?}");
 }
 

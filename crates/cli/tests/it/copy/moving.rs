@@ -56,7 +56,8 @@ impl Place {
 
     /// Events after this token up to the one about this user.
     fn watch(&self, token: Option<&str>, until: &str) -> Vec<Value> {
-        let args: Vec<&str> = ["watch", "--output", "json"].into_iter().chain(token.map(|_| "--resume-token")).collect();
+        let args: Vec<&str> =
+            ["watch", "--output", "json"].into_iter().chain(token.map(|_| "--resume-token")).collect();
         let args = [&args[..], token.as_slice()].concat();
         let mut child = self.command("root", &args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -107,7 +108,10 @@ impl Place {
             &["api-key", "list"],
             &["audit", "list", "--limit", "500"],
         ];
-        lists.iter().map(|list| self.json("root", list)).collect()
+        let mut all: Vec<_> = lists.iter().map(|list| self.json("root", list)).collect();
+        // Uses are noted a while after them.
+        all.iter_mut().flatten().for_each(|one| drop(one.as_object_mut().unwrap().remove("lastUsedAt")));
+        all
     }
 }
 
@@ -130,7 +134,8 @@ fn with_input(command: &mut Command, input: &str) -> Ended {
 
 /// What a call with an idempotency key said, and a run of an import with a key.
 fn done_once(place: &Place) -> (String, String) {
-    let create = ["user", "create", "--email", "once@example.com", "--idempotency-key", "only-once", "--output", "json"];
+    let create =
+        ["user", "create", "--email", "once@example.com", "--idempotency-key", "only-once", "--output", "json"];
     let import = ["import", "people.csv", "--import-key", "run-1"];
     let (created, imported) = (place.runs("root", &create).with_code(0), place.runs("root", &import).with_code(0));
     (created.out, imported.out + &imported.err)
@@ -142,8 +147,20 @@ fn fill(place: &Place) -> String {
     place.types("root", &["login", "root@example.com"], PASSWORD).with_code(0);
     let token = place.watch(None, "")[0]["resumeToken"].as_str().unwrap().to_owned();
     place.runs("root", &signed_up).with_code(0);
-    let alice = ["user", "create", "--id", "alice", "--email", "alice@example.com", "--name", "Alice", "--password-stdin"];
-    let more = ["--username", "al", "--age", "36", "--phone", "+493012345678", "--attribute", "zone=b", "--attribute", "a=ä\"\\"];
+    let alice =
+        ["user", "create", "--id", "alice", "--email", "alice@example.com", "--name", "Alice", "--password-stdin"];
+    let more = [
+        "--username",
+        "al",
+        "--age",
+        "36",
+        "--phone",
+        "+493012345678",
+        "--attribute",
+        "zone=b",
+        "--attribute",
+        "a=ä\"\\",
+    ];
     place.types("root", &[&alice[..], &more].concat(), PASSWORD).with_code(0);
     place.types("alice", &["login", "al", "--device", "Alice's phone"], PASSWORD).with_code(0);
     for kind in ["shipping", "billing"] {
@@ -157,7 +174,8 @@ fn fill(place: &Place) -> String {
     place.runs("root", &["user", "deactivate", "carol"]).with_code(0);
     place.runs("root", &["user", "delete", "bob", "--yes"]).with_code(0);
     place.types("eve", &["login", "alice@example.com"], "wrong horse battery\n").with_code(77);
-    fs::write(place.folder.join("people.csv"), "email,name\nd@example.com,D\ne@example.com,E\nalice@example.com,A\n").unwrap();
+    fs::write(place.folder.join("people.csv"), "email,name\nd@example.com,D\ne@example.com,E\nalice@example.com,A\n")
+        .unwrap();
     done_once(place);
     place.runs("eve", &["account", "forgot-password", "alice@example.com"]).with_code(0);
     place.runs("root", &["keys", "rotate"]).with_code(0);
@@ -167,7 +185,8 @@ fn fill(place: &Place) -> String {
 
 /// The token of the mail that waits.
 fn mailed_token(file: &Path) -> String {
-    let sql = "SELECT token FROM mails WHERE token IS NOT NULL AND next_attempt_at IS NOT NULL ORDER BY created_at DESC";
+    let sql =
+        "SELECT token FROM mails WHERE token IS NOT NULL AND next_attempt_at IS NOT NULL ORDER BY created_at DESC";
     Connection::open(file).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
@@ -198,9 +217,21 @@ fn an_installation_moves_to_postgresql_and_back_and_nobody_notices() {
         let table = copied["tables"].as_array().unwrap().iter().find(|table| table["table"] == name);
         table.unwrap_or_else(|| panic!("{name} is not in {copied}"))["rows"].as_u64().unwrap()
     };
-    for table in ["users", "credentials", "changes", "secrets", "sessions", "api_keys", "addresses", "preferences", "mails",
-        "one_time_tokens", "imports", "import_verdicts", "answers"]
-    {
+    for table in [
+        "users",
+        "credentials",
+        "changes",
+        "secrets",
+        "sessions",
+        "api_keys",
+        "addresses",
+        "preferences",
+        "mails",
+        "one_time_tokens",
+        "imports",
+        "import_verdicts",
+        "answers",
+    ] {
         assert!(rows(table) > 0, "{table}: nothing of it was filled in {copied}");
     }
     assert!(rows("signing_keys") == 2, "{copied}");
@@ -209,7 +240,9 @@ fn an_installation_moves_to_postgresql_and_back_and_nobody_notices() {
     assert_same(&path.join("roster.db"), &path.join("mirror.db"));
 
     let server = place.serve(database.url());
-    assert_eq!(place.all(), before);
+    for (before, after) in before.iter().zip(place.all()) {
+        assert_eq!(*before, after);
+    }
     run(place.command("nobody", &["user", "list"]).env("ROSTER_TOKEN", &access)).with_code(0);
     run(place.command("nobody", &["user", "list"]).env("ROSTER_TOKEN", &key)).with_code(0);
     let spent = place.token("alice", "refresh_token");

@@ -82,7 +82,9 @@ fn what_is_there_is_not_copied_over() {
 
     fs::write(file("diary.db"), "Dear diary\n".repeat(1_000)).unwrap();
     Connection::open(file("other.db")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-    for (name, fragment) in [("diary.db", "another program"), ("other.db", "another program"), ("roster.db", "a Roster database")] {
+    for (name, fragment) in
+        [("diary.db", "another program"), ("other.db", "another program"), ("roster.db", "a Roster database")]
+    {
         let before = fs::read(file(name)).unwrap();
         let to = format!("sqlite:{name}");
         copy(path, copied.url(), &to).refused(CANNOT_CREATE, &["is not empty", fragment, "left as it is"]);

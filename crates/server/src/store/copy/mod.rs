@@ -207,8 +207,7 @@ fn transfer(
     let after = destination.last_key(table)?;
     let (sender, batches) = sync_channel(WAITING_MAX);
     thread::scope(|scope| {
-        let reader =
-            scope.spawn(move || source.read(table, after.as_deref(), &mut |batch| sender.send(batch).is_ok()));
+        let reader = scope.spawn(move || source.read(table, after.as_deref(), &mut |batch| sender.send(batch).is_ok()));
         // Its end is also the reader's: nobody takes its batches any more.
         let written = write_all(destination, table, batches, tell);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

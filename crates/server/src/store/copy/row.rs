@@ -154,14 +154,8 @@ mod tests {
         assert_eq!(batch.rows(), 1);
         let cells: Vec<_> = batch.cells().collect();
         let json = "{\"a\":\"ä\",\"b\":\"1\"}";
-        let expected = [
-            Cell::Null,
-            Cell::Int(-1),
-            Cell::Text("ä\0"),
-            Cell::Bytes(b""),
-            Cell::Bytes(b"tada"),
-            Cell::Text(json),
-        ];
+        let expected =
+            [Cell::Null, Cell::Int(-1), Cell::Text("ä\0"), Cell::Bytes(b""), Cell::Bytes(b"tada"), Cell::Text(json)];
         assert_eq!(cells, expected);
         assert!(batch.json("{\"a\":1}").is_err());
     }

@@ -107,8 +107,16 @@ pub struct Left {
 /// All of that, and the row of `secrets` that [`TABLES`] leaves out: it tells one database from another for what is
 /// kept beside it, and a copy is another.
 pub const LEFT: &[Left] = &[
-    Left { table: "changes", column: "user_pk", why: "found by user_id; the search index, which reads it, is made anew" },
-    Left { table: "changes", column: "seq", why: "the order in which positions were given; a copy has it from the position" },
+    Left {
+        table: "changes",
+        column: "user_pk",
+        why: "found by user_id; the search index, which reads it, is made anew",
+    },
+    Left {
+        table: "changes",
+        column: "seq",
+        why: "the order in which positions were given; a copy has it from the position",
+    },
     Left { table: "positions", column: "", why: "it is the column position of changes" },
     Left { table: "unnumbered", column: "", why: "it is emptied before a copy begins" },
     Left { table: "import_verdicts", column: "pk", why: "nothing refers to it" },

@@ -73,8 +73,7 @@ fn checksums(
     failed: &AtomicBool,
     tell: &mut dyn FnMut(u64),
 ) -> Result<Vec<Checksum>, CopyError> {
-    let all: Result<Vec<_>, CopyError> =
-        TABLES.iter().map(|table| checksum(tables, table, failed, tell)).collect();
+    let all: Result<Vec<_>, CopyError> = TABLES.iter().map(|table| checksum(tables, table, failed, tell)).collect();
     if all.is_err() {
         failed.store(true, Ordering::Relaxed);
     }

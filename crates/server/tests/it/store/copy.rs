@@ -29,7 +29,8 @@ fn forgotten(schema: &Columns) -> Vec<&(String, String)> {
 /// What is said to be copied and is not in the schema.
 fn invented(schema: &Columns, elsewhere: &[(&str, &str)]) -> Vec<(&'static str, &'static str)> {
     let all = TABLES.iter().flat_map(|table| table.columns.iter().map(|column| (table.name, column.name)));
-    all.filter(|named| !schema.contains(&(named.0.to_owned(), named.1.to_owned())) && !elsewhere.contains(named)).collect()
+    all.filter(|named| !schema.contains(&(named.0.to_owned(), named.1.to_owned())) && !elsewhere.contains(named))
+        .collect()
 }
 
 #[tokio::test]

@@ -118,7 +118,8 @@ impl Destination {
             }
             Err(error) => return Err(error.into()),
         }
-        const SQL: &str = "SELECT source, position, spoilt, (SELECT max(version) FROM roster_copy_schema) FROM roster_copy";
+        const SQL: &str =
+            "SELECT source, position, spoilt, (SELECT max(version) FROM roster_copy_schema) FROM roster_copy";
         let row = session.block_on(client.query_one(SQL, &[])).map_err(|error| session.cannot_read(&error))?;
         let source = row.get::<_, &[u8]>(0).try_into().unwrap_or_default();
         Ok(Some((Mark { source, position: row.get(1) }, row.get(3), row.get(2))))

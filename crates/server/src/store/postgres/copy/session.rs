@@ -9,7 +9,8 @@ use crate::store::{
 };
 
 /// What is switched off that protects servers from each other: a copy takes as long as it takes.
-const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '5s';
+const SETTINGS: &str =
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '5s';
     SET application_name = 'roster copy'";
 
 /// A connection, and the runtime that carries it.

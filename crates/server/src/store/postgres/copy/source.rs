@@ -70,10 +70,7 @@ impl Source {
         let session = &self.session;
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).chain(["positions", "unnumbered"]).collect();
         // The snapshot is taken by the first statement after the locks.
-        let lock = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE {} IN SHARE MODE",
-            tables.join(", ")
-        );
+        let lock = format!("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE {} IN SHARE MODE", tables.join(", "));
         let waiting = session.block_on(async {
             session.client.simple_query("SELECT number_changes(TRUE)").await?;
             session.client.batch_execute(&lock).await?;

@@ -73,9 +73,8 @@ fn condition(table: &Table, keys: Option<&str>) -> String {
 fn put(batch: &mut Batch, row: &Row<'_>, table: &Table, count: usize) -> rusqlite::Result<()> {
     for (index, column) in table.columns[..count].iter().enumerate() {
         let value = row.get_ref(index)?;
-        let text = |error: FromSqlError| {
-            rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), Box::new(error))
-        };
+        let text =
+            |error: FromSqlError| rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), Box::new(error));
         match (column.kind, value) {
             (_, ValueRef::Null) => batch.null(),
             (Kind::Int | Kind::Small | Kind::Bool, ValueRef::Integer(number)) => batch.int(number),
