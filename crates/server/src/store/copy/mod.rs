@@ -1,4 +1,4 @@
-//! Moves a database from one backend to the other: [`copy`].
+//! Moves a database from one backend to the other: [`copy()`].
 //!
 //! Every table is read in the order of its key and written in pieces, each in a transaction. So what a killed copy has left
 //! is the first rows of each table, and the next one goes on behind them. The destination is marked as unfinished, and no
