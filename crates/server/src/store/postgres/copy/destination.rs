@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 /// Held by whoever copies; "copy" in ASCII.
-const LOCK: i64 = 0x63_6f_7079;
+const LOCK: i64 = 0x636f_7079;
 
 /// What makes an empty database an unfinished copy, after the schema. Indexes are made when all rows are there: to add to
 /// them row by row takes longer. Those that a table cannot be without stay.
