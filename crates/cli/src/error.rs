@@ -194,7 +194,10 @@ impl From<StartError> for Failure {
             StartError::Tls(_) => Exit::Config,
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
-            StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
+            StartError::Damaged { .. }
+            | StartError::NewerSchema { .. }
+            | StartError::NotADatabase { .. }
+            | StartError::HalfCopied { .. } => Exit::Data,
             StartError::Postgres { error } => exit_of(error),
             StartError::Mail { .. } | StartError::Redis { .. } | StartError::Tracing(_) => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
@@ -214,6 +217,7 @@ pub fn exit_of(error: &OpenError) -> Exit {
         OpenError::OldServer { .. }
         | OpenError::NotUtf8 { .. }
         | OpenError::NotOurs { .. }
+        | OpenError::HalfCopied { .. }
         | OpenError::NewerSchema { .. } => Exit::Data,
         OpenError::Failed { .. } => Exit::Internal,
     }

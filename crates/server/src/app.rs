@@ -101,6 +101,12 @@ pub enum StartError {
         /// What was found.
         detail: String,
     },
+    /// The database is a copy of another that is not finished.
+    #[error("{} is an unfinished copy of another database; let the same roster copy run to its end, or remove the file", path.display())]
+    HalfCopied {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The database was migrated by a newer Roster.
     #[error("{} has schema {found}, and this Roster knows {known}; start the newer Roster that wrote it", path.display())]
     NewerSchema {
@@ -156,6 +162,7 @@ impl From<OpenError> for StartError {
             OpenError::CannotCreate { path, error } => Self::CannotCreate { path, error },
             OpenError::NotADatabase { path, detail } => Self::NotADatabase { path, detail },
             OpenError::Damaged { path, detail } => Self::Damaged { path, detail },
+            OpenError::HalfCopied { path } => Self::HalfCopied { path },
             OpenError::NewerSchema { path, found, known } => Self::NewerSchema { path, found, known },
             OpenError::Failed { .. } => Self::Failed(error.to_string()),
         }

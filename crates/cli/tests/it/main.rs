@@ -9,6 +9,7 @@ mod backup;
 mod bad_input;
 mod bench;
 mod cli;
+mod copy;
 mod crash;
 mod database;
 mod demo;
@@ -20,6 +21,9 @@ mod guides;
 mod housekeeping;
 mod killer;
 mod logs;
+#[path = "../../../server/tests/it/postgres/mod.rs"]
+#[expect(dead_code, reason = "the server's own tests use more of it")]
+mod postgres;
 mod presence;
 mod presence_nodes;
 mod process;

@@ -224,6 +224,12 @@ pub enum OpenError {
         /// Who holds what, and since when.
         detail: String,
     },
+    /// A copy of another database that is not finished.
+    #[error("the database at {server} is an unfinished copy of another database")]
+    HalfCopied {
+        /// Hosts and ports.
+        server: String,
+    },
     /// A newer Roster has migrated the database, and says that this one cannot serve it.
     #[error(
         "the database at {server} has schema {found}, which needs a Roster of schema {needed} at least; this one has {known}"
@@ -270,6 +276,7 @@ impl OpenError {
                 "end that session (pg_terminate_backend), or start again when it has ended; servers that run go on \
                  meanwhile"
             }
+            Self::HalfCopied { .. } => "let the same roster copy run to its end, or make a new database",
             Self::NewerSchema { .. } => "start the newer Roster",
             Self::Failed { .. } => "look into the server's log",
         }

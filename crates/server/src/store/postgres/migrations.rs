@@ -122,12 +122,7 @@ async fn take_turn(client: &Client, server: &str) -> Result<(), OpenError> {
 /// One step. What it cannot lock at once it leaves, with all that it has, and tries again.
 async fn apply(client: &Client, server: &str, version: i64, step: &Step) -> Result<(), OpenError> {
     let failed = |error: tokio_postgres::Error| OpenError::of(server, &error);
-    let note = format!(
-        "INSERT INTO roster_schema (version, checksum, serves_from) VALUES ({version}, '{}', {})",
-        checksum(step),
-        step.serves_from
-    );
-    let sql = format!("BEGIN; {TABLE}; {}; {note}; COMMIT", step.sql);
+    let sql = format!("BEGIN; {}; COMMIT", applied(version, step));
     let (began, mut is_first) = (Instant::now(), true);
     loop {
         let error = match client.batch_execute(&sql).await {
@@ -163,6 +158,32 @@ async fn pause() {
     sleep(PAUSE.mul_f64(0.5 + chance)).await;
 }
 
+/// A step, and the note that it was made.
+fn applied(version: i64, step: &Step) -> String {
+    format!(
+        "{TABLE}; {}; INSERT INTO roster_schema (version, checksum, serves_from) VALUES ({version}, '{}', {})",
+        step.sql,
+        checksum(step),
+        step.serves_from
+    )
+}
+
+/// Makes the whole schema in an empty database, and does something more in the same transaction.
+///
+/// # Errors
+/// There is something in it.
+pub(super) async fn run_then(client: &Client, server: &str, then: &str) -> Result<(), OpenError> {
+    let failed = |error: tokio_postgres::Error| OpenError::of(server, &error);
+    client.batch_execute("BEGIN").await.map_err(failed)?;
+    client.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    if version(client, server).await?.is_some() {
+        let detail = "a server has just been started on it".to_owned();
+        return Err(OpenError::NotOurs { server: server.to_owned(), detail });
+    }
+    let steps: Vec<_> = (1_i64..).zip(STEPS).map(|(version, step)| applied(version, step)).collect();
+    client.batch_execute(&format!("{}; {then}; COMMIT", steps.join(";"))).await.map_err(failed)
+}
+
 /// The version that the database has reached, if this binary can serve it; `None` if it is empty.
 pub(super) async fn version(client: &Client, server: &str) -> Result<Option<i64>, OpenError> {
     let reached = reached(client, server).await?;
@@ -173,8 +194,12 @@ pub(super) async fn version(client: &Client, server: &str) -> Result<Option<i64>
 /// The versions that the database has reached, from the first; none if it is empty.
 async fn reached(client: &Client, server: &str) -> Result<Vec<Reached>, OpenError> {
     let failed = |error: tokio_postgres::Error| OpenError::of(server, &error);
-    let exists = client.query_one("SELECT to_regclass('roster_schema') IS NOT NULL", &[]).await.map_err(failed)?;
-    if !exists.get::<_, bool>(0) {
+    const EXIST: &str = "SELECT to_regclass('roster_schema') IS NOT NULL, to_regclass('roster_copy') IS NOT NULL";
+    let exist = client.query_one(EXIST, &[]).await.map_err(failed)?;
+    if exist.get(1) {
+        return Err(OpenError::HalfCopied { server: server.to_owned() });
+    }
+    if !exist.get::<_, bool>(0) {
         return match client.query_opt(FOREIGN_TABLE, &[]).await.map_err(failed)? {
             None => Ok(Vec::new()),
             Some(row) => {

@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod commands;
 mod connect;
+pub(super) mod copy;
 mod creates;
 mod database;
 mod error;

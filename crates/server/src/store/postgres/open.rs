@@ -62,7 +62,7 @@ async fn is_ascii_only(client: &Client) -> Result<bool, Error> {
 }
 
 /// Refuses servers and databases that cannot be served; the server's version.
-async fn check(client: &Client, server: &str) -> Result<String, OpenError> {
+pub(super) async fn check(client: &Client, server: &str) -> Result<String, OpenError> {
     const SQL: &str = "SELECT current_setting('server_version_num')::BIGINT, current_setting('server_version'),
                               current_setting('server_encoding'), current_setting('transaction_read_only')::BOOLEAN,
                               current_schema() IS NOT NULL";

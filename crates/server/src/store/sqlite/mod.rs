@@ -8,6 +8,7 @@ pub mod backup;
 mod candidates;
 mod checkpoint;
 mod commands;
+pub(super) mod copy;
 mod error;
 mod feed;
 mod grants;
@@ -50,7 +51,7 @@ use self::{
 pub use self::{
     error::OpenError,
     lock::lock_path,
-    migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
+    migrations::{APPLICATION_ID, COPYING_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
 use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache, traces};
