@@ -10,9 +10,7 @@ use tokio::sync::watch;
 use tokio_postgres::Row;
 
 use super::{
-    PostgresStore,
-    commands::TrimLog,
-    list,
+    PostgresStore, list,
     row::column,
     statement::{Answer, Statement},
     tx::{Tx, View},
@@ -26,6 +24,7 @@ use crate::{
     },
     store::{
         Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        commands::TrimLog,
         sql::{Dialect, SqlBuilder, where_filter},
     },
 };
