@@ -294,8 +294,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch(|c| &mut c.trace_follow_caller),
         default: None,
         doc: "Whether a caller that traces its own call (traceparent), or says that it does not, decides that for ours. Turn \
-              it on where only services of yours call; otherwise trace_ratio counts for all calls, because anybody could \
-              have all of theirs traced.",
+              it on where only services of yours call. Otherwise trace_ratio counts for all calls, and chance decides: \
+              neither what a caller says nor the trace id that it chooses makes any difference.",
     },
     Setting {
         key: "drain_grace_ms",

@@ -6,13 +6,13 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{
-    HeaderValue, Method, Request, Response, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, USER_AGENT},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use roster_api::access::{AccessRule, Method as Rpc, RateClass};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, metadata::MetadataValue};
 
 use super::{
@@ -34,11 +34,12 @@ use super::{
     tokenless::Tokenless,
 };
 use crate::{
-    auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
+    auth::{AuthError, Caller, Credential, Known, KnownCallers, Recalled, Shown},
     limits::{Exceeded, Limits, MessageLimits, Taken},
-    model::Permission,
+    model::{Permission, Timestamp, Violations},
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    overload::Place,
     store::{Live, StoreError},
     trace::{Traced as _, Tracer},
 };
@@ -166,7 +167,7 @@ impl Pipeline {
         }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
-            return Answer::Call(self.admit(start, tokenless, request));
+            return Answer::Call(self.admit(start, tokenless.into(), request));
         }
         let recalled = self.callers.recall(Shown::in_headers(request.headers()), start.remote);
         if !matches!(recalled, Recalled::Nobody) {
@@ -174,23 +175,46 @@ impl Pipeline {
             request.headers_mut().remove(AUTHORIZATION);
         }
         match recalled {
-            Recalled::Nobody => Answer::Call(self.admit(start, tokenless, request)),
-            Recalled::Caller(caller) => Answer::Call(self.admit(start, caller, request)),
+            Recalled::Nobody => Answer::Call(self.admit(start, tokenless.into(), request)),
+            Recalled::Caller(known) => Answer::Call(self.admit(start, known, request)),
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
                 Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()))
             }
-            Recalled::Unknown(credential) => {
-                Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
-            }
+            Recalled::Unknown(credential) => match self.let_in_unknown(&start, request.headers()) {
+                Ok(let_in) => {
+                    Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, let_in, credential, request)))
+                }
+                Err(refusal) => Answer::Call(refused(self, request, start, Caller::Anonymous, refusal)),
+            },
         }
+    }
+
+    /// Lets in a call of which it is yet to be found out who makes it, until when, or not: it waits for the worker like all
+    /// others, and finding out costs something.
+    fn let_in_unknown(
+        &self,
+        start: &Start,
+        headers: &HeaderMap,
+    ) -> Result<(Place, Option<Instant>), Box<Response<tonic::body::Body>>> {
+        let in_time = || {
+            self.take_from_address(start)?;
+            let deadline = deadline_of(headers, start)?;
+            still_waited_for(deadline).map(|()| deadline)
+        };
+        let deadline = in_time().map_err(|refusal| Box::new(refusal.into_http()))?;
+        // One without a method was turned away before.
+        let Some(method) = start.method else { return Err(Box::new(unknown_method().into_http())) };
+        let place = self.admission.admit(method, self.services.ops(), deadline, &start.request_id)?;
+        Ok((place, deadline))
     }
 
     /// A call with a credential that is new, or whose grant has changed.
     async fn call_unknown<B>(
         self: Arc<Self>,
         start: Start,
+        (place, deadline): (Place, Option<Instant>),
         credential: Credential,
         request: Request<B>,
     ) -> Response<CallBody>
@@ -198,30 +222,28 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        // Nobody is known to call until the credential has been verified, which costs something.
-        let caller = match self.take_from_address(&start) {
-            Err(refusal) => Err(refusal),
-            // Whoever it is, what is shared with other servers is taken from when that is known.
-            Ok(_) => self
-                .callers
-                .verify(credential, start.remote)
-                .in_span(start.span())
-                .await
-                .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
+        self.gets_on(start.meter.started());
+        drop(place);
+        let verified = self.callers.verify(credential, start.remote).in_span(start.span());
+        let verified = match deadline {
+            None => Some(verified.await),
+            Some(deadline) => timeout_at(deadline, verified).await.ok(),
         };
-        let call = match caller {
-            Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal.into_http()),
+        let refusal = match verified {
+            Some(Ok(known)) => return self.admit(start, known, request).await,
+            Some(Err(error)) => status::of_error(&Error::from(error), start.request_id.as_str()),
+            None => late(),
         };
-        call.await
+        refused(&self, request, start, Caller::Anonymous, refusal.into_http()).await
     }
 
     /// Lets the caller through to the service, or not.
-    fn admit<B>(self: &Arc<Self>, start: Start, caller: Caller, request: Request<B>) -> Call
+    fn admit<B>(self: &Arc<Self>, start: Start, known: Known, request: Request<B>) -> Call
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        let Known { caller, until } = known;
         let mut start = start;
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
@@ -245,7 +267,8 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                Some(self.end_of(Arc::clone(live), start.request_id.clone()))
+                let until = until.filter(|_| access::ends_with_token(path));
+                Some(self.end_of(Arc::clone(live), until, start.request_id.clone()))
             }
             _ => None,
         };
@@ -302,10 +325,10 @@ impl Pipeline {
         })
     }
 
-    /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
-    /// whether it still stands.
-    fn end_of(&self, live: Arc<Live>, request_id: RequestId) -> GrantEnd {
-        let ended = self.callers.ended(Arc::clone(&live));
+    /// What a stream with this grant ends with, when the grant or this time comes to its end: `UNAUTHENTICATED`, or
+    /// `UNAVAILABLE` if nobody can say whether the grant still stands.
+    fn end_of(&self, live: Arc<Live>, until: Option<Timestamp>, request_id: RequestId) -> GrantEnd {
+        let ended = self.callers.ended(Arc::clone(&live), until);
         Box::pin(async move {
             ended.await;
             if !live.is_in_doubt() {
@@ -413,7 +436,7 @@ fn check<B>(
     start: &Start,
     caller: &Caller,
 ) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
-    let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
+    let method = start.method.ok_or_else(unknown_method)?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
     }
@@ -426,20 +449,31 @@ fn check<B>(
         refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
         return Err(refusal);
     }
-    let deadline = deadline::parse(request.headers()).map_err(|came| {
-        let mut violations = crate::model::Violations::new();
-        violations.add("grpc-timeout", came);
-        refused(violations.into())
-    })?;
+    let deadline = deadline_of(request.headers(), start)?;
     let key = match method.rate_class {
         RateClass::Read => None,
         _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
     };
-    // Nobody waits any more, and what is not begun changes nothing.
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-        return Err(late());
-    }
+    still_waited_for(deadline)?;
     Ok((method, deadline, key))
+}
+
+fn unknown_method() -> Status {
+    status::of_reason(Reason::MethodUnknown, "no such method")
+}
+
+/// When the caller gives up, if it ever does.
+fn deadline_of(headers: &HeaderMap, start: &Start) -> Result<Option<Instant>, Status> {
+    deadline::parse(headers, start.meter.started()).map_err(|came| {
+        let mut violations = Violations::new();
+        violations.add("grpc-timeout", came);
+        status::of_error(&violations.into(), start.request_id.as_str())
+    })
+}
+
+/// Refuses what nobody waits for any more: what is not begun changes nothing.
+fn still_waited_for(deadline: Option<Instant>) -> Result<(), Status> {
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) { Err(late()) } else { Ok(()) }
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

@@ -9,6 +9,7 @@ pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
+mod commands;
 pub mod copy;
 mod derived;
 pub mod error;

@@ -4,10 +4,10 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{PostgresStore, commands::PurgeAnswers, row::column, value::params};
+use super::{PostgresStore, row::column, value::params};
 use crate::{
     model::Timestamp,
-    store::{AnswerStore, Answered, StoreError},
+    store::{AnswerStore, Answered, StoreError, commands::PurgeAnswers},
 };
 
 #[async_trait]

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{PostgresStore, commands::AppendEvents, row::column, tx::View};
+use super::{PostgresStore, row::column, tx::View};
 use crate::{
     model::{ActorKind, AuditEvent},
     store::{
         AuditQuery, AuditStore, NewEvent, StoreError,
+        commands::AppendEvents,
         sql::{Dialect, SqlBuilder, where_audit_filter},
     },
 };

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    commands::{Command as _, CreateUser, CreateUsers},
+    commands::CreateUsers,
     database::Database,
     error::{Aftermath, closed},
     run::{ATTEMPTS_MAX, pause},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     model::UserId,
-    store::{StoreError, StoredUser},
+    store::{StoreError, StoredUser, commands::CreateUser},
 };
 
 /// Transactions that are under way at once. More would leave each with fewer users, and commits wait for one disk.

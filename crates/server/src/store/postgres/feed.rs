@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::{
     PostgresStore,
-    commands::{EraseHistory, TrimLog},
+    commands::EraseHistory,
     list,
     row::column,
     statement::{Answer, Statement},
@@ -26,6 +26,7 @@ use crate::{
     },
     store::{
         Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        commands::TrimLog,
         sql::{Dialect, SqlBuilder, where_filter},
     },
 };

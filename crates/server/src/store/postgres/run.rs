@@ -4,14 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::{
     PostgresStore,
-    commands::{Command, CreateUser},
+    commands::RunInPostgres,
     creates::Turn,
     error::Aftermath,
-    stats::name_of,
     tx::{Tx, View},
     value::params,
 };
-use crate::store::{StoreError, StoredUser, answers::kept_until, traces};
+use crate::store::{
+    StoreError, StoredUser,
+    answers::kept_until,
+    commands::{CreateUser, name_of},
+    traces,
+};
 
 /// What the system is called in traces.
 const SYSTEM: &str = "postgresql";
@@ -22,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 impl PostgresStore {
     /// Runs the command in a transaction until it is durable, or will not be.
-    pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+    pub(super) async fn execute<C: RunInPostgres>(&self, command: C) -> Result<C::Output, StoreError> {
         let started = Instant::now();
         let span = traces::begin(SYSTEM, || name_of::<C>());
         let output = self.run(&command).await;
@@ -59,7 +63,7 @@ impl PostgresStore {
         output.inspect_err(|error| self.note_failure(name, error))
     }
 
-    async fn run<C: Command>(&self, command: &C) -> Result<C::Output, StoreError> {
+    async fn run<C: RunInPostgres>(&self, command: &C) -> Result<C::Output, StoreError> {
         let mut attempt = 1;
         loop {
             let mut tx = Tx::new(&self.database, View::Newest).await?;
@@ -82,7 +86,7 @@ impl PostgresStore {
     }
 
     /// Removes the answer that stands in the command's way if it is kept no longer.
-    async fn free_key<C: Command>(&self, command: &C) -> Result<bool, StoreError> {
+    async fn free_key<C: RunInPostgres>(&self, command: &C) -> Result<bool, StoreError> {
         let Some((now, call)) = command.meta().and_then(|meta| Some((meta.at, meta.idempotency.as_ref()?))) else {
             return Ok(false);
         };
@@ -123,7 +127,7 @@ impl PostgresStore {
 }
 
 /// Runs a command up to its commit, or, if it is a rehearsal, to what would come before that.
-async fn run_once<'d, C: Command>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::Output, StoreError> {
+async fn run_once<'d, C: RunInPostgres>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::Output, StoreError> {
     if !command.keep() {
         let output = command.run(tx).await?;
         // What is queued may still fail.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::FromSqlError};
 use tokio::sync::watch;
 
-use super::{SqliteStore, commands::TrimLog, list};
+use super::{SqliteStore, list};
 use crate::{
     model::{
         Action, UserId,
@@ -15,6 +15,7 @@ use crate::{
     },
     store::{
         Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        commands::TrimLog,
         sql::{Dialect, SqlBuilder, where_filter},
     },
 };

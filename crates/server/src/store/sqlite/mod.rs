@@ -42,11 +42,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use self::{
     checkpoint::Checkpointer,
-    commands::{ChangeUser, CreateUser, DeleteUser, Secret},
     readers::{Readers, SCAN_QUEUE_MAX},
     search_index::SearchIndex,
     stats::SharedStats,
-    writer::{Command, Followers, Writer},
+    writer::{Followers, RunInSqlite, Writer},
 };
 pub use self::{
     error::OpenError,
@@ -54,7 +53,12 @@ pub use self::{
     migrations::{APPLICATION_ID, COPYING_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache, traces};
+use super::{
+    LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery,
+    cache::UserCache,
+    commands::{ChangeUser, Command, CreateUser, DeleteUser, Secret},
+    traces,
+};
 use crate::{
     auth::PasswordHash,
     metrics::{
@@ -171,7 +175,13 @@ where
     F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
 {
     type Output = T;
+}
 
+impl<T, F> RunInSqlite for Read<F>
+where
+    T: Send + 'static,
+    F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
     fn run(&self, connection: &Connection) -> Result<T, StoreError> {
         self.0(connection)
     }

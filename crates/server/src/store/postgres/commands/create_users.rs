@@ -3,7 +3,6 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use super::{
-    Command, CreateUser,
     import_users::{INSERT_FREE_IDS, Written, columns},
     log_rows::LogRows,
 };
@@ -12,6 +11,7 @@ use crate::{
     store::{
         StoreError,
         answers::kept_until,
+        commands::{Command as _, CreateUser},
         postgres::{
             row::{column, id_bytes},
             tx::Tx,
@@ -25,10 +25,9 @@ use crate::{
 /// anything else that goes wrong undoes all.
 pub(in crate::store::postgres) struct CreateUsers<'c>(pub(in crate::store::postgres) Vec<&'c CreateUser>);
 
-impl Command for CreateUsers<'_> {
-    type Output = HashSet<UserId>;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<HashSet<UserId>, StoreError> {
+impl CreateUsers<'_> {
+    /// Does them, up to the commit.
+    pub(in crate::store::postgres) async fn run(&self, tx: &mut Tx<'_>) -> Result<HashSet<UserId>, StoreError> {
         let rows = tx.rows(INSERT_FREE_IDS, columns(&self.users())).await?;
         let added = rows.iter().map(|row| column(row, 0)).collect::<Result<HashSet<UserId>, _>>()?;
         let creates = || self.0.iter().filter(|create| added.contains(&create.new.user.id));
@@ -52,9 +51,7 @@ impl Command for CreateUsers<'_> {
         log.write(tx);
         Ok(added)
     }
-}
 
-impl CreateUsers<'_> {
     /// In the order of their addresses: two servers that add the same users meet at the first of them.
     fn users(&self) -> Vec<Written<'_>> {
         let written = |create: &&'_ CreateUser| Written {

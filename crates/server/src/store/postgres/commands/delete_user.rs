@@ -1,25 +1,16 @@
 //! Removes a user for good: the row, what hangs on it, and its personal data in the change log.
 
-use super::{Command, erase_history::ROWS_AT_ONCE, keep_an_admin, log_change, ruled_user};
+use super::{RunInPostgres, erase_history::ROWS_AT_ONCE, keep_an_admin, log_change, ruled_user};
 use crate::{
-    model::{Action, Actor, ChangeMeta, UserId},
+    model::{Action, Actor, UserId},
     store::{
-        Ended, StoreError,
-        answers::Kept,
+        StoreError,
+        commands::DeleteUser,
         postgres::{tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::Store::delete_user`].
-pub(in crate::store::postgres) struct DeleteUser {
-    pub(in crate::store::postgres) id: UserId,
-    pub(in crate::store::postgres) etag: Option<String>,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for DeleteUser {
-    type Output = ();
-
+impl RunInPostgres for DeleteUser {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let (pk, mut user, _) = ruled_user(tx, &self.id, self.etag.as_deref(), &self.meta).await?;
         keep_an_admin(tx, (pk, &user), None, &self.meta).await?;
@@ -31,23 +22,7 @@ impl Command for DeleteUser {
         // That the calls were answered stays, or a late retry would do again what was undone since.
         tx.queue("UPDATE answers SET answer = NULL, user_id = NULL WHERE user_id = $1", params![&self.id]);
         user.revision += 1;
-        let mut meta = self.meta.clone();
-        if meta.actor == Actor::User(self.id.clone()) {
-            meta.remote_address.clear();
-        }
-        log_change(tx, Action::Deleted, &user, (None, None), &[], &meta)
-    }
-
-    fn ends(&self, (): &()) -> Vec<Ended> {
-        vec![Ended::User(self.id.clone())]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, deleted: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(deleted)
+        log_change(tx, Action::Deleted, &user, (None, None), &[], &self.kept_meta())
     }
 }
 

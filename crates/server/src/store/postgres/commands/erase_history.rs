@@ -1,8 +1,9 @@
 //! Erases what the log has of a deleted user whose history was too long to be erased with the user.
 
-use super::Command;
+use super::RunInPostgres;
 use crate::store::{
     StoreError,
+    commands::Command,
     postgres::{row::column, tx::Tx, value::params},
 };
 
@@ -14,7 +15,9 @@ pub(in crate::store::postgres) struct EraseHistory;
 
 impl Command for EraseHistory {
     type Output = bool;
+}
 
+impl RunInPostgres for EraseHistory {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         // Another server may be at it.
         const NEXT: &str = "SELECT user_id, actor, seq, done_upto FROM erasures LIMIT 1 FOR UPDATE SKIP LOCKED";

@@ -1,27 +1,21 @@
 //! Removes the oldest rows of the change log.
 
-use super::Command;
+use super::RunInPostgres;
 use crate::store::{
-    LogTrim, StoreError,
+    StoreError,
+    commands::TrimLog,
     postgres::{row::column, tx::Tx, value::params},
 };
 
-/// See [`crate::store::FeedStore::trim_log`].
-pub(in crate::store::postgres) struct TrimLog(pub(in crate::store::postgres) LogTrim);
-
-impl Command for TrimLog {
-    type Output = u32;
-
+impl RunInPostgres for TrimLog {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
-        let LogTrim { before, keep_max, batch_max } = self.0;
         const ENDS: &str = "SELECT min(position), max(position) FROM positions";
         let ends = tx.row(ENDS, params![]).await?.ok_or_else(|| StoreError::Internal("min gave no row".into()))?;
         let (Some(oldest), Some(newest)): (Option<i64>, Option<i64>) = (column(&ends, 0)?, column(&ends, 1)?) else {
             return Ok(0);
         };
-        // The newest stays: the next row is numbered after it.
-        let too_many = too_many(tx, newest, i64::try_from(keep_max.max(1)).unwrap_or(i64::MAX)).await?;
-        let last = oldest.saturating_add(i64::from(batch_max)).saturating_sub(1).min(newest - 1);
+        let too_many = too_many(tx, newest, self.keep_max()).await?;
+        let last = self.last(oldest, newest);
         // By time the log is in order but for what a clock set back has done, so the first row that is young enough
         // ends it.
         const SQL: &str = "WITH trimmed AS (
@@ -30,7 +24,7 @@ impl Command for TrimLog {
                     WHERE p.position <= $1 AND c.at >= $3))
                 RETURNING seq
             ) DELETE FROM changes c USING trimmed t WHERE c.seq = t.seq";
-        let removed = tx.affected(SQL, params![last, too_many, before]).await?;
+        let removed = tx.affected(SQL, params![last, too_many, self.0.before]).await?;
         Ok(u32::try_from(removed).unwrap_or(u32::MAX))
     }
 }

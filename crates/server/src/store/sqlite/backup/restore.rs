@@ -16,13 +16,13 @@ use crate::{
     model::{Action, Actor, ChangeMeta, MailState, PermissionSet, Timestamp},
     store::{
         NewEvent,
+        commands::AppendEvents,
         sqlite::{
-            commands::AppendEvents,
             lock::{FileLock, Owner},
             migrations,
             open::{Location, beside, folder_of},
             search_index,
-            writer::Command as _,
+            writer::RunInSqlite as _,
         },
     },
 };
