@@ -56,7 +56,7 @@ async fn creations_that_wait_share_a_commit_and_not_their_errors() {
 
     let users: Vec<_> = (0..20).map(|number| user(&format!("user{number}"))).collect();
     let mut calls: Vec<_> = users.iter().map(|user| (plain(user.clone()), meta())).collect();
-    let key = call("a key", "request");
+    let key = call("a-key", "request");
     calls[3].0.password_hash = Some(PasswordHash::from_store("hash".into()));
     calls[4].1 = with(&key);
     calls.push((plain(User { email: users[0].email.clone(), ..user("same-email") }), meta()));
@@ -76,7 +76,7 @@ async fn creations_that_wait_share_a_commit_and_not_their_errors() {
     assert!(answered.request == key.request && key.open(&answered.sealed.unwrap()).is_some());
 
     // A call that was answered before, and one that comes twice, are done no more, and the others all the same.
-    let twice = call("another key", "request");
+    let twice = call("another-key", "request");
     let keys = [&key, &twice, &twice];
     let calls = keys.iter().enumerate().map(|(number, key)| (plain(user(&format!("keyed{number}"))), with(key)));
     let others = (0..5).map(|number| (plain(user(&format!("other{number}"))), meta()));
