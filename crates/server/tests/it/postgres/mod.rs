@@ -21,6 +21,8 @@ use tokio_postgres::{Client, NoTls};
 use url::Url;
 
 use self::cluster::Cluster;
+// The command line's tests use this file too, and need no pair.
+#[allow(unused_imports)]
 pub use self::pair::Pair;
 
 /// The server; started by the first test that asks for a database.

@@ -6,7 +6,7 @@ use crate::{
     model::{Action, User, UserId},
     store::{
         StoreError, StoredUser,
-        commands::CreateUser,
+        commands::{Command as _, CreateUser},
         derived::Derived,
         postgres::{tx::Tx, value::params},
     },
