@@ -36,17 +36,19 @@ fn server(redis: &RedisServer) -> Server {
 struct Watching(Streaming<WatchClientStatusResponse>);
 
 impl Watching {
-    async fn of(stub: &mut NotificationServiceClient<Transport>, id: &str) -> Self {
-        let request = WatchClientStatusRequest { client_ids: vec![id.to_owned()], ..Default::default() };
+    async fn of(stub: &mut NotificationServiceClient<Transport>, ids: &[&str]) -> Self {
+        let client_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        let request = WatchClientStatusRequest { client_ids, ..Default::default() };
         Self(stub.watch_client_status(request).await.unwrap().into_inner())
     }
 
-    /// The next status that is told.
-    async fn next(&mut self) -> ClientStatus {
+    /// The next client that is told of, and whether it is there.
+    async fn next(&mut self) -> (String, bool) {
         loop {
             let event = self.0.message().await.unwrap().unwrap().event.unwrap();
             if let Event::Client(client) = event {
-                return client.status();
+                let is_there = client.status() == ClientStatus::Connected;
+                return (client.client_id, is_there);
             }
         }
     }
@@ -58,23 +60,22 @@ async fn who_was_on_a_server_that_is_killed_is_gone_in_time() {
     let (killed, witness) = (server(&redis), server(&redis));
     let on_killed = NotificationClient::connect(&killed.grpc).await.unwrap();
     let mut stub = Client::connect(&witness.grpc).await.unwrap().notifications();
-    let (mut lost, mut saved) = (Watching::of(&mut stub, "lost").await, Watching::of(&mut stub, "saved").await);
+    let mut watch = Watching::of(&mut stub, &["lost", "saved", "last"]).await;
     for id in ["lost", "saved"] {
         on_killed.send_hello(id).await.unwrap();
+        assert_eq!(watch.next().await, (id.to_owned(), true));
     }
-    assert_eq!((lost.next().await, saved.next().await), (ClientStatus::Connected, ClientStatus::Connected));
     let began = Instant::now();
     killed.kill();
     // One of them comes to the other server, as heartbeats do that are dealt out.
     let on_witness = NotificationClient::connect(&witness.grpc).await.unwrap();
-    let stays = on_witness.stay("saved").await.unwrap();
-    assert_eq!(lost.next().await, ClientStatus::Disconnected);
+    let _saved = on_witness.stay("saved").await.unwrap();
+    assert_eq!(watch.next().await, ("lost".to_owned(), false));
     let took = began.elapsed();
     assert!(took <= TIMEOUT, "{took:?}");
-    // It was there all the time: what is told of it next is its goodbye.
-    drop(stays);
-    assert_eq!(saved.next().await, ClientStatus::Disconnected);
-    assert!(began.elapsed() > took);
+    // The other was there all the time.
+    on_witness.send_hello("last").await.unwrap();
+    assert_eq!(watch.next().await, ("last".to_owned(), true));
 }
 
 #[tokio::test]
@@ -88,18 +89,19 @@ async fn a_server_that_was_frozen_is_right_again_when_it_wakes() {
     ];
     let mut at_witness = Client::connect(&witness.grpc).await.unwrap().notifications();
     let mut at_frozen = Client::connect(&frozen.grpc).await.unwrap().notifications();
-    let mut watch = Watching::of(&mut at_witness, "here").await;
-    let mut other = Watching::of(&mut at_frozen, "there").await;
-    let mut fresh = Watching::of(&mut at_frozen, "fresh").await;
+    let mut watch = Watching::of(&mut at_witness, &["here"]).await;
+    let mut other = Watching::of(&mut at_frozen, &["there", "fresh"]).await;
+    let is = |id: &str, is_there| (id.to_owned(), is_there);
     let _here = on_frozen.stay("here").await.unwrap();
     let there = on_witness.stay("there").await.unwrap();
-    assert_eq!((watch.next().await, other.next().await), (ClientStatus::Connected, ClientStatus::Connected));
+    assert_eq!((watch.next().await, other.next().await), (is("here", true), is("there", true)));
     kill_process(frozen.pid(), Signal::STOP).unwrap();
-    assert_eq!(watch.next().await, ClientStatus::Disconnected, "nobody vouches for it");
+    assert_eq!(watch.next().await, is("here", false), "nobody vouches for it");
     there.leave().await;
     let _fresh = on_witness.stay("fresh").await.unwrap();
     kill_process(frozen.pid(), Signal::CONT).unwrap();
-    assert_eq!(watch.next().await, ClientStatus::Connected);
-    assert_eq!(other.next().await, ClientStatus::Disconnected);
-    assert_eq!(fresh.next().await, ClientStatus::Connected);
+    assert_eq!(watch.next().await, is("here", true));
+    let mut told = [other.next().await, other.next().await];
+    told.sort();
+    assert_eq!(told, [is("fresh", true), is("there", false)]);
 }
