@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, Object};
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Connection, Error, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -31,6 +31,9 @@ const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '5s'; SET jit = off; SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// How long a commit that nobody waits for keeps its place in the pool. A primary that is frozen for good must not keep all.
+const COMMIT_MAX: Duration = Duration::from_secs(5);
 
 /// How much longer than all hosts together may take whoever waits for a connection does wait.
 const SLACK: Duration = Duration::from_secs(1);
@@ -115,6 +118,19 @@ impl Connector {
             // The connection is closed after that: the request is answered when the server has passed it on.
             let _ = token.cancel_query(tls).await;
             drop(client);
+        });
+    }
+
+    /// Waits, in the place of a caller that does so no more, for a commit that was sent. To cancel it would be wrong: a
+    /// commit that waits for a standby is done then, for all to see, and is lost with the primary.
+    pub(super) fn see_through(&self, session: Object) {
+        self.runtime.spawn(async move {
+            // Answered after the commit. If that could not be sent after all, this ends the transaction.
+            let settled = timeout(COMMIT_MAX, session.batch_execute("BEGIN; ROLLBACK")).await;
+            if !matches!(settled, Ok(Ok(()))) {
+                // The server goes on with it; others need the place.
+                drop(Object::take(session));
+            }
         });
     }
 

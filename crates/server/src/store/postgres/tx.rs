@@ -46,6 +46,8 @@ enum Phase {
     Open,
     /// Answers are outstanding: whoever drops it now does not know what the server is at.
     Waiting,
+    /// The same, and one of them is that of the commit.
+    Committing,
     /// It has ended.
     Ended,
 }
@@ -169,7 +171,7 @@ impl<'d> Tx<'d> {
             View::Snapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
             View::Numbered => Some(NUMBER_AND_BEGIN),
         };
-        self.phase = Phase::Waiting;
+        self.phase = if end.is_some() { Phase::Committing } else { Phase::Waiting };
         let result = self.send(begin, &statements, end).await;
         self.phase = match result.as_ref().map_or_else(|failure| failure.sent, |_| Sent::All) {
             _ if self.view == View::Alone => Phase::Ended,
@@ -240,7 +242,11 @@ type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> 
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
         let is_bad = self.phase == Phase::Waiting || self.aftermath == Aftermath::RetryElsewhere;
-        if is_bad && let Some(session) = self.session.take() {
+        if self.phase == Phase::Committing
+            && let Some(session) = self.session.take()
+        {
+            self.database.connector().see_through(session);
+        } else if is_bad && let Some(session) = self.session.take() {
             self.database.connector().abandon(Object::take(session));
         } else {
             self.end_without_waiting("ROLLBACK");
