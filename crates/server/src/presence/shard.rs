@@ -213,7 +213,9 @@ impl Shard {
             slot.here.close();
             slot.here.set_by_message(slot.here.by_message() && !goodbye);
         });
-        Outcome { untold: outcome.untold || (goodbye && self.note(slot, true)), ..outcome }
+        // Of both: that it has one stream less does not say goodbye.
+        let noted = goodbye && self.note(slot, true);
+        Outcome { untold: outcome.untold || noted, ..outcome }
     }
 
     fn set(&mut self, index: u32, now: Tick, set: impl FnOnce(&mut Slot)) -> Outcome {
