@@ -131,6 +131,15 @@ async fn streams_take_nothing_of_the_limit_and_places_come_back() {
 /// More calls than may wait for a worker, in one go. How many of them do wait is up to the scheduler.
 const CROWD: usize = 12_000;
 
+/// A server with a single worker, and with patience for it: behind a crowd it may not read the answer to a ping for long.
+fn before_one_worker() -> Server {
+    Server::start(|config| {
+        config.workers = 1;
+        config.max_streams_per_connection = 100_000;
+        config.keepalive_interval = Duration::from_secs(3_600);
+    })
+}
+
 /// Makes so many calls, each of which is refused by the worker or for this reason; how many the worker refuses.
 async fn crowd(server: &Server, call: impl Fn(usize) -> Request<Bytes>, otherwise: &str) -> usize {
     let wire = server.wire().await;
@@ -163,10 +172,7 @@ async fn crowd(server: &Server, call: impl Fn(usize) -> Request<Bytes>, otherwis
 
 #[tokio::test]
 async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
-    let server = Server::start(|config| {
-        config.workers = 1;
-        config.max_streams_per_connection = 100_000;
-    });
+    let server = before_one_worker();
     let shed = crowd(&server, |_| grpc("/user.v1.UserService/GetUser", b""), "VALIDATION_FAILED").await;
     assert!(shed < CROWD, "the first of them is let in");
     let page = Scraped::of(&server).await;
@@ -177,10 +183,7 @@ async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_flood_of_made_up_tokens_is_shed_like_any_other() {
-    let server = Server::start(|config| {
-        config.workers = 1;
-        config.max_streams_per_connection = 100_000;
-    });
+    let server = before_one_worker();
     let made_up = |number| as_bearer(grpc("/user.v1.UserService/SearchUsers", b""), &format!("made-up-{number}"));
     let shed = crowd(&server, made_up, "CREDENTIALS_INVALID").await;
     assert!((1..CROWD).contains(&shed), "{shed}");
