@@ -75,8 +75,7 @@ impl Balancer {
         socket.read_to_string(&mut table).ok()?;
         let mut lines = table.lines();
         let at = lines.next()?.split(',').position(|name| name == "status")?;
-        let states: Vec<_> =
-            lines.filter_map(|line| Some(line.split(',').nth(at)?.to_owned())).collect();
+        let states: Vec<_> = lines.filter_map(|line| Some(line.split(',').nth(at)?.to_owned())).collect();
         (states.len() == NODES).then_some(states)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_postgres::{Client, NoTls};
 
-use super::programs::{find_programs, run_script};
+use crate::postgres::{find_programs, run_script};
 
 const PAIR: &str = include_str!("pair.sh");
 const PATRONI: &str = include_str!("patroni.sh");
@@ -52,7 +52,7 @@ impl Pair {
             fs::write(folder.join("patroni.yml"), PATRONI_CONFIG).unwrap();
         }
         let script = if by_patroni { PATRONI } else { PAIR };
-        let (script, url) = run_script(script, &programs, &folder).unwrap_or_else(|problem| panic!("{problem}"));
+        let (script, url) = run_script(script, &programs, &folder, &[]).unwrap_or_else(|problem| panic!("{problem}"));
         Self { script, url, by_patroni }
     }
 

@@ -12,10 +12,12 @@ use tokio::task::spawn_blocking;
 use super::{
     calls::{Calls, Failure},
     databases::Deed,
+    limits,
     nodes::NODES,
+    online::Online,
     site::Site,
 };
-use crate::random::Random;
+use crate::{random::Random, redis_server::RedisServer};
 
 /// How soon everybody goes on after it.
 pub const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
@@ -46,6 +48,12 @@ pub enum Fault {
     Promote,
     /// It changes places with its standby.
     Switch,
+    /// Redis is gone for some time, and comes back empty.
+    RedisKill,
+    /// It is emptied.
+    RedisFlush,
+    /// SIGSTOP for some time.
+    RedisFreeze,
 }
 
 impl Fault {
@@ -53,13 +61,18 @@ impl Fault {
     pub fn all(site: &Site) -> Vec<Self> {
         let mut all = vec![Self::Kill, Self::Terminate, Self::Freeze, Self::Rolling];
         all.extend([Self::Sessions, Self::Restart, Self::Crash, Self::Promote]);
+        all.extend([Self::RedisKill, Self::RedisFlush, Self::RedisFreeze]);
         all.extend(site.databases.lock().unwrap().by_patroni.then_some(Self::Switch));
         all
     }
 
     /// Whether it leaves the database alone: then no client is to see more than a call that takes longer.
-    pub fn is_of_node(self) -> bool {
-        matches!(self, Self::Kill | Self::Terminate | Self::Freeze | Self::Rolling)
+    pub fn spares_database(self) -> bool {
+        matches!(self, Self::Kill | Self::Terminate | Self::Freeze | Self::Rolling) || self.is_of_redis()
+    }
+
+    fn is_of_redis(self) -> bool {
+        matches!(self, Self::RedisKill | Self::RedisFlush | Self::RedisFreeze)
     }
 }
 
@@ -71,17 +84,24 @@ pub struct Aftermath {
     lasted: Duration,
     /// How long it took from then until everybody could call again.
     pub recovered_after: Duration,
+    /// How long it took from then until every node knew who is online, and until all had heard of who came or went.
+    presence: (Duration, Duration),
     pub failures: Vec<Failure>,
 }
 
 impl fmt::Display for Aftermath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, lasted, recovered_after, failures, .. } = self;
+        let Self { what, lasted, recovered_after, presence: (right, told), failures, .. } = self;
         write!(f, "{what}: ")?;
         if !lasted.is_zero() {
             write!(f, "away for {:.2} s, ", lasted.as_secs_f64())?;
         }
-        write!(f, "all go on after {:.2} s, calls failed: {}", recovered_after.as_secs_f64(), failures.len())
+        let (recovered, right, told) = (recovered_after.as_secs_f64(), right.as_secs_f64(), told.as_millis());
+        write!(
+            f,
+            "all go on after {recovered:.2} s, calls failed: {}; presence right after {right:.2} s, told in {told} ms",
+            failures.len()
+        )
     }
 }
 
@@ -91,17 +111,29 @@ pub struct Faults {
     calls: Arc<Calls>,
     /// Clients that are to go on.
     clients: Vec<String>,
+    online: Online,
     random: Random,
     frozen_for: Duration,
+    struck: u64,
 }
 
 impl Faults {
-    pub fn new(site: Arc<Site>, calls: Arc<Calls>, clients: Vec<String>, seed: u64, frozen_for: Duration) -> Self {
-        Self { site, calls, clients, random: Random(seed), frozen_for }
+    pub async fn new(
+        site: Arc<Site>,
+        calls: Arc<Calls>,
+        clients: Vec<String>,
+        seed: u64,
+        frozen_for: Duration,
+    ) -> Self {
+        limits::assert_shared(&site, "before").await;
+        let online = Online::start(&site).await;
+        Self { site, calls, clients, online, random: Random(seed), frozen_for, struck: 0 }
     }
 
     /// Has it happen, and returns when everybody goes on and all is as before.
     pub async fn strike(&mut self, fault: Fault) -> Aftermath {
+        self.struck += 1;
+        self.online.fall_silent().await;
         let since = Instant::now();
         let node = self.random.below(NODES as u64) as usize;
         let (what, lasted, recovered_after) = match fault {
@@ -121,7 +153,11 @@ impl Faults {
                     database.execute(END_SESSIONS, &[]).await.unwrap();
                     tokio::time::sleep(BETWEEN).await;
                 }
-                (format!("all sessions of the database ended {SESSIONS_ENDED} times"), since.elapsed(), self.recovered().await)
+                (
+                    format!("all sessions of the database ended {SESSIONS_ENDED} times"),
+                    since.elapsed(),
+                    self.recovered().await,
+                )
             }
             Fault::Restart => self.database("a restart of the database", Deed::Restart).await,
             Fault::Crash => {
@@ -140,8 +176,36 @@ impl Faults {
                 self.does(Deed::Join).await;
                 outcome
             }
+            Fault::RedisKill | Fault::RedisFreeze => self.redis_away(fault).await,
+            Fault::RedisFlush => {
+                let redis = Arc::clone(&self.site.redis);
+                spawn_blocking(move || redis.lock().unwrap().ask::<String>("FLUSHALL")).await.unwrap();
+                ("Redis emptied".into(), Duration::ZERO, self.recovered().await)
+            }
         };
-        Aftermath { fault, what, lasted, recovered_after, failures: self.calls.failed_since(since) }
+        let failures = self.calls.failed_since(since);
+        if fault.is_of_redis() {
+            limits::until_redis_is_used(&self.site).await;
+            limits::assert_shared(&self.site, &format!("after-{}", self.struck)).await;
+        }
+        let presence = self.online.until_right().await;
+        Aftermath { fault, what, lasted, recovered_after, presence, failures }
+    }
+
+    async fn redis_away(&self, how: Fault) -> (String, Duration, Duration) {
+        let since = Instant::now();
+        let redis = Arc::clone(&self.site.redis);
+        let away = move |redis: &mut RedisServer| if how == Fault::RedisKill { redis.kill() } else { redis.freeze() };
+        spawn_blocking(move || away(&mut redis.lock().unwrap())).await.unwrap();
+        let recovered_after = self.recovered().await;
+        tokio::time::sleep(self.frozen_for.saturating_sub(since.elapsed())).await;
+        let redis = Arc::clone(&self.site.redis);
+        let back =
+            move |redis: &mut RedisServer| if how == Fault::RedisKill { redis.start_again() } else { redis.thaw() };
+        let away_for = since.elapsed().as_secs_f64();
+        spawn_blocking(move || back(&mut redis.lock().unwrap())).await.unwrap();
+        let what = if how == Fault::RedisKill { "kill -9" } else { "SIGSTOP" };
+        (format!("{what} of Redis for {away_for:.1} s"), Duration::ZERO, recovered_after.max(self.recovered().await))
     }
 
     async fn recovered(&self) -> Duration {
@@ -159,7 +223,11 @@ impl Faults {
             site.balancer.until_up(node + 1);
         };
         spawn_blocking(again).await.unwrap();
-        (format!("{} of node {}", if code.is_some() { "SIGTERM" } else { "kill -9" }, node + 1), Duration::ZERO, recovered_after)
+        (
+            format!("{} of node {}", if code.is_some() { "SIGTERM" } else { "kill -9" }, node + 1),
+            Duration::ZERO,
+            recovered_after,
+        )
     }
 
     async fn freeze(&self, node: usize) -> (String, Duration, Duration) {

@@ -1,4 +1,5 @@
-//! Three servers over one PostgreSQL behind one HAProxy are one server, whatever is killed, frozen or restarted.
+//! Three servers over one PostgreSQL and one Redis behind one HAProxy are one server, whatever is killed, frozen or
+//! restarted.
 //!
 //! Clients write, watch, take access away and send calls twice, while faults come in an order that a seed decides. Whatever
 //! was acknowledged is remembered, and held against what every node and the database have.
@@ -15,9 +16,9 @@ mod balancer;
 mod calls;
 mod databases;
 mod faults;
+mod limits;
 mod nodes;
-#[path = "../../../../server/tests/it/postgres/programs.rs"]
-mod programs;
+mod online;
 mod revocations;
 mod site;
 mod truth;
@@ -71,11 +72,18 @@ struct Plan {
 impl Plan {
     fn from_environment() -> Self {
         let number = |name: &str| {
-            env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")))
+            env::var(name)
+                .ok()
+                .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")))
         };
         let seed = number("ROSTER_CHAOS_SEED").unwrap_or(1);
         match number("ROSTER_CHAOS_SECONDS") {
-            None => Self { seed, lasts: Duration::ZERO, frozen_for: Duration::from_secs(4), calm: Duration::from_millis(500) },
+            None => Self {
+                seed,
+                lasts: Duration::ZERO,
+                frozen_for: Duration::from_secs(3),
+                calm: Duration::from_millis(500),
+            },
             Some(seconds) => {
                 let (lasts, frozen_for) = (Duration::from_secs(seconds), Duration::from_secs(10));
                 Self { seed, lasts, frozen_for, calm: Duration::from_secs(2) }
@@ -148,8 +156,9 @@ async fn chaos(plan: Plan) {
     let revoker = Revoker::new(plan.seed, Arc::clone(&calls), site.client().await, site.each());
     let revoker = go_on(revoker, &stopping, Revoker::step);
 
-    let mut faults = Faults::new(Arc::clone(&site), Arc::clone(&calls), names, plan.seed, plan.frozen_for);
-    let aftermaths = plan.carry_out(&mut faults, &Fault::all(&site)).await;
+    let (all, frozen_for) = (Fault::all(&site), plan.frozen_for);
+    let mut faults = Faults::new(Arc::clone(&site), Arc::clone(&calls), names, plan.seed, frozen_for).await;
+    let aftermaths = plan.carry_out(&mut faults, &all).await;
     stop.send_replace(true);
     let (twins, mut revoker) = (twins.await.unwrap(), revoker.await.unwrap());
     let (mut known, mut seen_elsewhere) = (HashMap::new(), [0; NODES]);
@@ -182,7 +191,11 @@ async fn chaos(plan: Plan) {
         assert_shows(&truth::listed(&mut node).await, &known, number + 1);
     }
     let revision = format!("SELECT revision FROM users WHERE id = 't{}'", twins::CHANGED);
-    assert_eq!(truth::number(&database, &revision).await as u64, 1 + twins.changes, "calls with one key were done twice");
+    assert_eq!(
+        truth::number(&database, &revision).await as u64,
+        1 + twins.changes,
+        "calls with one key were done twice"
+    );
     revoker.assert_all_ended(site.each_auth()).await;
     let nodes = Arc::clone(&site.nodes);
     spawn_blocking(move || nodes.iter().for_each(Node::stop)).await.unwrap();
@@ -203,7 +216,11 @@ async fn chaos(plan: Plan) {
     );
     for aftermath in &aftermaths {
         assert!(aftermath.recovered_after < RECOVERED_WITHIN, "{aftermath}");
-        assert!(!aftermath.fault.is_of_node() || aftermath.failures.is_empty(), "{aftermath}: {:#?}", aftermath.failures);
+        assert!(
+            !aftermath.fault.spares_database() || aftermath.failures.is_empty(),
+            "{aftermath}: {:#?}",
+            aftermath.failures
+        );
     }
     assert!(revoker.longest < REFUSED_WITHIN && revoker.refused.iter().all(|refused| *refused > 0));
     assert!(seen_elsewhere.iter().all(|seen| *seen > 100), "{seen_elsewhere:?}");

@@ -13,6 +13,10 @@ use std::{
 
 use rustix::process::{Signal, kill_process};
 
+use super::{
+    limits::{SIGN_UP_BURST, SIGN_UPS_PER_MINUTE},
+    online::PRESENCE_TIMEOUT,
+};
 use crate::{
     process::{Ended, ROSTER, command},
     server::Server,
@@ -33,6 +37,7 @@ pub struct Node {
     pub socket: PathBuf,
     folder: PathBuf,
     database_url: String,
+    redis_url: String,
     server: Mutex<Option<Server>>,
     /// What all that have ended here have said.
     said: Mutex<String>,
@@ -65,7 +70,7 @@ impl Network {
 }
 
 impl Node {
-    pub fn new(network: &Network, number: usize, folder: &Path, database_url: &str) -> Self {
+    pub fn new(network: &Network, number: usize, folder: &Path, (database_url, redis_url): (&str, &str)) -> Self {
         let host = network.host(number);
         Self {
             grpc: (host, network.grpc_port).into(),
@@ -73,6 +78,7 @@ impl Node {
             socket: folder.join(format!("node-{number}.sock")),
             folder: folder.to_owned(),
             database_url: database_url.to_owned(),
+            redis_url: redis_url.to_owned(),
             server: Mutex::default(),
             said: Mutex::default(),
         }
@@ -82,11 +88,15 @@ impl Node {
         let mut command = command(ROSTER, &self.folder);
         command.arg("serve").envs([
             ("DATABASE_URL", self.database_url.clone()),
+            ("REDIS_URL", self.redis_url.clone()),
             ("ROSTER_GRPC_ADDR", self.grpc.to_string()),
             ("ROSTER_HTTP_ADDR", self.http.to_string()),
             ("ROSTER_OPERATOR_SOCKET", self.socket.display().to_string()),
             // All clients come from one address.
             ("ROSTER_RATE_SIGN_IN_PER_MINUTE", "0".into()),
+            ("ROSTER_RATE_SIGN_UP_PER_MINUTE", SIGN_UPS_PER_MINUTE.to_string()),
+            ("ROSTER_RATE_SIGN_UP_BURST", SIGN_UP_BURST.to_string()),
+            ("ROSTER_PRESENCE_TIMEOUT_MS", PRESENCE_TIMEOUT.as_millis().to_string()),
             ("ROSTER_DATABASE_CONNECTIONS", "8".into()),
             ("ROSTER_HOUSEKEEPING_EVERY_MS", "1000".into()),
             ("ROSTER_DRAIN_GRACE_MS", "10000".into()),

@@ -185,7 +185,8 @@ impl Revoker {
         }
         let message = CreateUserRequest { password: PASSWORD.into(), ..new_user(&user_id) };
         self.surely("user", message, async |request| users.create_user(request).await).await;
-        let message = SignInRequest { login: format!("{user_id}@example.com"), password: PASSWORD.into(), ..Default::default() };
+        let message =
+            SignInRequest { login: format!("{user_id}@example.com"), password: PASSWORD.into(), ..Default::default() };
         // As nobody: whoever signs in shows no key.
         let signed_in = self.surely("sign in", message, async |request| auth.sign_in(request).await).await;
         let tokens = signed_in.tokens.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Everything together: PostgreSQL and its standby, three servers over it, and the balancer before them.
+//! Everything together: PostgreSQL and its standby, Redis, three servers over them, and the balancer before these.
 
 use std::{
     net::SocketAddr,
@@ -10,6 +10,7 @@ use std::{
 use roster_api::{
     Client, RetryPolicy,
     auth::v1::{ApiKey, CreateApiKeyRequest, auth_service_client::AuthServiceClient},
+    notification::v1::notification_service_client::NotificationServiceClient,
     user::v1::user_service_client::UserServiceClient,
 };
 use roster_server::model::Permission;
@@ -26,6 +27,7 @@ use super::{
     databases::Pair,
     nodes::{NODES, Network, Node},
 };
+use crate::redis_server::RedisServer;
 
 /// How long a node that is asked by itself has: it may be gone.
 pub const READ_ELSEWHERE_MAX: Duration = Duration::from_millis(500);
@@ -34,6 +36,9 @@ const DEADLINE_WITHOUT_BALANCER: Duration = Duration::from_secs(4);
 
 /// A node asked by itself, by a client that tries nothing twice and remembers nothing of the last call.
 pub type Direct = UserServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// The same, for who is online.
+pub type DirectPresence = NotificationServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// Puts a token on calls that have none.
 #[derive(Clone)]
@@ -53,6 +58,7 @@ pub struct Site {
     pub balancer: Balancer,
     pub nodes: Arc<[Node; NODES]>,
     pub databases: Arc<Mutex<Pair>>,
+    pub redis: Arc<Mutex<RedisServer>>,
     /// An API key that may do everything.
     key: String,
     _folder: TempDir,
@@ -65,12 +71,14 @@ impl Site {
 
     fn start_servers() -> Self {
         let (folder, databases, network) = (tempfile::tempdir().unwrap(), Pair::start(), Network::new());
-        let nodes = [1, 2, 3].map(|number| Node::new(&network, number, folder.path(), &databases.url));
+        let redis = RedisServer::start();
+        let urls = (databases.url.as_str(), redis.url());
+        let nodes = [1, 2, 3].map(|number| Node::new(&network, number, folder.path(), (urls.0, &urls.1)));
         // At once, on an empty database: one makes the schema.
         thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.start()))));
         let balancer = Balancer::start(&network, folder.path());
-        let databases = Arc::new(Mutex::new(databases));
-        Self { balancer, nodes: Arc::new(nodes), databases, key: String::new(), _folder: folder }
+        let (databases, redis) = (Arc::new(Mutex::new(databases)), Arc::new(Mutex::new(redis)));
+        Self { balancer, nodes: Arc::new(nodes), databases, redis, key: String::new(), _folder: folder }
     }
 
     /// With what the first operator makes.
@@ -91,13 +99,19 @@ impl Site {
     /// One that knows all nodes and needs no balancer.
     pub async fn client_of_all(&self) -> Client {
         let builder = Client::builder().token(&self.key).deadline(DEADLINE_WITHOUT_BALANCER);
-        self.nodes.iter().fold(builder, |builder, node| builder.endpoint(node.grpc.to_string())).connect().await.unwrap()
+        self.nodes
+            .iter()
+            .fold(builder, |builder, node| builder.endpoint(node.grpc.to_string()))
+            .connect()
+            .await
+            .unwrap()
     }
 
     /// Each node by itself, by clients that try nothing twice.
     pub async fn client_of_each(&self) -> [Client; NODES] {
         let connect = async |node: &Node| {
-            let builder = Client::builder().endpoint(node.grpc.to_string()).token(&self.key).retry(RetryPolicy::never());
+            let builder =
+                Client::builder().endpoint(node.grpc.to_string()).token(&self.key).retry(RetryPolicy::never());
             builder.connect().await.unwrap()
         };
         let [one, two, three] = &*self.nodes;
@@ -106,13 +120,23 @@ impl Site {
 
     /// Each node by itself, by connections that know nothing of the last call.
     pub fn each(&self) -> [Direct; NODES] {
-        let bearer = Bearer(format!("Bearer {}", self.key).parse().unwrap());
+        let bearer = self.bearer();
         self.channels().map(|channel| Direct::new(InterceptedService::new(channel, bearer.clone())))
+    }
+
+    /// The same, for who is online.
+    pub fn each_presence(&self) -> [DirectPresence; NODES] {
+        let bearer = self.bearer();
+        self.channels().map(|channel| DirectPresence::new(InterceptedService::new(channel, bearer.clone())))
     }
 
     /// The same, for sign-in and sessions, as nobody.
     pub fn each_auth(&self) -> [AuthServiceClient<Channel>; NODES] {
         self.channels().map(AuthServiceClient::new)
+    }
+
+    fn bearer(&self) -> Bearer {
+        Bearer(format!("Bearer {}", self.key).parse().unwrap())
     }
 
     fn channels(&self) -> [Channel; NODES] {

@@ -49,13 +49,16 @@ impl Twins {
         if self.round % 3 == 0 {
             // Without an id of its own: two executions would be two users, or a refusal.
             let message = CreateUserRequest { email: format!("{key}@example.com"), ..Default::default() };
-            let one = self.at_once(&key, message, |mut users: Users, request| async move { users.create_user(request).await }).await;
+            let one = self
+                .at_once(&key, message, |mut users: Users, request| async move { users.create_user(request).await })
+                .await;
             self.made.push(one);
         } else {
             // Without an etag: two executions would be two changes.
-            let message =
-                UpdateUserRequest { user_id: CHANGED.into(), name: Some(key.clone()), ..Default::default() };
-            let one = self.at_once(&key, message, |mut users: Users, request| async move { users.update_user(request).await }).await;
+            let message = UpdateUserRequest { user_id: CHANGED.into(), name: Some(key.clone()), ..Default::default() };
+            let one = self
+                .at_once(&key, message, |mut users: Users, request| async move { users.update_user(request).await })
+                .await;
             self.changes += 1;
             self.changed = Some(one);
         }
@@ -74,7 +77,8 @@ impl Twins {
     {
         let mut parallel = JoinSet::new();
         for users in self.nodes.iter().chain(&self.nodes) {
-            let (users, mut request) = (users.clone(), with_idempotency_key(Request::new(message.clone()), key).unwrap());
+            let (users, mut request) =
+                (users.clone(), with_idempotency_key(Request::new(message.clone()), key).unwrap());
             request.set_timeout(READ_ELSEWHERE_MAX * 4);
             parallel.spawn(async move { call(users, request).await.map_err(Error::from) });
         }

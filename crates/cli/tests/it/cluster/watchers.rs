@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use roster_api::{
     Watch,
-    user::v1::{ChangeKind, WatchUsersRequest, WatchUsersResponse, watch_users_request::Start, watch_users_response::Event},
+    user::v1::{
+        ChangeKind, WatchUsersRequest, WatchUsersResponse, watch_users_request::Start, watch_users_response::Event,
+    },
     watch::Step,
 };
 
@@ -28,8 +30,7 @@ impl Watcher {
     pub async fn start(users: Users) -> Self {
         let heartbeat_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
         let watch = Watch::new(users, WatchUsersRequest { heartbeat_interval, ..Default::default() });
-        let mut this =
-            Self { watch, told: Vec::new(), first_token: String::new(), cuts: 0, last_user: String::new() };
+        let mut this = Self { watch, told: Vec::new(), first_token: String::new(), cuts: 0, last_user: String::new() };
         while this.first_token.is_empty() {
             this.step().await;
         }

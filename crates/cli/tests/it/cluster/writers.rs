@@ -42,7 +42,17 @@ impl Writer {
     pub fn new(number: u64, seed: u64, calls: Arc<Calls>, users: Users, nodes: [Direct; NODES]) -> Self {
         let random = Random(seed.wrapping_mul(1_000) + number);
         let (known, live) = (HashMap::new(), Vec::new());
-        Self { name: format!("w{number}"), random, calls, users, nodes, made: 0, known, live, seen_elsewhere: [0; NODES] }
+        Self {
+            name: format!("w{number}"),
+            random,
+            calls,
+            users,
+            nodes,
+            made: 0,
+            known,
+            live,
+            seen_elsewhere: [0; NODES],
+        }
     }
 
     /// One change, acknowledged; then one node is asked what it has.

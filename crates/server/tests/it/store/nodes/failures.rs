@@ -146,7 +146,8 @@ async fn what_no_standby_has_yet_is_neither_shown_nor_acknowledged() {
         assert_eq!(store.find_answer(key.id, meta().at).await.unwrap(), None);
     }
     // A person may end the wait. Then it is there for all to see, and is acknowledged only with a standby that has it.
-    const CANCEL: &str = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+    const CANCEL: &str =
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
     assert_eq!(owner.execute(CANCEL, &[]).await.unwrap(), 1);
     while store.find_user(&held.id).await.unwrap().is_none() {}
     tokio::select! {
