@@ -26,7 +26,7 @@ use crate::{
         self,
         names::{CERTIFICATE_EXPIRES, CONNECTIONS, CONNECTIONS_ACCEPTED},
     },
-    model::{Clock, SystemClock},
+    model::{Clock, Staleness, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
         operator_socket::{self, SocketError, SocketFile},
@@ -255,6 +255,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let drain = DrainSwitch::new();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
+    let ops = ops.with_staleness_default(Staleness::of(config.max_staleness_default));
     let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
@@ -462,6 +463,8 @@ fn postgres_options(config: &Config, url: &PostgresUrl) -> PostgresOptions {
         url: url.clone(),
         connections_max: config.database_connections,
         waiting_max: config.write_queue_max,
+        cache_bytes: config.cache_bytes as u64,
+        replicas: config.database_replica_url.clone(),
     }
 }
 

@@ -32,6 +32,7 @@ pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
 use crate::{
     model::{PermissionSet, Rate, Rates},
+    store::postgres::PostgresUrl,
     tls::{ClientCertificates, ClientFiles, TlsFiles},
 };
 use settings::{ENV_PREFIX, NOT_USED_YET, OTHER_VARIABLES, SETTINGS};
@@ -98,6 +99,10 @@ pub struct Config {
     pub operator_socket: OperatorSocket,
     /// Where users are kept.
     pub database_url: DatabaseUrl,
+    /// Standbys of it that lists and searches may be read from.
+    pub database_replica_url: Option<PostgresUrl>,
+    /// How old what a call reads may be that does not say.
+    pub max_staleness_default: Duration,
     /// Connections to PostgreSQL for writes, lists and searches.
     pub database_connections: usize,
     /// Threads that serve connections.
@@ -214,6 +219,8 @@ impl Config {
             insecure_plaintext: false,
             operator_socket: OperatorSocket::BesideDatabase,
             database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
+            database_replica_url: None,
+            max_staleness_default: Duration::ZERO,
             database_connections: DEFAULT_DATABASE_CONNECTIONS,
             workers: cores,
             log_level: LogLevel::default(),
@@ -321,6 +328,7 @@ impl Config {
                 return Err(ConfigError::MailFromMissing { origin });
             }
         }
+        let is_postgres = matches!(self.database_url, DatabaseUrl::Postgres(_));
         let asked = self.client_certificates != ClientCertificates::Off;
         for (key, set, needs, there) in [
             ("tls_certificate", self.tls_certificate.is_some(), "tls_key", self.tls_key.is_some()),
@@ -331,6 +339,12 @@ impl Config {
                 self.tls_client_ca.is_some(),
                 "client_certificates = \"optional\" or \"required\"",
                 asked,
+            ),
+            (
+                "database_replica_url",
+                self.database_replica_url.is_some(),
+                "a database_url that starts with postgres://",
+                is_postgres,
             ),
             ("client_certificates", asked, "tls_client_ca", self.tls_client_ca.is_some()),
             ("service_permissions", !self.service_permissions.is_empty(), "client_certificates", asked),

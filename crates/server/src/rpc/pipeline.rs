@@ -30,13 +30,13 @@ use super::{
     own::Own,
     request_id,
     services::{ENCODING, Services},
-    status,
+    staleness, status,
     tokenless::Tokenless,
 };
 use crate::{
     auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
     limits::{Exceeded, Limits, MessageLimits},
-    model::Permission,
+    model::{Permission, Staleness, Violations},
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
     store::{Live, StoreError},
@@ -228,7 +228,7 @@ impl Pipeline {
             request.extensions_mut().insert(span);
         }
         let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let (method, deadline, key) = match admitted {
+        let Admitted { method, deadline, key, staleness } = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
         };
@@ -254,6 +254,7 @@ impl Pipeline {
             remote: start.remote,
             user_agent,
             idempotency: None,
+            staleness: staleness.unwrap_or(self.services.ops().staleness_default()),
         };
         if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
             && access::is_stream(method.path)
@@ -360,13 +361,18 @@ where
     Call::refused(refusal.into(), WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
 }
 
-/// Decides before any byte of the message is read; gives the method, the deadline, and the key of a call that may change
-/// something.
-fn check<B>(
-    request: &Request<B>,
-    start: &Start,
-    caller: &Caller,
-) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
+/// A call that may be answered.
+struct Admitted {
+    method: &'static Rpc,
+    deadline: Option<Instant>,
+    /// Of a call that may change something.
+    key: Option<CallKey>,
+    /// Of one that only reads.
+    staleness: Option<Staleness>,
+}
+
+/// Decides before any byte of the message is read.
+fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Admitted, Status> {
     let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -381,19 +387,20 @@ fn check<B>(
         return Err(refusal);
     }
     let deadline = deadline::parse(request.headers()).map_err(|came| {
-        let mut violations = crate::model::Violations::new();
+        let mut violations = Violations::new();
         violations.add("grpc-timeout", came);
         refused(violations.into())
     })?;
-    let key = match method.rate_class {
-        RateClass::Read => None,
-        _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
+    let invalid = |violations: Violations| refused(violations.into());
+    let (key, staleness) = match method.rate_class {
+        RateClass::Read => (None, staleness::parse(request.headers()).map_err(invalid)?),
+        _ => (idempotency::parse(request.headers(), method.path).map_err(invalid)?, None),
     };
     // Nobody waits any more, and what is not begun changes nothing.
     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return Err(late());
     }
-    Ok((method, deadline, key))
+    Ok(Admitted { method, deadline, key, staleness })
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

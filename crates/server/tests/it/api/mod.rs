@@ -32,6 +32,7 @@ mod rate_limits;
 mod refused_late;
 mod sessions;
 mod sign_in;
+mod staleness;
 mod tls;
 mod tokens;
 mod traces;

@@ -45,6 +45,16 @@ impl Cluster {
 
     /// A server of our own.
     pub fn start() -> Result<Self, String> {
+        Self::start_over(None)
+    }
+
+    /// A standby of this server, which is our own: it replays what is written here, and may be read.
+    pub fn standby(&self) -> Result<Self, String> {
+        let guard = self.guard.as_ref().ok_or("only a server of our own gets a standby")?;
+        Self::start_over(Some(&guard.folder))
+    }
+
+    fn start_over(primary: Option<&Path>) -> Result<Self, String> {
         let programs = find_programs().ok_or_else(|| {
             format!(
                 "the tests need PostgreSQL: install what Debian calls postgresql (scripts/setup --tests does), \
@@ -52,17 +62,17 @@ impl Cluster {
             )
         })?;
         let folder = tempfile::Builder::new().prefix("roster-pg-").tempdir().map_err(|error| error.to_string())?.keep();
-        let guard = start_in(&programs, &folder).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
+        let guard = start_in(&programs, &folder, primary).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
         let host: String = url::form_urlencoded::byte_serialize(folder.to_string_lossy().as_bytes()).collect();
         let url = Url::parse(&format!("postgres://roster@{host}/postgres")).map_err(|error| error.to_string())?;
         Ok(Self { url, guard: Some(Guard { process: guard, folder }) })
     }
 }
 
-fn start_in(programs: &Path, folder: &Path) -> Result<Child, String> {
+fn start_in(programs: &Path, folder: &Path, primary: Option<&Path>) -> Result<Child, String> {
     let text = |error: std::io::Error| error.to_string();
     let mut command = Command::new("sh");
-    command.args(["-c", GUARD, "cluster.sh"]).args([programs, folder]);
+    command.args(["-c", GUARD, "cluster.sh"]).args([programs, folder]).args(primary);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // What ends us from the keyboard must not end what tidies up after us.
     command.process_group(0);
@@ -99,6 +109,9 @@ fn service_user() -> Result<(u32, u32), String> {
         .ok_or_else(|| "there is no user postgres or nobody to run PostgreSQL as".into())
 }
 
+/// What a server and its standby take.
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "pg_basebackup"];
+
 /// The folder with PostgreSQL's programs: one of `PATH`, or where distributions hide it, the newest release first.
 fn find_programs() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -115,5 +128,5 @@ fn find_programs() -> Option<PathBuf> {
         .collect();
     releases.sort_unstable_by(|one, other| other.cmp(one));
     folders.extend(releases.into_iter().map(|(_, folder)| folder));
-    folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+    folders.into_iter().find(|folder| PROGRAMS.iter().all(|name| folder.join(name).is_file()))
 }

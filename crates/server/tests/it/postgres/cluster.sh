@@ -1,9 +1,9 @@
 # Serves a throwaway PostgreSQL until standard input ends, which it does when whoever started this is gone, however
 # that came about. Then it leaves nothing behind. Says "ready" on standard output when it takes connections.
 #
-# Arguments: where PostgreSQL's programs are, and an empty folder of its own.
+# Arguments: where PostgreSQL's programs are, an empty folder of its own, and, for a standby, the folder of its primary.
 set -eu
-programs=$1 folder=$2
+programs=$1 folder=$2 primary=${3-}
 cd "$folder"
 
 finish() {
@@ -18,8 +18,13 @@ order=--locale=C
 if "$programs/initdb" --help | grep -q -- --icu-locale; then
   order="--locale=C --locale-provider=icu --icu-locale=en-US"
 fi
-"$programs/initdb" $order --encoding=UTF8 --auth=trust --username=roster --no-sync --pgdata=data >initdb.log 2>&1 ||
-  { cat initdb.log >&2; exit 1; }
+if [ -n "$primary" ]; then
+  "$programs/pg_basebackup" --host="$primary" --username=roster --write-recovery-conf --wal-method=stream \
+    --checkpoint=fast --no-sync --pgdata=data >basebackup.log 2>&1 || { cat basebackup.log >&2; exit 1; }
+else
+  "$programs/initdb" $order --encoding=UTF8 --auth=trust --username=roster --no-sync --pgdata=data >initdb.log 2>&1 ||
+    { cat initdb.log >&2; exit 1; }
+fi
 # A socket alone: there is no port to be taken by another, and nobody else may enter the folder.
 cat >>data/postgresql.conf <<SETTINGS
 listen_addresses = ''
