@@ -80,8 +80,8 @@ struct Course {
     request: WatchUsersRequest,
     /// Attempts since the last event.
     attempts: u32,
-    /// The present connection has brought an event.
-    was_told: bool,
+    /// The present call was let in.
+    has_begun: bool,
 }
 
 /// What a watch is about; see [`Watch::step`].
@@ -98,7 +98,7 @@ impl Watch {
     /// A watch by these stubs. Nothing is sent before the first event is asked for.
     #[must_use]
     pub fn new(users: UserServiceClient<Transport>, request: WatchUsersRequest) -> Self {
-        let course = Course { request, attempts: 0, was_told: false };
+        let course = Course { request, attempts: 0, has_begun: false };
         Self { users, course, authorization: None, stream: None, not_before: None, heard: Instant::now() }
     }
 
@@ -116,9 +116,9 @@ impl Watch {
     /// The next event, heartbeats included. Can be cancelled without loss.
     ///
     /// # Errors
-    /// What trying again does not mend, such as `RESUME_TOKEN_EXPIRED` or credentials that are not valid any more: a
-    /// session's access token that ends under the watch is renewed, but not what [`Watch::authorize`] was given. The watch
-    /// can be asked again, and goes on where it was.
+    /// What trying again does not mend, such as `RESUME_TOKEN_EXPIRED` or credentials that are not valid any more. A watch
+    /// ends with the access token that it was opened with: a session's is renewed and the watch goes on, but what
+    /// [`Watch::authorize`] was given is not. The watch can be asked again, and goes on where it was.
     pub async fn next(&mut self) -> Result<WatchUsersResponse, Error> {
         loop {
             if let Step::Told(told) = self.step().await? {
@@ -159,6 +159,7 @@ impl Watch {
             }
             let begun = timeout_at(Instant::now() + BEGIN_TIMEOUT, self.users.watch_users(request)).await;
             self.stream = Some(begun.map_err(|_| late("does not answer"))??.into_inner());
+            self.course.has_begun = true;
             self.heard = Instant::now();
         }
         let Some(stream) = &mut self.stream else { return Err(late("does not answer")) };
@@ -179,18 +180,17 @@ impl Course {
 
     fn told(&mut self, token: &str) {
         self.attempts = 0;
-        self.was_told = true;
         self.request.start = Some(Start::ResumeToken(token.to_owned()));
     }
 
     /// How long to wait before the next attempt; an error that it would not mend. If the client has `own_credentials`, the
-    /// next attempt may have another token than one that ended under a watch.
+    /// next attempt has another token than the one that ended under a watch.
     fn cut(&mut self, status: Status, own_credentials: bool) -> Result<(Error, Duration), Error> {
         let error = Error::from(status);
         if let Some(token) = error.metadata("resume_token") {
             self.request.start = Some(Start::ResumeToken(token.to_owned()));
         }
-        let may_renew = mem::take(&mut self.was_told) && own_credentials;
+        let may_renew = mem::take(&mut self.has_begun) && own_credentials;
         let renews = may_renew && error.reason() == Some("CREDENTIALS_INVALID");
         if !is_passing(&error) && !renews {
             return Err(error);
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_again_from_the_token_and_what_does_not_is_told() {
-        let mut watch = Course { request: WatchUsersRequest::default(), attempts: 0, was_told: false };
+        let mut watch = Course { request: WatchUsersRequest::default(), attempts: 0, has_begun: false };
         let reason = |code, reason: &str, token: &str| {
             let metadata = HashMap::from([("resume_token".to_owned(), token.to_owned())]);
             Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "roster", metadata))
@@ -277,10 +277,10 @@ mod tests {
         }
         // An access token ends under a watch; the next one is refused at once, or is the caller's own to renew.
         let ended = || reason(Code::Unauthenticated, "CREDENTIALS_INVALID", "~4");
-        watch.told("~4");
+        watch.has_begun = true;
         assert!(watch.cut(ended(), true).is_ok());
         assert!(watch.cut(ended(), true).is_err());
-        watch.told("~5");
+        watch.has_begun = true;
         assert!(watch.cut(ended(), false).is_err());
     }
 }

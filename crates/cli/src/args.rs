@@ -123,6 +123,8 @@ pub enum Command {
     Backup(commands::backup::Backup),
     /// Put a backup in the place of the database
     Restore(commands::backup::Restore),
+    /// Move everything from SQLite to PostgreSQL, or back, while no server runs
+    Copy(commands::copy::Copy),
     /// Print a completion script for your shell
     Completions(commands::completions::Completions),
 }

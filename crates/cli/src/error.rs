@@ -194,9 +194,12 @@ impl From<StartError> for Failure {
             StartError::Tls(_) => Exit::Config,
             StartError::CannotCreate { .. } => Exit::CannotCreate,
             StartError::Locked { .. } => Exit::TryAgain,
-            StartError::Damaged { .. } | StartError::NewerSchema { .. } | StartError::NotADatabase { .. } => Exit::Data,
+            StartError::Damaged { .. }
+            | StartError::NewerSchema { .. }
+            | StartError::NotADatabase { .. }
+            | StartError::HalfCopied { .. } => Exit::Data,
             StartError::Postgres { error } => exit_of(error),
-            StartError::Mail { .. } | StartError::Tracing(_) => Exit::Config,
+            StartError::Mail { .. } | StartError::Redis { .. } | StartError::Tracing(_) => Exit::Config,
             StartError::Failed(_) => Exit::Internal,
         };
         // The text says how to mend it.
@@ -208,11 +211,13 @@ impl From<StartError> for Failure {
 pub fn exit_of(error: &OpenError) -> Exit {
     match error {
         OpenError::Unreachable { .. } | OpenError::ReadOnly { .. } => Exit::Unavailable,
+        OpenError::Held { .. } => Exit::TryAgain,
         OpenError::Refused { .. } | OpenError::NotAllowed { .. } => Exit::Refused,
         OpenError::NoDatabase { .. } | OpenError::Tls { .. } | OpenError::NoExtension { .. } => Exit::Config,
         OpenError::OldServer { .. }
         | OpenError::NotUtf8 { .. }
         | OpenError::NotOurs { .. }
+        | OpenError::HalfCopied { .. }
         | OpenError::NewerSchema { .. } => Exit::Data,
         OpenError::Failed { .. } => Exit::Internal,
     }

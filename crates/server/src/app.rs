@@ -34,6 +34,7 @@ use crate::{
     ops::{FeedOptions, HealthState, LogRetention, Ops, SessionOptions},
     overload::Overload,
     presence::PresenceOptions,
+    redis::{self, Redis},
     rpc::{Admission, CallStats, GrpcWeb, Pipeline, Services, Tokenless},
     store::{
         Store,
@@ -100,6 +101,12 @@ pub enum StartError {
         /// What was found.
         detail: String,
     },
+    /// The database is a copy of another that is not finished.
+    #[error("{} is an unfinished copy of another database; let the same roster copy run to its end, or remove the file", path.display())]
+    HalfCopied {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The database was migrated by a newer Roster.
     #[error("{} has schema {found}, and this Roster knows {known}; start the newer Roster that wrote it", path.display())]
     NewerSchema {
@@ -125,6 +132,13 @@ pub enum StartError {
         #[from]
         error: postgres::OpenError,
     },
+    /// Redis cannot be used as the settings have it.
+    #[error("{error}; {}", error.mend())]
+    Redis {
+        /// Why not.
+        #[from]
+        error: redis::OpenError,
+    },
     /// Mails could not be sent as the settings have it.
     #[error("cannot send mail: {detail}; mend {key}")]
     Mail {
@@ -148,6 +162,7 @@ impl From<OpenError> for StartError {
             OpenError::CannotCreate { path, error } => Self::CannotCreate { path, error },
             OpenError::NotADatabase { path, detail } => Self::NotADatabase { path, detail },
             OpenError::Damaged { path, detail } => Self::Damaged { path, detail },
+            OpenError::HalfCopied { path } => Self::HalfCopied { path },
             OpenError::NewerSchema { path, found, known } => Self::NewerSchema { path, found, known },
             OpenError::Failed { .. } => Self::Failed(error.to_string()),
         }
@@ -236,6 +251,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let mail_server = mail::server(&config).map_err(|(key, detail)| StartError::Mail { key, detail })?;
     let mailer = Arc::new(Mailer::of(&config, at_http));
     let traces = trace_options(&config)?;
+    let redis = config.redis().map(Redis::start).transpose()?;
     let store = open_store(&config)?;
     // The lock of the database is ours now, so a socket that is left there is nobody's.
     let (operator, operator_socket) = listen_for_operator(&config)?.unzip();
@@ -251,18 +267,27 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let tracing = tracing.map_err(StartError::Tracing)?;
     let tracer = tracing.as_ref().map(|tracing| tracing.tracer.clone());
     let sender = Sender::new(shared, mail_server, config.mail_retry).with_tracer(tracer.clone());
+    let limits_key = runtime.block_on(store.secret("limits")).map_err(|error| failed(&error))?;
     let ops = runtime.block_on(Ops::new(store, hasher, clock, authenticator, mailer, session_options(&config)));
     let drain = DrainSwitch::new();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
     let ops = ops.with_staleness_default(Staleness::of(config.max_staleness_default));
+    let ops = match redis.clone() {
+        Some(redis) => runtime.block_on(ops.with_redis(redis)).map_err(|error| failed(&error))?,
+        None => ops,
+    };
     let ops = Arc::new(ops.with_drain(drain.signal()).with_presence(presence_options(&config)));
     let services = Services::new(Arc::clone(&ops), config.max_message_bytes).map_err(|error| failed(&error))?;
     services.set_serving(true);
 
     let web = GrpcWeb::new(config.grpc_web_allowed_origins.clone());
     let tokenless = Tokenless::new(config.dev, &config.service_permissions);
-    let limits = Arc::new(Limits::new(&config.rates));
+    let limits = match redis {
+        Some(redis) => Limits::shared(&config.rates, redis, &limits_key),
+        None => Limits::new(&config.rates),
+    };
+    let limits = Arc::new(limits);
     let overload = Arc::new(Overload::new(config.queue_wait_max));
     let admission = Admission::new(Arc::clone(&overload));
     let pipeline = Pipeline::new(services, tokenless, (Arc::clone(&limits), admission), web, drain.signal());
@@ -282,7 +307,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let expires = certificates.as_ref().map(|certificates| Arc::clone(&certificates.expires));
     let numbers = Numbers { calls: pipeline.stats(), overload, spans, expires, connections: Arc::clone(&connections) };
     let report = report(Arc::clone(&ops), numbers);
-    let port = http::Port { ops: Arc::clone(&ops), limits, report };
+    let port = http::Port { ops: Arc::clone(&ops), limits: Arc::clone(&limits), report };
     let http = http.map(|listeners| http::serve(listeners, net_options(&config, 1), port));
     let http = http.transpose().map_err(|error| failed(&error))?;
 
@@ -290,7 +315,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let _ = connections.set((grpc.stats(), http.as_ref().map(Net::stats)));
     let (grpc_addr, http_addr) = (grpc.local_addr(), http.as_ref().map(Net::local_addr));
     let (stop, stopping) = watch::channel(Stop::No);
-    let end = End { pipeline, grpc, http, certificates, operator_socket, tracing, config };
+    let end = End { pipeline, limits, grpc, http, certificates, operator_socket, tracing, config };
     let run = move || runtime.block_on(end.supervise(sender, stopping));
     let supervisor = thread::Builder::new().name("supervisor".into()).spawn(run).map_err(|error| failed(&error))?;
     Ok(Running { grpc_addr, http_addr, stopper: Stopper(stop), supervisor })
@@ -336,6 +361,7 @@ fn report(ops: Arc<Ops>, numbers: Numbers) -> http::Report {
 /// What has to be brought to an end, in order.
 struct End {
     pipeline: Arc<Pipeline>,
+    limits: Arc<Limits>,
     grpc: Net,
     http: Option<Net>,
     certificates: Option<Certificates>,
@@ -347,7 +373,12 @@ struct End {
 impl End {
     async fn supervise(mut self, sender: Sender, mut stopping: watch::Receiver<Stop>) -> DrainReport {
         let ops = Arc::clone(self.pipeline.services().ops());
-        let presence = tokio::spawn(async move { ops.keep_presence().await });
+        let presence = tokio::spawn({
+            let ops = Arc::clone(&ops);
+            async move { ops.keep_presence().await }
+        });
+        let limits = Arc::clone(&self.limits);
+        let in_step = tokio::spawn(async move { tokio::join!(ops.keep_in_step(), limits.keep_in_step()) });
         let (stop_mail, mail_stopping) = watch::channel(false);
         let mut mail = tokio::spawn(sender.run(mail_stopping));
         let certificates = self.certificates.take();
@@ -382,6 +413,7 @@ impl End {
             () = cut_short(stopping.clone()) => mail.abort(),
         }
         presence.abort();
+        in_step.abort();
         self.pipeline.services().ops().close().await;
         if let Some(tracing) = self.tracing {
             tokio::select! {

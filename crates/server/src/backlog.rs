@@ -86,6 +86,12 @@ impl Backlog {
         Duration::from_nanos(expected.max(still))
     }
 
+    /// How long it takes until all who wait now, and those whose turn it is, are done.
+    pub(crate) fn empty_in(&self) -> Duration {
+        let turns = self.waiting().div_ceil(self.at_once.load(Relaxed).max(1)) + 1;
+        Duration::from_nanos(self.turn.load(Relaxed).saturating_mul(turns as u64))
+    }
+
     fn move_on(&self) {
         self.moved.store(self.now(), Relaxed);
     }
@@ -95,7 +101,8 @@ impl Backlog {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// The duration in nanoseconds; the most that there are room for if it is longer.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -112,6 +119,7 @@ mod tests {
         assert_eq!(backlog.wait(0), Duration::ZERO, "nobody waits");
         (0..5).for_each(|_| backlog.joined());
         assert_eq!(backlog.wait(0), 400_000 * MS);
+        assert_eq!(backlog.empty_in(), 400_000 * MS, "the turn under way, and three more");
         backlog.set_at_once(5);
         assert_eq!(backlog.wait(0), 300_000 * MS);
         backlog.left(4);

@@ -9,12 +9,16 @@
 //! never finds it emptier than calls of that class can make it: a newcomer waits no longer than the class has anybody
 //! wait. Nothing is locked: two calls that meet can at worst let a newcomer share another's bucket. A call costs about
 //! 50 ns.
+//!
+//! With Redis, servers share what has been taken; see [`shared`]. Whatever Redis says or does, nobody gets more from a
+//! server than its own buckets have.
 
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    hash::{Hash as _, Hasher as _},
     net::IpAddr,
     sync::{
         Arc,
@@ -24,7 +28,10 @@ use std::{
 };
 
 use roster_api::access::RateClass;
+use siphasher::sip::SipHasher13;
 
+use self::shared::Link;
+pub use self::shared::Taken;
 use crate::{
     auth::Caller,
     model::{ApiKeyId, Grant, Rate, Rates, UserId},
@@ -35,7 +42,7 @@ use crate::{
 const MINUTE: u64 = 60_000_000_000;
 /// Buckets that a hash names.
 const WAYS: usize = 8;
-/// Such groups of a class: 16,384 buckets of 24 bytes.
+/// Such groups of a class: 16,384 buckets of 32 bytes.
 const GROUPS: usize = 2_048;
 /// Such groups for [`NOTES`].
 const NOTE_GROUPS: usize = 512;
@@ -50,14 +57,19 @@ pub struct Limits {
     /// By the number of the class; `None` where there is no limit.
     classes: [Option<Table>; 5],
     notes: Option<Table>,
-    hasher: RandomState,
+    /// Keyed, so that nobody can choose whom to share a bucket with.
+    hasher: SipHasher13,
     started: Instant,
+    /// The way to what other servers have let through.
+    link: Option<Link>,
 }
 
 /// The buckets of a class.
 struct Table {
     cells: Cells,
     groups: Box<[[Bucket; WAYS]]>,
+    /// What is taken is told to other servers by and by.
+    is_told: bool,
 }
 
 /// What each message of one call that streams takes from, as if it were a call.
@@ -85,6 +97,8 @@ impl MessageLimits {
             }
             (caller, _) => self.limits.take_from_caller(self.class, caller),
         }
+        // Messages are of a class that waits for no other server.
+        .map(drop)
     }
 }
 
@@ -122,6 +136,8 @@ struct Bucket {
     full_at: AtomicU64,
     /// Until when its refusals are no news.
     told_until: AtomicU64,
+    /// What has been taken and not been told to other servers.
+    untold: AtomicU64,
 }
 
 /// Who takes from a bucket.
@@ -139,33 +155,45 @@ impl Limits {
     /// Full buckets.
     #[must_use]
     pub fn new(rates: &Rates) -> Self {
+        let mut key = [0; 16];
+        // Without chance it is known which callers share a bucket, which helps few.
+        let _ = getrandom::fill(&mut key);
+        Self::keyed(rates, &key)
+    }
+
+    fn keyed(rates: &Rates, key: &[u8; 16]) -> Self {
         let Rates { sign_in, sign_up, mail, read, write } = *rates;
         Self {
             classes: [sign_in, sign_up, mail, read, write].map(|rate| Table::of(rate, GROUPS)),
             notes: Table::of(NOTES, NOTE_GROUPS),
-            hasher: RandomState::new(),
+            hasher: SipHasher13::new_with_key(key),
             started: Instant::now(),
+            link: None,
         }
     }
 
-    /// Takes a call of nobody in particular from its address.
+    /// Takes a call of nobody in particular from its address. Before it is done, it is to be [confirmed](Self::confirm).
     ///
     /// # Errors
     /// The bucket is empty.
-    pub fn take_from_address(&self, class: RateClass, address: IpAddr) -> Result<(), Exceeded> {
-        let Some(table) = &self.classes[class as usize] else { return Ok(()) };
-        self.take(table, Holder::of_address(address))
+    pub fn take_from_address(&self, class: RateClass, address: IpAddr) -> Result<Taken, Exceeded> {
+        self.take_from(class, Some(Holder::of_address(address)))
     }
 
-    /// Takes a call from its caller, if that is somebody in particular and neither developer nor operator.
+    /// Takes a call from its caller, if that is somebody in particular and neither developer nor operator. Before it is
+    /// done, it is to be [confirmed](Self::confirm).
     ///
     /// # Errors
     /// The bucket is empty.
-    pub fn take_from_caller(&self, class: RateClass, caller: &Caller) -> Result<(), Exceeded> {
-        match (&self.classes[class as usize], Holder::of_caller(caller)) {
-            (Some(table), Some(holder)) => self.take(table, holder),
-            _ => Ok(()),
-        }
+    pub fn take_from_caller(&self, class: RateClass, caller: &Caller) -> Result<Taken, Exceeded> {
+        self.take_from(class, Holder::of_caller(caller))
+    }
+
+    fn take_from(&self, class: RateClass, holder: Option<Holder<'_>>) -> Result<Taken, Exceeded> {
+        let (Some(table), Some(holder)) = (&self.classes[class as usize], holder) else { return Ok(Taken::default()) };
+        let hash = self.hash(&holder);
+        table.take(hash, self.now())?;
+        Ok(if self.link.is_some() { Taken::of(class, hash) } else { Taken::default() })
     }
 
     /// Has a refusal written to the audit log, unless there were too many of its address.
@@ -183,23 +211,35 @@ impl Limits {
     }
 
     fn take(&self, table: &Table, holder: Holder<'_>) -> Result<(), Exceeded> {
-        // Nanoseconds since the start; there are enough of them for 500 years.
-        let now = self.started.elapsed().as_nanos() as u64;
-        table.take(self.hasher.hash_one(holder), now)
+        table.take(self.hash(&holder), self.now())
+    }
+
+    fn hash(&self, holder: &Holder<'_>) -> u64 {
+        let mut hasher = self.hasher;
+        holder.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Nanoseconds since the start; there are enough of them for 500 years.
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
     }
 }
 
 impl Table {
     /// `None` if there is no limit.
     fn of(rate: Rate, groups: usize) -> Option<Self> {
-        Some(Self { cells: Cells::of(rate)?, groups: (0..groups).map(|_| Default::default()).collect() })
+        let groups = (0..groups).map(|_| Default::default()).collect();
+        Some(Self { cells: Cells::of(rate)?, groups, is_told: false })
     }
 
     fn take(&self, hash: u64, now: u64) -> Result<(), Exceeded> {
         let bucket = self.bucket(hash);
-        bucket
-            .take(self.cells, now)
-            .map_err(|wait| Exceeded { retry_after: Duration::from_nanos(wait), is_news: bucket.tell(now) })
+        bucket.take(self.cells, now).map_err(|wait| bucket.exceeded(wait, now))?;
+        if self.is_told {
+            bucket.untold.fetch_add(self.cells.call, Relaxed);
+        }
+        Ok(())
     }
 
     /// The bucket of this hash: its own, or the fullest of its group.
@@ -217,6 +257,7 @@ impl Table {
         }
         fullest.holder.store(holder, Relaxed);
         fullest.told_until.store(0, Relaxed);
+        fullest.untold.store(0, Relaxed);
         fullest
     }
 }
@@ -235,6 +276,16 @@ impl Bucket {
                 Err(other) => full_at = other,
             }
         }
+    }
+
+    /// It is not full before this time.
+    fn raise(&self, full_at: u64) {
+        self.full_at.fetch_max(full_at, Relaxed);
+    }
+
+    /// One must wait so long.
+    fn exceeded(&self, wait: u64, now: u64) -> Exceeded {
+        Exceeded { retry_after: Duration::from_nanos(wait), is_news: self.tell(now) }
     }
 
     /// Whether a refusal now is news; the next ones are not for a while.

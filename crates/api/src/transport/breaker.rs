@@ -9,7 +9,8 @@ use std::{
 const FAILURES_MAX: u32 = 5;
 /// How long it stays open at first; twice as long each time that the probe fails.
 const OPEN_MIN: Duration = Duration::from_millis(500);
-const OPEN_MAX: Duration = Duration::from_secs(15);
+/// Whoever comes back is found within five seconds, however long it was away.
+const OPEN_MAX: Duration = Duration::from_secs(4);
 /// A probe that has told nothing for so long is taken for lost: its caller has gone.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 

@@ -92,7 +92,7 @@ impl Call<'_> {
             attempts += 1;
             let outcome = self.attempt(attempts_max - attempts).await;
             let status = match outcome {
-                Ok(response) => match status_of(response.headers()) {
+                Ok(response) => match status_of(&response) {
                     // A refused token changed nothing, so the call may be made again with a new one.
                     Some(status) if !renewed && self.on_call.renew(&status, &mut self.parts.headers).await => {
                         renewed = true;
@@ -183,7 +183,7 @@ fn note(picked: &Picked<'_>, outcome: &Result<Response<Body>, Status>) {
         Verdict::Final => status.code() == Code::DeadlineExceeded,
     };
     match outcome {
-        Ok(response) if status_of(response.headers()).is_some_and(|status| is_dead(&status)) => {
+        Ok(response) if status_of(response).is_some_and(|status| is_dead(&status)) => {
             picked.failed(std::time::Instant::now());
         }
         Ok(_) => picked.succeeded(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{Response, StatusCode};
 use tonic::{Code, Status};
 
 use crate::Error;
@@ -102,9 +102,19 @@ fn busy(error: &Error) -> Verdict {
     }
 }
 
-/// The status in the headers of a response that has nothing else.
-pub(super) fn status_of(headers: &HeaderMap) -> Option<Status> {
-    headers.contains_key(Status::GRPC_STATUS).then(|| Status::from_header_map(headers))?
+/// The status in the headers of a response that has nothing else; or what the answer of a proxy means that has found no
+/// server, by [the rules for those](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md).
+pub(super) fn status_of<B>(response: &Response<B>) -> Option<Status> {
+    if response.headers().contains_key(Status::GRPC_STATUS) {
+        return Status::from_header_map(response.headers());
+    }
+    match response.status() {
+        status @ (StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT) => Some(Status::unavailable(format!("a proxy before the server says {status}"))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::{
     import,
     load::{Load, Requests, Tally, any_of},
-    overload, presence,
+    overload, postgres, presence,
     process::{CallLog, Server},
     raw_tonic::Mode,
     report::{Floor, Row, median, rate, time},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub const GET: &str = "/user.v1.UserService/GetUser";
-const CREATE: &str = "/user.v1.UserService/CreateUser";
+pub const CREATE: &str = "/user.v1.UserService/CreateUser";
 const LIST: &str = "/user.v1.UserService/ListUsers";
 const EXPORT: &str = "/user.v1.UserService/ExportUsers";
 pub const SEARCH: &str = "/user.v1.UserService/SearchUsers";
@@ -74,6 +74,10 @@ pub const ALL: &[(u32, Goal)] = &[
     (14, presence::online),
     (15, rest),
     (16, overload::shedding),
+    (17, postgres::point_reads),
+    (18, postgres::creates_against_commits),
+    (19, postgres::import_against_copy),
+    (20, postgres::nodes),
 ];
 
 /// One load on one server, with the server's processor time.
@@ -164,7 +168,7 @@ pub fn without_errors(mut tally: Tally) -> anyhow::Result<Tally> {
 }
 
 /// `CreateUser` calls that never repeat a person, until `limit` of them.
-fn creates(limit: u64) -> Requests {
+pub fn creates(limit: u64) -> Requests {
     let next = AtomicU64::new(0);
     Arc::new(move |_| {
         let number = next.fetch_add(1, Relaxed);
@@ -195,7 +199,7 @@ fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// The ids of every user, page by page.
-fn all_ids(server: &Server) -> anyhow::Result<Vec<String>> {
+pub fn all_ids(server: &Server) -> anyhow::Result<Vec<String>> {
     client_runtime()?.block_on(async {
         let mut client = Client::connect(&server.addr.to_string()).await?.users();
         let mut ids: Vec<String> = Vec::new();

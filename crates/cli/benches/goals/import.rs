@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bytes of a user's message, about.
-const MESSAGE_BYTES: usize = 120;
+pub const MESSAGE_BYTES: usize = 120;
 const INSERT_USER: &str = "INSERT INTO users
     (id, email, email_key, username, username_key, name, name_key, role, status, age, phone, locale, attributes,
      email_verified, created_at, updated_at, revision, search_text, message)
@@ -80,7 +80,7 @@ pub fn throughput(setting: &Setting) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Waits for the first answer.
-fn answer(server: &Server) -> anyhow::Result<()> {
+pub fn answer(server: &Server) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::connect(&server.addr.to_string()).await?;
@@ -90,7 +90,7 @@ fn answer(server: &Server) -> anyhow::Result<()> {
 }
 
 /// Through the client, which reads every verdict.
-fn import(server: &Server, count: usize) -> anyhow::Result<Duration> {
+pub fn import(server: &Server, count: usize) -> anyhow::Result<Duration> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::connect(&server.addr.to_string()).await?;

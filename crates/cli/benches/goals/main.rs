@@ -4,12 +4,17 @@
 //! The load comes from the same machine and takes processor time from the server, so what counts is requests per
 //! second of the *server's* processor time; a throughput says as much about the client.
 
+#[path = "../../../server/tests/it/postgres/cluster.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
+mod cluster;
 mod goals;
 mod hash_limit;
 mod import;
 mod load;
 mod open_loop;
 mod overload;
+mod postgres;
+mod postgres_limit;
 mod presence;
 mod process;
 mod raw_tonic;

@@ -40,12 +40,16 @@ impl Server {
 
     /// Roster on a database file, with further environment variables.
     pub fn roster(database: &Path, log: CallLog, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::roster_on(&format!("sqlite:{}", database.display()), log, environment)
+    }
+
+    /// Roster on a database, with further environment variables.
+    pub fn roster_on(database_url: &str, log: CallLog, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let addr = free_addr()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
         command
             .args(["serve", "--dev", "--http-addr", "off", "--grpc-addr", &addr.to_string()])
-            .arg("--database-url")
-            .arg(format!("sqlite:{}", database.display()))
+            .args(["--database-url", database_url])
             .env("LOG_LEVEL", if log == CallLog::On { "info" } else { "warn" })
             .envs(environment.iter().copied())
             .stdout(Stdio::null());

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod bench;
 pub mod cert;
 pub mod completions;
+pub mod copy;
 pub mod demo;
 pub mod doctor;
 pub mod health;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions(completions) => completions.run(),
         Command::Backup(backup) => backup.run(&global),
         Command::Restore(restore) => restore.run(&global),
+        Command::Copy(copy) => copy.run(&global),
         Command::Cert(cert) => cert.run(&global),
         Command::Admin(admin) => admin.run(&global),
         Command::Bench(bench) => block_on(bench.run(&global)),
@@ -91,6 +93,7 @@ pub async fn call(command: &Command, context: &mut Context) -> Result<(), Failur
         | Command::Health
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Copy(_)
         | Command::Completions(_)
         | Command::Cert(_)
         | Command::Admin(_) => Err(CliError::new(Exit::Internal, "this command calls no server").into()),

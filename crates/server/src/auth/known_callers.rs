@@ -32,21 +32,37 @@ pub enum Recalled {
     /// None was shown.
     Nobody,
     /// Whose it is.
-    Caller(Caller),
+    Caller(Known),
     /// It is none, or has ended.
     Invalid,
     /// It has to be looked at: see [`KnownCallers::verify`].
     Unknown(Credential),
 }
 
+/// A caller, and when their credential ends by itself: an access token does so long before its session.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who calls.
+    pub caller: Caller,
+    /// `None` for an API key, whose end is its grant's, and for whoever shows no credential.
+    pub until: Option<Timestamp>,
+}
+
+impl From<Caller> for Known {
+    /// One who shows no credential.
+    fn from(caller: Caller) -> Self {
+        Self { caller, until: None }
+    }
+}
+
 /// The callers whom one worker has seen, before the cache that all workers share.
 pub struct KnownCallers {
     authenticator: Arc<Authenticator>,
-    known: Cache<Credential, Arc<Known>>,
+    known: Cache<Credential, Arc<Met>>,
 }
 
 /// A caller, as the last read found them.
-struct Known {
+struct Met {
     names: Names,
     live: Arc<Live>,
     /// When its use was last noted, in microseconds since the epoch.
@@ -85,29 +101,31 @@ impl KnownCallers {
             return Recalled::Unknown(bearer.to_credential());
         }
         self.note(&known, now, from);
-        Recalled::Caller(Caller::Granted(Arc::clone(&known.live)))
+        Recalled::Caller(known.caller())
     }
 
     /// Whose credential it is, whatever that takes: a signature check if nobody has seen it before, and a read.
     ///
     /// # Errors
     /// It makes nobody a caller, or the store failed.
-    pub async fn verify(&self, credential: Credential, from: Option<IpAddr>) -> Result<Caller, AuthError> {
+    pub async fn verify(&self, credential: Credential, from: Option<IpAddr>) -> Result<Known, AuthError> {
         let names = self.authenticator.names(&credential).await?;
         let now = self.authenticator.now();
         if names.has_ended(now) {
             return Err(AuthError::Invalid);
         }
         let live = self.authenticator.grant(&names, now).await?.ok_or(AuthError::Invalid)?;
-        let known = Arc::new(Known { names, live: Arc::clone(&live), noted_at: AtomicI64::new(i64::MIN) });
-        self.note(&known, now, from);
-        self.known.insert(credential, known);
-        Ok(Caller::Granted(live))
+        let met = Arc::new(Met { names, live, noted_at: AtomicI64::new(i64::MIN) });
+        self.note(&met, now, from);
+        let known = met.caller();
+        self.known.insert(credential, met);
+        Ok(known)
     }
 
-    /// Waits until the grant ends, by a commit or by the clock.
-    pub fn ended(&self, live: Arc<Live>) -> impl Future<Output = ()> + Send + use<> {
-        let rest = live.grant.expires_at().map(|end| end.0.saturating_sub(self.authenticator.now().0).max(0));
+    /// Waits until the grant ends, by a commit or by the clock, or until this time.
+    pub fn ended(&self, live: Arc<Live>, until: Option<Timestamp>) -> impl Future<Output = ()> + Send + use<> {
+        let end = live.grant.expires_at().into_iter().chain(until).min();
+        let rest = end.map(|end| end.0.saturating_sub(self.authenticator.now().0).max(0));
         async move {
             match rest {
                 Some(micros) => {
@@ -120,11 +138,21 @@ impl KnownCallers {
         }
     }
 
-    fn note(&self, known: &Known, now: Timestamp, from: Option<IpAddr>) {
+    fn note(&self, known: &Met, now: Timestamp, from: Option<IpAddr>) {
         let noted = known.noted_at.load(Ordering::Relaxed);
         if now.0.saturating_sub(noted) >= NOTE_EVERY_MICROS {
             known.noted_at.store(now.0, Ordering::Relaxed);
             self.authenticator.uses().note(&known.live.grant, now, from);
         }
+    }
+}
+
+impl Met {
+    fn caller(&self) -> Known {
+        let until = match self.names {
+            Names::Session { expires_at, .. } => Some(expires_at),
+            Names::ApiKey { .. } => None,
+        };
+        Known { caller: Caller::Granted(Arc::clone(&self.live)), until }
     }
 }

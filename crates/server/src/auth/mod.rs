@@ -24,7 +24,7 @@ pub use caller::{Caller, Refusal, Service};
 pub use credential::{Bearer, Credential, Shown};
 pub use hasher::{HashError, HashParams, Hasher, HasherOptions, Verdict};
 pub use keys::{KeyError, generate_signing_key};
-pub use known_callers::{KnownCallers, Recalled};
+pub use known_callers::{Known, KnownCallers, Recalled};
 pub use one_time_token::OneTimeToken;
 pub use password::{Password, PasswordHash};
 pub use refresh_token::{Opened as OpenedRefreshToken, RefreshToken, RefreshTokens};

@@ -6,10 +6,7 @@ use std::{
     io,
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -38,9 +35,6 @@ const MEMORY_LINGER: Duration = Duration::from_secs(1);
 /// What a job is taken to last before one has been measured.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
 
-/// A new measurement counts for one part in this many.
-const AVERAGE_OVER: u64 = 8;
-
 /// Does its work; gives how its caller is told, or `None` if nobody waits any more.
 type Job = Box<dyn FnOnce(&mut Memory) -> Option<Tell> + Send>;
 
@@ -61,8 +55,6 @@ struct Shared {
     wait_max: Duration,
     /// Blocks that a thread keeps from one job to the next.
     keep_blocks: usize,
-    /// Nanoseconds that a job has lately lasted, as a moving average.
-    average: AtomicU64,
     backlog: Backlog,
     waits: Histogram,
     durations: Histogram,
@@ -92,7 +84,6 @@ impl Pool {
             capacity: capacity.get(),
             wait_max,
             keep_blocks,
-            average: AtomicU64::new(nanos(FIRST_GUESS)),
             backlog: Backlog::new(threads.get()),
             waits: Histogram::new(&LATENCIES),
             durations: Histogram::new(&LATENCIES),
@@ -155,7 +146,7 @@ impl Pool {
         let mut state = self.shared.lock();
         if state.queue.len() >= self.shared.capacity || self.shared.backlog.wait(0) > self.shared.wait_max {
             self.shared.refused.increment();
-            return Err(HashError::Busy { retry_after: self.time_to_empty(state.queue.len()) });
+            return Err(HashError::Busy { retry_after: self.shared.backlog.empty_in() });
         }
         state.queue.push_back((Instant::now(), job));
         self.shared.backlog.joined();
@@ -163,13 +154,6 @@ impl Pool {
         drop(state);
         self.shared.wake.notify_one();
         Ok(())
-    }
-
-    /// How long it takes to work off what waits and what is being done.
-    fn time_to_empty(&self, waiting: usize) -> Duration {
-        let threads = self.threads.len().max(1);
-        let turns = u32::try_from(waiting.div_ceil(threads) + 1).unwrap_or(u32::MAX);
-        Duration::from_nanos(self.shared.average.load(Ordering::Relaxed)).saturating_mul(turns)
     }
 }
 
@@ -234,20 +218,12 @@ impl Shared {
     fn measured(&self, lasted: Duration) {
         self.durations.observe(lasted);
         self.backlog.took(lasted);
-        // Two threads may overwrite each other's measurement: it is an estimate.
-        let average = self.average.load(Ordering::Relaxed);
-        let next = average - average / AVERAGE_OVER + nanos(lasted) / AVERAGE_OVER;
-        self.average.store(next, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code under the lock can leave the queue half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
 /// The blocks that Argon2 works in, wiped when they are freed.

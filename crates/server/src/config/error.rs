@@ -118,6 +118,14 @@ pub enum ConfigError {
         /// Where the value of `grpc_addr` came from.
         origin: Origin,
     },
+    /// A cluster has one database.
+    #[error("redis_url cannot name the database {number} ({origin}): a cluster of Redis has no other than 0")]
+    ClusterDatabase {
+        /// What it names.
+        number: i64,
+        /// Where the value came from.
+        origin: Origin,
+    },
     /// Mails can be sent, but nobody has said where their links lead.
     #[error(
         "smtp_url is set ({origin}), but public_url is not, and mails have links; set public_url to where people reach \

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     model::{Permission, PermissionSet},
+    redis::RedisUrl,
     store::postgres::PostgresUrl,
     tls::ClientCertificates,
 };
@@ -46,6 +47,8 @@ pub(super) enum Kind {
     Sender(Field<Option<MailFrom>>),
     Collector(Field<Option<CollectorUrl>>),
     Share(Field<Share>),
+    Redis(Field<Option<RedisUrl>>),
+    Prefix(Field<String>),
 }
 
 impl Kind {
@@ -95,6 +98,9 @@ impl Kind {
             Self::Collector(field) if text == "off" => *field(config) = None,
             Self::Collector(field) => *field(config) = if_any(text)?,
             Self::Share(field) => *field(config) = text.trim().parse()?,
+            Self::Redis(field) if text == "off" => *field(config) = None,
+            Self::Redis(field) => *field(config) = if_any(text)?,
+            Self::Prefix(field) => *field(config) = prefix(text).ok_or(())?,
         }
         Ok(())
     }
@@ -142,6 +148,8 @@ impl Kind {
             Self::Sender(_) => MailFrom::TAKES.into(),
             Self::Collector(_) => format!("{}, or off", CollectorUrl::TAKES),
             Self::Share(_) => Share::TAKES.into(),
+            Self::Redis(_) => format!("{}, or off", RedisUrl::TAKES),
+            Self::Prefix(_) => format!("1 to {PREFIX_MAX_CHARS} letters, digits and - _ . : of ASCII"),
         }
     }
 
@@ -182,6 +190,8 @@ impl Kind {
             Self::Sender(field) => show_if_any(field(config)),
             Self::Collector(field) => field(config).as_ref().map_or("off".into(), CollectorUrl::to_string),
             Self::Share(field) => field(config).to_string(),
+            Self::Redis(field) => field(config).as_ref().map_or("off".into(), RedisUrl::to_string),
+            Self::Prefix(field) => field(config).clone(),
         }
     }
 
@@ -191,6 +201,7 @@ impl Kind {
             Self::Database(_) | Self::Replicas(_) => DatabaseUrl::redacted(text),
             Self::Smtp(_) => SmtpUrl::redacted(text),
             Self::Collector(_) => CollectorUrl::redacted(text),
+            Self::Redis(_) => RedisUrl::redacted(text),
             _ => format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()),
         }
     }
@@ -215,6 +226,16 @@ const CLIENT_CERTIFICATES: [(&str, ClientCertificates); 3] = [
 ];
 /// Characters that a name may have.
 const WORD_MAX_CHARS: usize = 200;
+
+/// Characters that a prefix of keys may have.
+const PREFIX_MAX_CHARS: usize = 50;
+
+/// No braces: what is in them decides where a cluster has a key.
+fn prefix(text: &str) -> Option<String> {
+    let text = text.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    ((1..=PREFIX_MAX_CHARS).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
+}
 
 fn word(text: &str) -> Option<String> {
     let text = text.trim();

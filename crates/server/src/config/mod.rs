@@ -32,10 +32,11 @@ pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 
 use crate::{
     model::{PermissionSet, Rate, Rates},
+    redis::{RedisOptions, RedisUrl},
     store::postgres::PostgresUrl,
     tls::{ClientCertificates, ClientFiles, TlsFiles},
 };
-use settings::{ENV_PREFIX, NOT_USED_YET, OTHER_VARIABLES, SETTINGS};
+use settings::{ENV_PREFIX, OTHER_VARIABLES, SETTINGS};
 
 /// The file that is read when no other is named.
 pub const DEFAULT_FILE: &str = "roster.toml";
@@ -50,6 +51,8 @@ const DEFAULT_HASH_QUEUE_MAX: usize = 256;
 const DEFAULT_WRITE_QUEUE_MAX: usize = 4096;
 const DEFAULT_QUEUE_WAIT_MAX: Duration = Duration::from_secs(1);
 const DEFAULT_DATABASE_CONNECTIONS: usize = 16;
+const DEFAULT_REDIS_PREFIX: &str = "roster";
+const DEFAULT_REDIS_WAIT_MAX: Duration = Duration::from_millis(50);
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 const DEFAULT_CONNECTIONS_MAX: usize = 10_000;
 const DEFAULT_STREAMS_MAX: usize = 1000;
@@ -105,6 +108,16 @@ pub struct Config {
     pub max_staleness_default: Duration,
     /// Connections to PostgreSQL for writes, lists and searches.
     pub database_connections: usize,
+    /// What servers share beside the database.
+    pub redis_url: Option<RedisUrl>,
+    /// Its nodes are a cluster's, though the URL names only one.
+    pub redis_cluster: bool,
+    /// What keys and channels in Redis begin with.
+    pub redis_prefix: String,
+    /// Certificates of authorities that may vouch for Redis, instead of the system's.
+    pub redis_ca_file: Option<PathBuf>,
+    /// How long a call waits for Redis.
+    pub redis_wait_max: Duration,
     /// Threads that serve connections.
     pub workers: usize,
     /// What is logged.
@@ -222,6 +235,11 @@ impl Config {
             database_replica_url: None,
             max_staleness_default: Duration::ZERO,
             database_connections: DEFAULT_DATABASE_CONNECTIONS,
+            redis_url: None,
+            redis_cluster: false,
+            redis_prefix: DEFAULT_REDIS_PREFIX.into(),
+            redis_ca_file: None,
+            redis_wait_max: DEFAULT_REDIS_WAIT_MAX,
             workers: cores,
             log_level: LogLevel::default(),
             log_format: LogFormat::Auto,
@@ -296,13 +314,19 @@ impl Config {
         for one in &given {
             one.apply(&mut config)?;
         }
-        config.warnings = NOT_USED_YET
-            .iter()
-            .filter(|(name, _)| env.contains_key(*name))
-            .map(|(name, why)| format!("environment variable {name} is set but not used: {why}"))
-            .collect();
         config.check(&given)?;
+        config.warnings.extend(config.oddities());
         Ok(config)
+    }
+
+    /// What is odd, but no reason to stop.
+    fn oddities(&self) -> Option<String> {
+        let alone = self.redis_url.is_some() && !matches!(self.database_url, DatabaseUrl::Postgres(_));
+        alone.then(|| {
+            "redis_url is set, and a SQLite database is one server's own: limits and lockouts outlive a restart, and \
+             nothing else is gained"
+                .to_owned()
+        })
     }
 
     /// What no setting can see alone.
@@ -329,6 +353,9 @@ impl Config {
             }
         }
         let is_postgres = matches!(self.database_url, DatabaseUrl::Postgres(_));
+        if let Some(redis) = self.redis().filter(|redis| redis.is_cluster && redis.url.database() != 0) {
+            return Err(ConfigError::ClusterDatabase { number: redis.url.database(), origin: origin(&["redis_url"]) });
+        }
         let asked = self.client_certificates != ClientCertificates::Off;
         for (key, set, needs, there) in [
             ("tls_certificate", self.tls_certificate.is_some(), "tls_key", self.tls_key.is_some()),
@@ -361,6 +388,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// How Redis is used, if it is.
+    #[must_use]
+    pub fn redis(&self) -> Option<RedisOptions> {
+        let url = self.redis_url.clone()?;
+        Some(RedisOptions {
+            is_cluster: self.redis_cluster || url.names_several(),
+            url,
+            prefix: self.redis_prefix.clone(),
+            ca_file: self.redis_ca_file.clone(),
+            wait_max: self.redis_wait_max,
+        })
     }
 
     /// The files of TLS, if it is spoken.

@@ -70,10 +70,6 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ROSTER_TOKEN", "the access token or API key that a client shows; there is no flag, because others see flags"),
 ];
 
-/// Variables that users of earlier systems have set, and why nothing is done with them.
-pub(super) const NOT_USED_YET: &[(&str, &str)] =
-    &[("REDIS_URL", "this version runs as a single node and keeps no state in Redis")];
-
 /// Milliseconds of an hour.
 const HOUR_MS: u64 = 3_600_000;
 
@@ -217,6 +213,50 @@ pub const SETTINGS: &[Setting] = &[
               change log. All servers together must stay below the database's max_connections.",
     },
     Setting {
+        key: "redis_url",
+        also_env: &["REDIS_URL"],
+        flag: Some("redis-url"),
+        kind: Kind::Redis(|c| &mut c.redis_url),
+        default: None,
+        doc: "What servers that share a database share beside it: rate limits, lockouts after wrong passwords, and \
+              messages that wake them sooner. Without it, limits and lockouts are each server's own. Servers go on when \
+              it goes away. docs/redis.md says more.",
+    },
+    Setting {
+        key: "redis_cluster",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Switch(|c| &mut c.redis_cluster),
+        default: None,
+        doc: "Whether redis_url names nodes of a cluster. It does if it names several.",
+    },
+    Setting {
+        key: "redis_prefix",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Prefix(|c| &mut c.redis_prefix),
+        default: None,
+        doc: "What all keys and channels in Redis begin with. Servers that share a database have the same; others that use \
+              the same Redis have another.",
+    },
+    Setting {
+        key: "redis_ca_file",
+        also_env: &[],
+        flag: None,
+        kind: Kind::FileOrOff(|c| &mut c.redis_ca_file),
+        default: None,
+        doc: "Certificates, in PEM, of authorities that vouch for a rediss:// server, instead of the system's.",
+    },
+    Setting {
+        key: "redis_wait_max_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(1..=1000, |c| &mut c.redis_wait_max),
+        default: None,
+        doc: "How long a call waits for Redis at most. After an answer that did not come by then no call waits until \
+              Redis has answered in time again.",
+    },
+    Setting {
         key: "workers",
         also_env: &["GRPC_MAX_WORKERS"],
         flag: Some("workers"),
@@ -274,8 +314,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch(|c| &mut c.trace_follow_caller),
         default: None,
         doc: "Whether a caller that traces its own call (traceparent), or says that it does not, decides that for ours. Turn \
-              it on where only services of yours call; otherwise trace_ratio counts for all calls, because anybody could \
-              have all of theirs traced.",
+              it on where only services of yours call. Otherwise trace_ratio counts for all calls, and chance decides: \
+              neither what a caller says nor the trace id that it chooses makes any difference.",
     },
     Setting {
         key: "drain_grace_ms",
@@ -471,8 +511,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         kind: Kind::Count(1..=100_000_000, |c| &mut c.presence_clients_max),
         default: None,
-        doc: "Clients that may be known, connected or not. Further ones are refused with CLIENT_LIMIT_REACHED. A client takes \
-              about 128 bytes.",
+        doc: "Clients that may be known, connected or not; with Redis, those of all servers. Further ones are refused with \
+              CLIENT_LIMIT_REACHED. A client takes about 128 bytes.",
     },
     Setting {
         key: "watchers_max",

@@ -59,8 +59,10 @@ fn the_names_of_earlier_systems_work_and_ours_win() {
     let config = load("", &[("GRPC_PORT", "6000"), ("GRPC_MAX_WORKERS", "10"), ("REDIS_URL", "redis://:pw@r")], &[]);
     let config = config.unwrap();
     assert_eq!((config.grpc_addr.to_string().as_str(), config.workers), ("0.0.0.0:6000", 10));
+    assert_eq!(config.redis_url.as_ref().map(ToString::to_string).as_deref(), Some("redis://:redacted@r:6379/0"));
+    // A file is one server's own.
     assert_eq!(config.warnings.len(), 1);
-    assert!(config.warnings[0].contains("REDIS_URL") && !config.warnings[0].contains("pw"), "{}", config.warnings[0]);
+    assert!(config.warnings[0].contains("redis_url") && !config.warnings[0].contains("pw"), "{}", config.warnings[0]);
 
     let path = |vars: &[(&str, &str)]| load("", vars, &[]).unwrap().database_url.to_string();
     let fallback = ("DB_CONNECTION_STRING", "sqlite:c.db");
@@ -212,6 +214,30 @@ fn replicas_are_those_of_a_database_that_can_have_some() {
     assert!(error.contains("database_replica_url") && error.contains("starts with postgres://"), "{error}");
     let error = load("max_staleness_default_ms = 3600001", &[], &[]).unwrap_err();
     assert!(error.contains("milliseconds from 0 to 3600000"), "{error}");
+}
+
+#[test]
+fn redis_is_off_or_a_server_or_a_cluster_and_keeps_its_password() {
+    let redis = |file: &str| load(file, &[], &[]).unwrap().redis();
+    assert!(redis("").is_none() && redis("redis_url = 'off'").is_none() && redis("redis_url = ''").is_none());
+    assert!(!redis("redis_url = 'redis://a'").unwrap().is_cluster);
+    assert!(redis("redis_url = 'redis://a'\nredis_cluster = true").unwrap().is_cluster);
+    assert!(redis("redis_url = 'redis://a,b'").unwrap().is_cluster);
+    for (file, expected) in [
+        (
+            "redis_url = 'redis://:s3cret@a/x'",
+            r#"redis_url cannot be "redis://…" (in roster.toml); it takes redis://USER"#,
+        ),
+        ("redis_url = 'redis://a,b/1'", "redis_url cannot name the database 1 (in roster.toml)"),
+        ("redis_prefix = 'a{b}'", "it takes 1 to 50 letters, digits and - _ . : of ASCII"),
+        ("redis_prefix = ''", "it takes 1 to 50 letters"),
+        ("redis_wait_max_ms = 0", "it takes a whole number of milliseconds from 1 to 1000"),
+    ] {
+        let error = load(file, &[], &[]).unwrap_err();
+        assert!(error.contains(expected) && !error.contains("s3cret"), "{error}\n  lacks: {expected}");
+    }
+    let config = load("redis_url = 'redis://:s3cret@a'\ndatabase_url = 'postgres://app@db/roster'", &[], &[]).unwrap();
+    assert!(config.warnings.is_empty() && !format!("{config:?}").contains("s3cret"), "{config:?}");
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl DatabaseUrl {
     }
 
     /// `text` without what may be a password: of anything but a plain SQLite path only the scheme is shown.
-    pub(super) fn redacted(text: &str) -> String {
+    #[must_use]
+    pub fn redacted(text: &str) -> String {
         match text.split_once(':') {
             Some(("sqlite", _)) if !text.contains(['@', '?', '=']) => format!("{text:?}"),
             Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {

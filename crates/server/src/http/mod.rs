@@ -65,11 +65,11 @@ impl Port {
         match request.uri().path() {
             VERIFY_EMAIL if reads => verify_email::ask(ops, &request),
             RESET_PASSWORD if reads => reset_password::ask(ops, &request),
-            VERIFY_EMAIL if posts => match self.admit(VERIFY_EMAIL, peer, &request) {
+            VERIFY_EMAIL if posts => match self.admit(VERIFY_EMAIL, peer, &request).await {
                 Ok(ctx) => verify_email::act(ops, &ctx, request).await,
                 Err(refusal) => refusal,
             },
-            RESET_PASSWORD if posts => match self.admit(RESET_PASSWORD, peer, &request) {
+            RESET_PASSWORD if posts => match self.admit(RESET_PASSWORD, peer, &request).await {
                 Ok(ctx) => reset_password::act(ops, &ctx, request).await,
                 Err(refusal) => refusal,
             },
@@ -84,10 +84,14 @@ impl Port {
 
     /// Takes what a page does from the bucket that the methods which do the same take from, before the form is read.
     #[expect(clippy::result_large_err, reason = "the error is the answer, and goes straight to the client")]
-    fn admit(&self, page: &'static str, peer: &Peer, request: &Request<Incoming>) -> Result<Ctx, Answer> {
+    async fn admit(&self, page: &'static str, peer: &Peer, request: &Request<Incoming>) -> Result<Ctx, Answer> {
         let ctx = ctx(peer, request);
         let Some(address) = ctx.remote else { return Ok(ctx) };
-        let Err(exceeded) = self.limits.take_from_address(RateClass::SignIn, address) else { return Ok(ctx) };
+        let taken = match self.limits.take_from_address(RateClass::SignIn, address) {
+            Ok(taken) => self.limits.confirm(taken).await,
+            Err(exceeded) => Err(exceeded),
+        };
+        let Err(exceeded) = taken else { return Ok(ctx) };
         let error = Error::RateLimited { retry_after: exceeded.retry_after };
         if exceeded.is_news {
             let refused = RefusedCall {

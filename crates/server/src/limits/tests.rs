@@ -21,7 +21,7 @@ fn user(name: &str) -> UserId {
 
 fn take(limits: &Limits, class: RateClass, user: &UserId, now: u64) -> Result<(), Exceeded> {
     let table = limits.classes[class as usize].as_ref().unwrap();
-    table.take(limits.hasher.hash_one(Holder::User(user)), now)
+    table.take(limits.hash(&Holder::User(user)), now)
 }
 
 #[test]
@@ -133,4 +133,37 @@ fn one_burst_is_one_burst_for_threads_that_meet() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(taken, 1_000);
+}
+
+#[test]
+fn other_servers_are_told_of_whoever_takes_much_and_what_they_took_is_owed() {
+    let mut limits = limits(Rate { per_minute: 60, burst: 128 });
+    limits.classes[RateClass::Read as usize].as_mut().unwrap().is_told = true;
+    let (ada, bea) = (user("ada"), user("bea"));
+    let take = |user: &UserId, now| take(&limits, RateClass::Read, user, now).is_ok();
+    let table = limits.classes[RateClass::Read as usize].as_ref().unwrap();
+    let told = |now| table.dues(now).iter().map(|due| due.taken / SECOND).collect::<Vec<_>>();
+    assert!(take(&ada, 0) && take(&bea, 0));
+    assert_eq!(told(0), [0; 0], "less than a 64th of a burst");
+    assert!(take(&ada, 0));
+    let dues = table.dues(0);
+    assert_eq!(dues.iter().map(|due| due.taken).collect::<Vec<_>>(), [2 * SECOND]);
+    assert_eq!(told(0), [0; 0], "once");
+    // What has come back meanwhile is no news.
+    assert_eq!(told(60 * SECOND), [0; 0]);
+    assert!((0..3).all(|_| take(&bea, 100 * SECOND)));
+    assert_eq!(told(102 * SECOND), [1]);
+
+    // Others have taken a hundred from hers, and she three more here meanwhile: 25 of the burst are left.
+    assert!((0..3).all(|_| take(&ada, 200 * SECOND)));
+    table.heard(&dues, &[100_000_000], 200 * SECOND);
+    assert_eq!((0..100).filter(|_| take(&ada, 200 * SECOND)).count(), 25);
+    // Less than half is left: she is told of whenever there is something to tell.
+    assert_eq!(told(200 * SECOND), [28]);
+    assert!(take(&ada, 201 * SECOND));
+    assert_eq!(told(201 * SECOND), [1]);
+    // All together have taken ten more than there are: they are waited for.
+    table.heard(&dues, &[138_000_000], 300 * SECOND);
+    let refused = table.take(dues[0].hash, 300 * SECOND).unwrap_err();
+    assert_eq!(refused.retry_after, Duration::from_secs(11));
 }

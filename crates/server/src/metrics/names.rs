@@ -64,6 +64,8 @@ metrics! {
         "Sign-ins: done, failed (wrong login or password), locked, busy (too many passwords to hash), or other.";
     SIGN_IN_FAILURES = Counter "roster_sign_in_failures_total" ["reason"],
         "Sign-ins with a wrong login or password: nobody has the login, the password is wrong, the user has none, or is not active.";
+    GUESSES_REMEMBERED = Gauge "roster_failed_guesses_remembered" [],
+        "Accounts, logins and addresses whose failed guesses this server remembers.";
     HASH_QUEUE = Gauge "roster_hash_queue_length" [], "Passwords that wait to be hashed or checked.";
     HASH_CAPACITY = Gauge "roster_hash_queue_capacity" [], "Passwords that may wait; further ones are refused.";
     HASH_WAIT = Histogram "roster_hash_wait_seconds" [], "How long a password waited for a thread.";
@@ -88,11 +90,33 @@ metrics! {
     STORE_CACHE = Counter "roster_store_cache_lookups_total" ["result"], "Looks for a user in memory: hit or miss. On PostgreSQL, only those of calls with x-max-staleness-ms.";
     STORE_REPLICA = Counter "roster_store_replica_reads_total" ["outcome"],
         "Lists and searches that a read replica would have done for: used; behind (no replica had what the caller allows, so the primary was asked); or failed (no replica could be used, so the primary was asked). Only over PostgreSQL.";
+    REDIS_UP = Gauge "roster_redis_up" [],
+        "1 while Redis answers in time, 0 while no call waits for it. This and the others of Redis only with redis_url.";
+    REDIS_PING = Gauge "roster_redis_ping_seconds" [], "How long Redis took to answer the last ping.";
+    REDIS_COMMANDS = Counter "roster_redis_commands_total" ["purpose", "outcome"],
+        "What was asked of Redis: done, refused, late (no answer in time), lost (the connection broke), or skipped (not asked, because it had not answered).";
+    REDIS_DURATION = Histogram "roster_redis_command_duration_seconds" ["purpose"], "How long Redis took to answer.";
+    REDIS_BREAKER = Counter "roster_redis_breaker_opened_total" [],
+        "How often no call waited for Redis any more, because it had not answered in time.";
+    REDIS_CONNECTS = Counter "roster_redis_connects_total" ["outcome"], "Attempts to connect to Redis: done or failed.";
+    REDIS_MESSAGES = Counter "roster_redis_messages_total" ["channel", "direction"],
+        "Messages between servers through Redis: sent by this one, or heard by it.";
+    REDIS_GAPS = Counter "roster_redis_message_gaps_total" [],
+        "How often the connection that hears messages was made; those of before may have been missed.";
     LOG_POSITION = Gauge "roster_change_log_position" [], "The newest position of the change log.";
     PRESENCE_CLIENTS = Gauge "roster_presence_clients" [],
-        "Clients that presence knows: connected, or not yet forgotten.";
-    PRESENCE_STREAMS = Gauge "roster_presence_streams" [], "Streams that keep clients present.";
+        "Clients that presence knows, those of other servers included: connected, or not yet forgotten.";
+    PRESENCE_STREAMS = Gauge "roster_presence_streams" [], "Streams that keep clients present on this server.";
     PRESENCE_WATCHED = Gauge "roster_presence_watched" [], "Watches of presence, and client ids that they name.";
+    PRESENCE_NODES = Gauge "roster_presence_nodes" [], "Other servers that tell through Redis who is online there.";
+    PRESENCE_ELSEWHERE = Gauge "roster_presence_elsewhere" [],
+        "Clients that are connected on other servers; one that is connected on two counts twice.";
+    PRESENCE_CHANGES = Counter "roster_presence_changes_total" ["direction"],
+        "Clients that other servers were told of, and that they have told of.";
+    PRESENCE_READINGS = Counter "roster_presence_readings_total" [],
+        "How often all clients of another server were read: when it is new here, and after messages were missed.";
+    PRESENCE_IGNORED = Counter "roster_presence_ignored_total" [],
+        "Messages about presence that could not be read, or are of more servers than 254.";
     WATCHERS = Gauge "roster_watchers" [], "Clients that follow the changes of users.";
     WATCHERS_REFUSED = Counter "roster_watchers_refused_total" [], "Watches that were refused because of watchers_max.";
     WATCH_LAG = Gauge "roster_watch_lag_changes" ["share"],

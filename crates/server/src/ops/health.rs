@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Ops;
-use crate::{mail::Delivery, store::StoreError};
+use crate::{
+    mail::Delivery,
+    redis::{Redis, State},
+    store::StoreError,
+};
 
 /// How well something works; the worst is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +25,7 @@ pub enum HealthState {
 /// One thing that the service stands on.
 #[derive(Clone, Debug)]
 pub struct DependencyHealth {
-    /// `store`, `mail` or `server`.
+    /// `store`, `mail`, `redis` or `server`.
     pub name: &'static str,
     /// How it is.
     pub state: HealthState,
@@ -52,6 +56,7 @@ impl Ops {
     /// Checks everything now. `grpc.health.v1.Health`, `HealthCheck` and `/readyz` all go by this.
     pub async fn health_check(&self) -> Health {
         let mut dependencies = vec![store_health(self.store.ping(), PING_MAX).await, self.mail_health()];
+        dependencies.extend(self.redis.as_ref().map(redis_health));
         if self.is_draining() {
             let message = "the server is stopping";
             let state = HealthState::Unhealthy;
@@ -74,6 +79,20 @@ impl Ops {
         };
         DependencyHealth { name: "mail", state, latency: None, message }
     }
+}
+
+/// How Redis is. Never worse than degraded: all goes on without it.
+fn redis_health(redis: &Redis) -> DependencyHealth {
+    let (state, latency, message) = match &*redis.state().borrow() {
+        State::Up(_) if redis.refuses() => {
+            (HealthState::Degraded, None, "Redis refuses commands; the server's log says why")
+        }
+        State::Up(ping) => (HealthState::Healthy, Some(*ping), ""),
+        State::Slow(ping) => (HealthState::Degraded, Some(*ping), "Redis answers too slowly for calls to wait for it"),
+        State::Connecting => (HealthState::Degraded, None, "Redis is not connected yet"),
+        State::Away(error) => (HealthState::Degraded, None, error.message()),
+    };
+    DependencyHealth { name: "redis", state, latency, message }
 }
 
 /// How the store is, by its answer to a ping within this time.

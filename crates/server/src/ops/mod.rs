@@ -3,6 +3,7 @@
 mod addresses;
 mod api_keys;
 mod audit;
+mod commits;
 pub mod ctx;
 pub mod error;
 mod feed;
@@ -61,6 +62,7 @@ use crate::{
     model::{Clock, IdempotencyKeys, Staleness},
     net::DrainSignal,
     presence::PresenceOptions,
+    redis::Redis,
     store::{Queue, Store, StoreError},
 };
 
@@ -86,6 +88,7 @@ pub struct Ops {
     drain: Option<DrainSignal>,
     sign_ins: SignInOutcomes,
     staleness_default: Staleness,
+    redis: Option<Redis>,
 }
 
 impl Ops {
@@ -129,6 +132,7 @@ impl Ops {
             drain: None,
             sign_ins: SignInOutcomes::default(),
             staleness_default: Staleness::NONE,
+            redis: None,
         })
     }
 
@@ -149,6 +153,21 @@ impl Ops {
     #[must_use]
     pub fn with_retention(self, retention: LogRetention) -> Self {
         Self { retention, ..self }
+    }
+
+    /// The same, with what servers share beside the store.
+    ///
+    /// # Errors
+    /// The store failed to hand out the key for it.
+    pub async fn with_redis(self, redis: Redis) -> Result<Self, StoreError> {
+        let attempts = self.attempts.with_redis(redis.clone(), self.store.secret("guesses").await?);
+        Ok(Self { attempts, redis: Some(redis), ..self })
+    }
+
+    /// Keeps in step with other servers: what is counted, and what is committed. For ever, if there is Redis.
+    pub async fn keep_in_step(&self) {
+        let Some(redis) = &self.redis else { return };
+        tokio::join!(self.attempts.keep_in_step(&*self.clock), self.follow_commits(redis), self.share_presence(redis));
     }
 
     /// The same, with streams that end of their own accord when the server drains.
@@ -192,12 +211,16 @@ impl Ops {
     /// Puts what is done, and what it stands on, in numbers on the page.
     pub fn report(&self, page: &mut Page) {
         self.sign_ins.report(page);
+        self.attempts.report(page);
         self.hasher.report(page);
         self.store.report(page);
         self.mailer.report(page);
         self.trail.report(page);
         self.feed.report(page, *self.store.newest_position().borrow());
         self.desk.report(page);
+        if let Some(redis) = &self.redis {
+            redis.report(page);
+        }
     }
 
     /// Whether the server has begun to drain.
@@ -226,5 +249,8 @@ impl Ops {
         self.keep_uses().await;
         self.trail.flush().await;
         self.store.close().await;
+        if let Some(redis) = &self.redis {
+            redis.give_up();
+        }
     }
 }

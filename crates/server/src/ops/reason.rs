@@ -92,8 +92,8 @@ reasons! {
     /// The resume token is garbage, or of another filter or server. Go on with the filter that it was given for, or start
     /// again with a snapshot.
     ResumeTokenInvalid = "RESUME_TOKEN_INVALID", InvalidArgument;
-    /// The log of changes does not have what followed this token, because it does not reach back so far, or because the
-    /// database is an older copy of itself. Start again with a snapshot.
+    /// The log of changes does not have what followed this token, because it does not reach back so far, because the database
+    /// is an older copy of itself, or because one of its servers was lost with what it had not handed on. Start again with a snapshot.
     ResumeTokenExpired = "RESUME_TOKEN_EXPIRED", OutOfRange;
     /// The method takes its parameters in the message, never in the path.
     PathInvalid = "PATH_INVALID", InvalidArgument;

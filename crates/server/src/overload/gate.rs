@@ -11,6 +11,7 @@ use std::{
 use roster_api::access::LoadClass;
 
 use super::Cause;
+use crate::backlog::nanos;
 
 /// If no call gets on sooner for an [`INTERVAL`], the worker is behind.
 pub(super) const DELAY_MAX: Duration = Duration::from_millis(25);
@@ -178,18 +179,23 @@ impl Gate {
     }
 
     fn note(&self, now: u64, delay: u64, waiting: usize) {
-        let quiet = self.since_measured(now);
+        let since = self.since_measured(now);
         self.delay.store(delay, Relaxed);
         self.measured.store(now, Relaxed);
-        if quiet > nanos(QUIET) {
-            self.limit.store(drifted(self.limit(), quiet), Relaxed);
+        let is_late = since > nanos(QUIET);
+        // Who gets on now was waiting at the last measurement already: that was long ago because the worker is slow, and
+        // not because it was quiet.
+        let has_stood = delay >= since;
+        if is_late && !has_stood {
+            self.limit.store(drifted(self.limit(), since), Relaxed);
             return self.store_interval(now, delay, waiting, 1);
         }
         let shortest = self.shortest.load(Relaxed).min(delay);
         let crowd = self.crowd.load(Relaxed).max(waiting);
         let samples = self.samples.load(Relaxed) + 1;
-        let began = self.began.load(Relaxed);
-        if now.saturating_sub(began) < nanos(INTERVAL) || samples < SAMPLES_MIN {
+        // Each measurement of a slow worker is an interval of its own, or one stall would be taken for a standing queue.
+        let began = if is_late { now } else { self.began.load(Relaxed) };
+        if samples < SAMPLES_MIN || !is_late && now.saturating_sub(began) < nanos(INTERVAL) {
             return self.store_interval(began, shortest, crowd, samples);
         }
         self.limit.store(adapted(self.limit(), shortest, crowd), Relaxed);
@@ -224,12 +230,10 @@ fn adapted(limit: usize, shortest: u64, crowd: usize) -> usize {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -343,6 +347,29 @@ mod tests {
         gate.note(60 * second, 0, CROWD);
         assert_eq!(gate.limit(), LIMIT_FIRST);
         assert_eq!(drifted(LIMIT_MAX, 3_600 * second), LIMIT_FIRST);
+    }
+
+    /// A worker that takes so long for a call, with more coming all the time than may wait, for this many calls.
+    fn flood(gate: &Arc<Gate>, each: Duration, calls: usize) {
+        let (mut now, mut queue) = (gate.epoch, VecDeque::new());
+        for _ in 0..calls {
+            queue.extend(std::iter::from_fn(|| Some((gate.admit(LoadClass::Read).ok()?, now))));
+            now += each;
+            if let Some((place, came)) = queue.pop_front() {
+                gate.gets_on_by(came, || now);
+                drop(place);
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_so_slow_that_it_is_seldom_measured_lowers_its_limit_too() {
+        for each in [30, 100, 1_000].map(Duration::from_millis) {
+            assert!(each * SAMPLED as u32 > QUIET);
+            let gate = Arc::new(Gate::default());
+            flood(&gate, each, 2 * LIMIT_FIRST);
+            assert_eq!(gate.limit(), LIMIT_MIN, "{each:?}");
+        }
     }
 
     #[test]

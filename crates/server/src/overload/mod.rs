@@ -22,7 +22,8 @@
 //! and half of the limit is used, it grows by an eighth. Classes have shares of it, so that of a standing queue sign-ins and
 //! bulk reads are refused first, then new streams, then writes, then reads, and last what is vital: health, and
 //! tokens that are renewed or taken away. An eighth of the limit is each class's own, whatever the others take: reads that
-//! never end would otherwise shut out all writes for as long. Who calls is found out before any of this, from memory.
+//! never end would otherwise shut out all writes for as long. Who calls is found out before any of this, from memory; where
+//! memory does not know, the look at the credential is what the call waits for first, and it is let in before it.
 //!
 //! **Each queue of ours has a `Backlog`**, and a call that would wait in it longer than its deadline
 //! leaves, or than `queue_wait_max_ms`, is refused before its message is read. By Little's law that is a limit on what waits
@@ -59,9 +60,12 @@
 //! - **Somebody floods the vital methods.** They have twice the limit, no more, and rates by address (`limits`).
 //! - **Calls that begin and never go on,** such as headers without a message. They have had their first step and hold
 //!   nothing here; `rpc/intake.rs` ends them.
+//! - **A flood of made-up credentials.** They are let in like any other call before anything is looked at, or shed, and
+//!   a look takes no longer than the call's deadline.
 //! - **A stall.** Its delay counts for a tenth of a second at most, and no longer than its crowd: or the few that wait would
 //!   be enough to refuse all others, nobody would get on in a crowd, and the delay would never be measured again. The limit
-//!   falls only after several measurements without a pause.
+//!   falls only after several measurements without a pause in what waits: a worker so slow that it is seldom measured is measured all
+//!   the same.
 //! - **A limit that has fallen and finds too few calls to grow.** It refuses nobody then, grows as soon as half of it is used,
 //!   and is halfway back to the first with each second without a crowd.
 

@@ -1,10 +1,13 @@
 //! Which clients are connected: a table in memory that a restart empties and heartbeats fill again.
 //!
 //! Nothing here knows who calls or reads a clock: every method is told the [`Tick`] of now. [`Presence`] is all that the
-//! use cases see, one method for each thing that can happen to a client, so that nodes could share a table elsewhere
-//! behind the same methods.
+//! use cases see, one method for each thing that can happen to a client. What other nodes say of clients is in the same
+//! table, so lists and watches see clients, and not whose they are; [`Peers`] puts it there and tells them of ours.
 
+mod claim;
+mod elsewhere;
 mod page;
+mod peers;
 mod shard;
 mod tick;
 mod watch;
@@ -21,9 +24,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
+pub use peers::{PeerStats, Peers};
 pub use tick::{TICK, Tick, Ticker};
 pub use watch::{Changes, Filter, Lagged, WATCHED_MAX, Watch};
 
+use elsewhere::Heard;
 use shard::{Shard, Terms};
 use watch::Watches;
 
@@ -41,7 +48,7 @@ pub struct PresenceOptions {
     pub timeout: Duration,
     /// A client that is gone is known for this long.
     pub forget_after: Duration,
-    /// Clients that may be known.
+    /// Clients that may be known, those of other nodes among them.
     pub clients_max: usize,
     /// A watch in which nothing happens says so this often.
     pub watch_heartbeat: Duration,
@@ -80,7 +87,7 @@ pub struct Client {
     pub connected: bool,
     /// Streams that it has open.
     pub streams: u16,
-    /// When something was last heard of it; `None` if it was forgotten meanwhile.
+    /// When something was last heard of it, or of a node on which it is connected; `None` if it was forgotten meanwhile.
     pub last_seen: Option<Tick>,
     changed_at: Tick,
 }
@@ -101,6 +108,11 @@ pub struct Presence {
     /// The latest change of a client that was forgotten since.
     forgotten: AtomicU32,
     watches: Watches,
+    /// When something was last heard of other nodes.
+    heard: Heard,
+    /// Rings when other nodes are to be told something.
+    untold: Notify,
+    stats: Arc<PeerStats>,
 }
 
 impl Presence {
@@ -116,6 +128,9 @@ impl Presence {
             streams: AtomicUsize::new(0),
             forgotten: AtomicU32::new(0),
             watches: Watches::default(),
+            heard: Heard::default(),
+            untold: Notify::new(),
+            stats: Arc::default(),
         }
     }
 
@@ -132,7 +147,8 @@ impl Presence {
             return Ok(shard.find(hash, id).is_some_and(|slot| shard.is_connected(slot)));
         }
         let goodbye = said == Said::Goodbye;
-        match self.change(id, !goodbye, quota, |shard, slot| shard.say(slot, !goodbye, now), now) {
+        let act = |shard: &mut Shard, slot| if goodbye { shard.go(slot, now) } else { shard.come(slot, now) };
+        match self.change(id, !goodbye, quota, act, now) {
             // Who is not known is not connected, which is all that a goodbye wants.
             Err(Full) if goodbye => Ok(false),
             result => result,
@@ -169,10 +185,13 @@ impl Presence {
         let hash = self.hash(id);
         let mut shard = self.shard(hash);
         let Some(slot) = shard.find(hash, id) else { return };
-        let changed = shard.close(slot, goodbye, now);
+        let outcome = shard.close(slot, goodbye, now);
         drop(shard);
-        if changed {
+        if outcome.changed {
             self.watches.publish(id, now);
+        }
+        if outcome.untold {
+            self.untold.notify_one();
         }
     }
 
@@ -181,7 +200,7 @@ impl Presence {
     pub fn get(&self, id: &str) -> Option<Client> {
         let hash = self.hash(id);
         let shard = self.shard(hash);
-        shard.find(hash, id).map(|slot| shard.client(slot))
+        shard.find(hash, id).map(|slot| shard.client(slot, &self.heard))
     }
 
     /// How many clients are known.
@@ -212,8 +231,7 @@ impl Presence {
     /// client about once a timeout, whatever they say.
     pub fn pass(&self, now: Tick) {
         // Nearly full of clients that are gone, the table has no room to remember them.
-        let pressed = self.len() >= self.clients_max - self.clients_max / 10;
-        let terms = if pressed { Terms { forget_after: Tick(0), ..self.terms } } else { self.terms };
+        let terms = if self.is_nearly_full() { Terms { forget_after: Tick(0), ..self.terms } } else { self.terms };
         for shard in &self.shards {
             let mut shard = lock(shard);
             let passed = shard.pass(&self.hasher, now, terms, !self.watches.is_empty());
@@ -223,6 +241,9 @@ impl Presence {
             self.clients.fetch_sub(passed.forgotten, Ordering::Relaxed);
             for id in passed.gone {
                 self.watches.publish(&id, now);
+            }
+            if passed.untold {
+                self.untold.notify_one();
             }
         }
     }
@@ -250,7 +271,7 @@ impl Presence {
                 if known.is_some() {
                     self.clients.fetch_sub(1, Ordering::Relaxed);
                 }
-                let slot = known.unwrap_or_else(|| shard.insert(&self.hasher, hash, id, self.terms, now));
+                let slot = known.unwrap_or_else(|| shard.insert(&self.hasher, (hash, id), self.terms, now, now));
                 (slot, known.is_none())
             }
         };
@@ -258,6 +279,9 @@ impl Presence {
         drop(shard);
         if outcome.changed || (is_new && !connects) {
             self.watches.publish(id, now);
+        }
+        if outcome.untold {
+            self.untold.notify_one();
         }
         Ok(outcome.ok)
     }
@@ -271,6 +295,10 @@ impl Presence {
             (clients < self.clients_max).then_some(clients + 1)
         });
         counted.map(|_| ()).map_err(|_| Full)
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        self.len() >= self.clients_max - self.clients_max / 10
     }
 
     fn count_below(&self, prefix: &str) -> usize {

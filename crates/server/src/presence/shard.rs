@@ -4,7 +4,10 @@
 //! through the slots themselves for each of the next ticks. A client stays where it is on the wheel when it speaks: when its turn
 //! comes it is looked at, and put where it is due by then. So a heartbeat is one look into the hash table and one store.
 
+mod elsewhere;
+
 use std::{
+    collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     mem,
     sync::Arc,
@@ -12,7 +15,11 @@ use std::{
 
 use hashbrown::HashTable;
 
-use super::{Client, STREAMS_PER_CLIENT_MAX, Tick};
+use super::{
+    Client, STREAMS_PER_CLIENT_MAX, Tick,
+    claim::{Claim, Claimed, Elsewhere, Here, Node},
+    elsewhere::Heard,
+};
 
 /// Turns of the wheel, in ticks: 51 seconds. Who is due later is looked at in between.
 const WHEEL: usize = 512;
@@ -35,6 +42,15 @@ pub(super) struct Outcome {
     pub(super) ok: bool,
     /// Whether it was not before, or the other way round.
     pub(super) changed: bool,
+    /// Whether other nodes are to be told something.
+    pub(super) untold: bool,
+}
+
+impl Outcome {
+    /// What became of it by two things, one after the other.
+    pub(super) fn then(self, next: Self) -> Self {
+        Self { ok: next.ok, changed: self.changed != next.changed, untold: self.untold || next.untold }
+    }
 }
 
 /// What became of many.
@@ -46,6 +62,8 @@ pub(super) struct Passed {
     pub(super) forgotten: usize,
     /// The latest change of any of these.
     pub(super) forgotten_change: Tick,
+    /// Whether other nodes are to be told something.
+    pub(super) untold: bool,
 }
 
 /// A client.
@@ -58,21 +76,20 @@ struct Slot {
     changed_at: Tick,
     /// The next in the same list: of a tick, or of free slots.
     next: u32,
-    streams: u16,
-    /// Connected by what was said outside of streams.
-    by_message: bool,
+    here: Here,
+    elsewhere: Option<Elsewhere>,
 }
 
 impl Slot {
     fn is_connected(&self) -> bool {
-        self.by_message || self.streams > 0
+        self.here.is_connected() || self.elsewhere.is_some()
     }
 
     /// When to look at it.
     fn due(&self, terms: Terms) -> Tick {
-        if self.by_message {
+        if self.here.by_message() {
             self.last_seen.after(terms.timeout)
-        } else if self.streams > 0 {
+        } else if self.is_connected() {
             Tick(u32::MAX)
         } else {
             self.changed_at.after(terms.forget_after)
@@ -92,10 +109,19 @@ pub(super) struct Shard {
     wheel: Box<[u32]>,
     /// The last tick whose list was looked at.
     turned: Tick,
+    /// What several other nodes say of a client, or more than its slot has room for.
+    several: HashMap<u32, Box<[(Node, Claim)]>>,
+    /// What other nodes say, by how many claims.
+    claims: usize,
+    /// Clients of which other nodes are to be told; none while nobody listens.
+    untold: Vec<u32>,
+    /// Whether other nodes are to be told of changes.
+    telling: bool,
 }
 
 impl Shard {
     pub(super) fn new() -> Self {
+        const { assert!(size_of::<Slot>() == 32, "a million clients are to take 128 bytes each") };
         Self {
             slots: Vec::new(),
             free: NONE,
@@ -103,6 +129,10 @@ impl Shard {
             order: Vec::new(),
             wheel: vec![NONE; WHEEL].into_boxed_slice(),
             turned: Tick(0),
+            several: HashMap::new(),
+            claims: 0,
+            untold: Vec::new(),
+            telling: false,
         }
     }
 
@@ -111,9 +141,17 @@ impl Shard {
     }
 
     /// Takes in a client that is not known, and not connected yet.
-    pub(super) fn insert(&mut self, hasher: &RandomState, hash: u64, id: &str, terms: Terms, now: Tick) -> u32 {
+    pub(super) fn insert(
+        &mut self,
+        hasher: &RandomState,
+        (hash, id): (u64, &str),
+        terms: Terms,
+        last_seen: Tick,
+        now: Tick,
+    ) -> u32 {
         let place = self.order.partition_point(|slot| *self.at(*slot).id < *id);
-        let slot = Slot { id: id.into(), last_seen: now, changed_at: now, next: NONE, streams: 0, by_message: false };
+        let slot =
+            Slot { id: id.into(), last_seen, changed_at: now, next: NONE, here: Here::default(), elsewhere: None };
         let index = match self.free {
             NONE => {
                 make_room(&mut self.slots);
@@ -135,22 +173,33 @@ impl Shard {
         index
     }
 
-    /// It comes, is still there, or goes.
-    pub(super) fn say(&mut self, slot: u32, comes: bool, now: Tick) -> Outcome {
+    /// It comes, or is still there.
+    pub(super) fn come(&mut self, slot: u32, now: Tick) -> Outcome {
         self.set(slot, now, |slot| {
             slot.last_seen = now;
-            slot.by_message = comes;
+            slot.here.set_by_message(true);
         })
+    }
+
+    /// It goes, from other nodes too: there only its streams are left.
+    pub(super) fn go(&mut self, slot: u32, now: Tick) -> Outcome {
+        let outcome = self.set(slot, now, |slot| {
+            slot.last_seen = now;
+            slot.here.set_by_message(false);
+        });
+        let untold = self.note(slot, true);
+        let streams = self.at(slot).here.streams() > 0 || self.claims(slot).any(|(_, claim)| claim.streams > 0);
+        Outcome { ok: streams, untold, ..outcome }
     }
 
     /// A stream opens, unless it has too many; then the outcome is not ok.
     pub(super) fn open(&mut self, slot: u32, now: Tick) -> Outcome {
-        if self.at(slot).streams >= STREAMS_PER_CLIENT_MAX {
-            return Outcome { ok: false, changed: false };
+        if self.at(slot).here.streams() >= STREAMS_PER_CLIENT_MAX {
+            return Outcome { ok: false, changed: false, untold: false };
         }
         self.set(slot, now, |slot| {
             slot.last_seen = now;
-            slot.streams += 1;
+            slot.here.open();
         })
     }
 
@@ -158,48 +207,59 @@ impl Shard {
         self.at_mut(slot).last_seen = now;
     }
 
-    /// A stream ends; gives whether the client is gone by it.
-    pub(super) fn close(&mut self, slot: u32, goodbye: bool, now: Tick) -> bool {
-        let set = |slot: &mut Slot| {
-            slot.streams = slot.streams.saturating_sub(1);
-            slot.by_message &= !goodbye;
-        };
-        self.set(slot, now, set).changed
+    /// A stream ends.
+    pub(super) fn close(&mut self, slot: u32, goodbye: bool, now: Tick) -> Outcome {
+        let outcome = self.set(slot, now, |slot| {
+            slot.here.close();
+            slot.here.set_by_message(slot.here.by_message() && !goodbye);
+        });
+        Outcome { untold: outcome.untold || (goodbye && self.note(slot, true)), ..outcome }
     }
 
-    fn set(&mut self, slot: u32, now: Tick, set: impl FnOnce(&mut Slot)) -> Outcome {
-        let slot = self.at_mut(slot);
-        let before = slot.is_connected();
+    fn set(&mut self, index: u32, now: Tick, set: impl FnOnce(&mut Slot)) -> Outcome {
+        let slot = self.at_mut(index);
+        let (before, claim) = (slot.is_connected(), slot.here.claim());
         set(slot);
         let ok = slot.is_connected();
         if ok != before {
             slot.changed_at = now;
         }
-        Outcome { ok, changed: ok != before }
+        let untold = slot.here.claim() != claim && self.note(index, false);
+        Outcome { ok, changed: ok != before, untold }
     }
 
     pub(super) fn is_connected(&self, slot: u32) -> bool {
         self.at(slot).is_connected()
     }
 
-    pub(super) fn client(&self, slot: u32) -> Client {
-        let slot = self.at(slot);
+    /// What is known of a client, with what other nodes say, of which something was heard then.
+    pub(super) fn client(&self, index: u32, heard: &Heard) -> Client {
+        let slot = self.at(index);
+        let (mut streams, mut last_seen) = (slot.here.streams(), slot.last_seen);
+        for (node, claim) in self.claims(index) {
+            streams = streams.saturating_add(claim.streams);
+            last_seen = last_seen.max(heard.of(node));
+        }
         Client {
             id: (&*slot.id).into(),
             connected: slot.is_connected(),
-            streams: slot.streams,
-            last_seen: Some(slot.last_seen),
+            streams,
+            last_seen: Some(last_seen),
             changed_at: slot.changed_at,
         }
     }
 
     /// Clients in the order of their ids, from `from` on, that one included or not.
-    pub(super) fn range(&self, from: &str, included: bool) -> impl Iterator<Item = Client> {
+    pub(super) fn range(&self, from: &str, included: bool, heard: &Heard) -> impl Iterator<Item = Client> {
+        self.range_of_slots(from, included).iter().map(|slot| self.client(*slot, heard))
+    }
+
+    fn range_of_slots(&self, from: &str, included: bool) -> &[u32] {
         let start = self.order.partition_point(|slot| {
             let id = &*self.at(*slot).id;
             id < from || (!included && id == from)
         });
-        self.order[start..].iter().map(|slot| self.client(*slot))
+        &self.order[start..]
     }
 
     pub(super) fn count_below(&self, prefix: &str) -> usize {
@@ -227,18 +287,17 @@ impl Shard {
     /// Looks at one whose turn it is, and puts it where it is due.
     fn look(&mut self, hasher: &RandomState, index: u32, (terms, now, tell): (Terms, Tick, bool), passed: &mut Passed) {
         let slot = self.at_mut(index);
-        if slot.due(terms) <= now {
+        // Who is untold is not forgotten: other nodes hear of it by its slot.
+        if slot.due(terms) <= now && (slot.is_connected() || !slot.here.is_untold()) {
             if !slot.is_connected() {
                 passed.forgotten += 1;
                 passed.forgotten_change = passed.forgotten_change.max(slot.changed_at);
                 return self.remove(index, hasher);
             }
-            slot.by_message = false;
-            if !slot.is_connected() {
-                slot.changed_at = now;
-                if tell {
-                    passed.gone.push((&*slot.id).into());
-                }
+            let outcome = self.set(index, now, |slot| slot.here.set_by_message(false));
+            passed.untold |= outcome.untold;
+            if outcome.changed && tell {
+                passed.gone.push((&*self.at(index).id).into());
             }
         }
         self.enlist(index, terms, now);

@@ -46,6 +46,19 @@ pub(super) fn is_long_lived(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch" || path.starts_with("/grpc.reflection.")
 }
 
+/// Whether a call of the method that an access token was shown for ends with the token, and not only with its session:
+/// what goes on as long as its client likes would make a token for ten minutes one for ever. A client that renews its token
+/// goes on with the next. Lists, exports and imports come to an end by themselves, and `Connect` tells nothing of others: to end it
+/// would make its client absent for a moment.
+pub(super) fn ends_with_token(path: &str) -> bool {
+    const WATCHES: [&str; 3] = [
+        "/user.v1.UserService/WatchUsers",
+        "/notification.v1.NotificationService/WatchClientStatus",
+        "/user.UserService/StreamUserUpdates",
+    ];
+    WATCHES.contains(&path)
+}
+
 /// How the requests of the method come in.
 pub(super) fn upload(path: &str) -> Upload {
     match path {

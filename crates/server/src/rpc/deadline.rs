@@ -7,15 +7,16 @@ use tokio::time::Instant;
 
 const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// When the caller gives up; `Ok(None)` if it waits for ever, `Err` with what came if that is no timeout.
-pub(super) fn parse(headers: &HeaderMap) -> Result<Option<Instant>, String> {
+/// When the caller gives up whose call came at this time; `Ok(None)` if it waits for ever, `Err` with what came if that is
+/// no timeout.
+pub(super) fn parse(headers: &HeaderMap, came_at: std::time::Instant) -> Result<Option<Instant>, String> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse_timeout);
     let timeout = timeout.ok_or_else(|| {
         let shown: String = String::from_utf8_lossy(value.as_bytes()).chars().take(20).collect();
         format!("{shown:?} is no timeout; use 1 to 8 digits and one of H, M, S, m, u, n")
     })?;
-    Ok(Instant::now().checked_add(timeout))
+    Ok(came_at.checked_add(timeout).map(Instant::from_std))
 }
 
 /// `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 protocol.

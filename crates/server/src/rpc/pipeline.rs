@@ -3,16 +3,16 @@
 //! Plain functions in one order rather than a stack of layers: the order can be read here, and
 //! nothing is boxed or wrapped for a call that does not need it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{
-    HeaderValue, Method, Request, Response, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, USER_AGENT},
 };
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use roster_api::access::{AccessRule, Method as Rpc, RateClass};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, metadata::MetadataValue};
 
 use super::{
@@ -29,16 +29,17 @@ use super::{
     leftover,
     own::Own,
     request_id,
-    services::{ENCODING, Services},
+    services::{ENCODING, ResponseFuture, Services},
     staleness, status,
     tokenless::Tokenless,
 };
 use crate::{
-    auth::{AuthError, Caller, Credential, KnownCallers, Recalled, Shown},
-    limits::{Exceeded, Limits, MessageLimits},
-    model::{Permission, Staleness, Violations},
+    auth::{AuthError, Caller, Credential, Known, KnownCallers, Recalled, Shown},
+    limits::{Exceeded, Limits, MessageLimits, Taken},
+    model::{Permission, Staleness, Timestamp, Violations},
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
+    overload::Place,
     store::{Live, StoreError},
     trace::{Traced as _, Tracer},
 };
@@ -47,6 +48,9 @@ use crate::{
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What every service reads.
 const ENCODINGS: &str = "identity,gzip,zstd";
+
+/// Which call it is, and from where.
+type Who<'a> = (&'static Rpc, &'a RequestId, Option<IpAddr>);
 
 /// Takes requests from connections to services.
 pub struct Pipeline {
@@ -163,7 +167,7 @@ impl Pipeline {
         }
         let tokenless = self.tokenless.caller_of(peer);
         if method.is_none() {
-            return Answer::Call(self.admit(start, tokenless, request));
+            return Answer::Call(self.admit(start, tokenless.into(), request));
         }
         let recalled = self.callers.recall(Shown::in_headers(request.headers()), start.remote);
         if !matches!(recalled, Recalled::Nobody) {
@@ -171,23 +175,47 @@ impl Pipeline {
             request.headers_mut().remove(AUTHORIZATION);
         }
         match recalled {
-            Recalled::Nobody => Answer::Call(self.admit(start, tokenless, request)),
-            Recalled::Caller(caller) => Answer::Call(self.admit(start, caller, request)),
+            Recalled::Nobody => Answer::Call(self.admit(start, tokenless.into(), request)),
+            Recalled::Caller(known) => Answer::Call(self.admit(start, known, request)),
             Recalled::Invalid => {
                 let invalid = || status::of_error(&Error::from(AuthError::Invalid), start.request_id.as_str());
                 let refusal = self.take_from_address(&start).err().unwrap_or_else(invalid);
                 Answer::Call(refused(self, request, start, Caller::Anonymous, refusal.into_http()))
             }
-            Recalled::Unknown(credential) => {
-                Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, credential, request)))
-            }
+            Recalled::Unknown(credential) => match self.let_in_unknown(&start, request.headers()) {
+                Ok(let_in) => {
+                    Answer::Later(Box::pin(Arc::clone(self).call_unknown(start, let_in, credential, request)))
+                }
+                Err(refusal) => Answer::Call(refused(self, request, start, Caller::Anonymous, refusal)),
+            },
         }
+    }
+
+    /// Lets in a call of which it is yet to be found out who makes it, until when, or not: it waits for the worker like all
+    /// others, and finding out costs something.
+    fn let_in_unknown(
+        &self,
+        start: &Start,
+        headers: &HeaderMap,
+    ) -> Result<(Place, Option<Instant>), Box<Response<tonic::body::Body>>> {
+        let in_time = || {
+            // Whoever it is, what is shared with other servers is taken from when that is known.
+            let _ = self.take_from_address(start)?;
+            let deadline = deadline_of(headers, start)?;
+            still_waited_for(deadline).map(|()| deadline)
+        };
+        let deadline = in_time().map_err(|refusal| Box::new(refusal.into_http()))?;
+        // One without a method was turned away before.
+        let Some(method) = start.method else { return Err(Box::new(unknown_method().into_http())) };
+        let place = self.admission.admit(method, self.services.ops(), deadline, &start.request_id)?;
+        Ok((place, deadline))
     }
 
     /// A call with a credential that is new, or whose grant has changed.
     async fn call_unknown<B>(
         self: Arc<Self>,
         start: Start,
+        (place, deadline): (Place, Option<Instant>),
         credential: Credential,
         request: Request<B>,
     ) -> Response<CallBody>
@@ -195,29 +223,28 @@ impl Pipeline {
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
-        // Nobody is known to call until the credential has been verified, which costs something.
-        let caller = match self.take_from_address(&start) {
-            Err(refusal) => Err(refusal),
-            Ok(()) => self
-                .callers
-                .verify(credential, start.remote)
-                .in_span(start.span())
-                .await
-                .map_err(|error| status::of_error(&Error::from(error), start.request_id.as_str())),
+        self.gets_on(start.meter.started());
+        drop(place);
+        let verified = self.callers.verify(credential, start.remote).in_span(start.span());
+        let verified = match deadline {
+            None => Some(verified.await),
+            Some(deadline) => timeout_at(deadline, verified).await.ok(),
         };
-        let call = match caller {
-            Ok(caller) => self.admit(start, caller, request),
-            Err(refusal) => refused(&self, request, start, Caller::Anonymous, refusal.into_http()),
+        let refusal = match verified {
+            Some(Ok(known)) => return self.admit(start, known, request).await,
+            Some(Err(error)) => status::of_error(&Error::from(error), start.request_id.as_str()),
+            None => late(),
         };
-        call.await
+        refused(&self, request, start, Caller::Anonymous, refusal.into_http()).await
     }
 
     /// Lets the caller through to the service, or not.
-    fn admit<B>(self: &Arc<Self>, start: Start, caller: Caller, request: Request<B>) -> Call
+    fn admit<B>(self: &Arc<Self>, start: Start, known: Known, request: Request<B>) -> Call
     where
         B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        let Known { caller, until } = known;
         let mut start = start;
         if let Some(record) = &mut start.record {
             record.set_caller(&caller);
@@ -227,8 +254,9 @@ impl Pipeline {
             // For who calls the service: most calls have none, and none makes room for one.
             request.extensions_mut().insert(span);
         }
-        let admitted = self.take_from_caller(&start, &caller).and_then(|()| check(&request, &start, &caller));
-        let Admitted { method, deadline, key, staleness } = match admitted {
+        let admitted = self.take_from_caller(&start, &caller);
+        let admitted = admitted.and_then(|taken| Ok((check(&request, &start, &caller)?, taken)));
+        let (Admitted { method, deadline, key, staleness }, taken) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
         };
@@ -240,7 +268,8 @@ impl Pipeline {
         let drain = access::is_long_lived(path).then(|| self.drain.clone());
         let grant_end = match &caller {
             Caller::Granted(live) if access::is_stream(path) => {
-                Some(self.end_of(Arc::clone(live), start.request_id.clone()))
+                let until = until.filter(|_| access::ends_with_token(path));
+                Some(self.end_of(Arc::clone(live), until, start.request_id.clone()))
             }
             _ => None,
         };
@@ -263,15 +292,45 @@ impl Pipeline {
             let limits = MessageLimits { limits, class: method.rate_class, caller, remote: start.remote };
             request.extensions_mut().insert(limits);
         }
-        let response = self.services.call(ctx, key, request);
         let pipeline = Arc::clone(self);
+        let response = if taken.is_confirmed() {
+            self.services.call(ctx, key, request)
+        } else {
+            Arc::clone(self).call_when_confirmed(taken, &start, ctx, key, request)
+        };
         Call::served(response, place, WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
     }
 
-    /// What a stream with this grant ends with, when the grant ends: `UNAUTHENTICATED`, or `UNAVAILABLE` if nobody can say
-    /// whether it still stands.
-    fn end_of(&self, live: Arc<Live>, request_id: RequestId) -> GrantEnd {
-        let ended = self.callers.ended(Arc::clone(&live));
+    /// A call that waits until other servers' takings are known.
+    fn call_when_confirmed<B>(
+        self: Arc<Self>,
+        taken: Taken,
+        start: &Start,
+        ctx: Ctx,
+        key: Option<CallKey>,
+        request: Request<B>,
+    ) -> ResponseFuture
+    where
+        B: HttpBody<Data = bytes::Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let Some(method) = start.method else { return self.services.call(ctx, key, request) };
+        ResponseFuture::of(async move {
+            match self.limits.confirm(taken).await {
+                Ok(()) => self.services.call(ctx, key, request).await,
+                Err(exceeded) => {
+                    leftover::take_in(request.into_body());
+                    let who = (method, &ctx.request_id, ctx.remote);
+                    self.limited(who, &ctx.caller, class_for(method, &ctx.caller), exceeded).into_http()
+                }
+            }
+        })
+    }
+
+    /// What a stream with this grant ends with, when the grant or this time comes to its end: `UNAUTHENTICATED`, or
+    /// `UNAVAILABLE` if nobody can say whether the grant still stands.
+    fn end_of(&self, live: Arc<Live>, until: Option<Timestamp>, request_id: RequestId) -> GrantEnd {
+        let ended = self.callers.ended(Arc::clone(&live), until);
         Box::pin(async move {
             ended.await;
             if !live.is_in_doubt() {
@@ -283,53 +342,64 @@ impl Pipeline {
     }
 
     /// Takes a call of nobody who is known from its address.
-    fn take_from_address(&self, start: &Start) -> Result<(), Status> {
-        let Some(method) = start.method else { return Ok(()) };
-        self.take_class_from_address(method.rate_class, start)
+    fn take_from_address(&self, start: &Start) -> Result<Taken, Status> {
+        let Some(method) = start.method else { return Ok(Taken::default()) };
+        self.take_class_from_address(method, method.rate_class, start)
     }
 
-    fn take_class_from_address(&self, class: RateClass, start: &Start) -> Result<(), Status> {
-        let Some(address) = start.remote else { return Ok(()) };
+    fn take_class_from_address(&self, method: &'static Rpc, class: RateClass, start: &Start) -> Result<Taken, Status> {
+        let Some(address) = start.remote else { return Ok(Taken::default()) };
         let taken = self.limits.take_from_address(class, address);
-        taken.map_err(|exceeded| self.limited(start, &Caller::Anonymous, class, exceeded))
+        let who = (method, &start.request_id, start.remote);
+        taken.map_err(|exceeded| self.limited(who, &Caller::Anonymous, class, exceeded))
     }
 
     /// Takes any other from its caller.
-    fn take_from_caller(&self, start: &Start, caller: &Caller) -> Result<(), Status> {
+    fn take_from_caller(&self, start: &Start, caller: &Caller) -> Result<Taken, Status> {
         if matches!(caller, Caller::Anonymous | Caller::Developer) {
             return self.take_from_address(start);
         }
-        let Some(method) = start.method else { return Ok(()) };
+        let Some(method) = start.method else { return Ok(Taken::default()) };
         let class = class_for(method, caller);
         // Or every further account would sign in, sign up and send mails from a bucket of its own.
-        if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
-            self.take_class_from_address(class, start)?;
-        }
-        let taken = self.limits.take_from_caller(class, caller);
-        taken.map_err(|exceeded| self.limited(start, caller, class, exceeded))
+        let of_address = if method.access == AccessRule::Public && matches!(caller, Caller::Granted(_)) {
+            self.take_class_from_address(method, class, start)?
+        } else {
+            Taken::default()
+        };
+        let taken = self.limits.take_from_caller(class, caller).map_err(|exceeded| {
+            let who = (method, &start.request_id, start.remote);
+            self.limited(who, caller, class, exceeded)
+        });
+        taken.map(|of_caller| of_address.and(of_caller))
     }
 
-    fn limited(&self, start: &Start, caller: &Caller, class: RateClass, exceeded: Exceeded) -> Status {
+    fn limited(&self, who: Who<'_>, caller: &Caller, class: RateClass, exceeded: Exceeded) -> Status {
         self.stats.limited(class);
         let error = Error::RateLimited { retry_after: exceeded.retry_after };
         if exceeded.is_news {
-            self.note_refusal(start, caller, error.reason());
+            self.note_refusal_of(who, caller, error.reason());
         }
-        status::of_error(&error, start.request_id.as_str())
+        status::of_error(&error, who.1.as_str())
     }
 
     /// Has a refusal of a call written to the audit log.
     pub(super) fn note_refusal(&self, start: &Start, caller: &Caller, reason: Reason) {
-        let ops = self.services.ops();
-        let Some(method) = start.method else { return ops.lose_refusal() };
+        match start.method {
+            Some(method) => self.note_refusal_of((method, &start.request_id, start.remote), caller, reason),
+            None => self.services.ops().lose_refusal(),
+        }
+    }
+
+    fn note_refusal_of(&self, (method, request_id, remote): Who<'_>, caller: &Caller, reason: Reason) {
         let refused = RefusedCall {
             called: Called::Method(method.path),
             actor: caller.actor(),
-            request_id: start.request_id.clone(),
-            remote: start.remote,
+            request_id: request_id.clone(),
+            remote,
             reason,
         };
-        self.limits.note_refusal(ops, refused);
+        self.limits.note_refusal(self.services.ops(), refused);
     }
 }
 
@@ -373,7 +443,7 @@ struct Admitted {
 
 /// Decides before any byte of the message is read.
 fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Admitted, Status> {
-    let method = start.method.ok_or_else(|| status::of_reason(Reason::MethodUnknown, "no such method"))?;
+    let method = start.method.ok_or_else(unknown_method)?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
     }
@@ -386,21 +456,32 @@ fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Admi
         refusal.metadata_mut().insert(ACCEPT_ENCODING, MetadataValue::from_static(ENCODINGS));
         return Err(refusal);
     }
-    let deadline = deadline::parse(request.headers()).map_err(|came| {
-        let mut violations = Violations::new();
-        violations.add("grpc-timeout", came);
-        refused(violations.into())
-    })?;
+    let deadline = deadline_of(request.headers(), start)?;
     let invalid = |violations: Violations| refused(violations.into());
     let (key, staleness) = match method.rate_class {
         RateClass::Read => (None, staleness::parse(request.headers()).map_err(invalid)?),
         _ => (idempotency::parse(request.headers(), method.path).map_err(invalid)?, None),
     };
-    // Nobody waits any more, and what is not begun changes nothing.
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-        return Err(late());
-    }
+    still_waited_for(deadline)?;
     Ok(Admitted { method, deadline, key, staleness })
+}
+
+fn unknown_method() -> Status {
+    status::of_reason(Reason::MethodUnknown, "no such method")
+}
+
+/// When the caller gives up, if it ever does.
+fn deadline_of(headers: &HeaderMap, start: &Start) -> Result<Option<Instant>, Status> {
+    deadline::parse(headers, start.meter.started()).map_err(|came| {
+        let mut violations = Violations::new();
+        violations.add("grpc-timeout", came);
+        status::of_error(&violations.into(), start.request_id.as_str())
+    })
+}
+
+/// Refuses what nobody waits for any more: what is not begun changes nothing.
+fn still_waited_for(deadline: Option<Instant>) -> Result<(), Status> {
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) { Err(late()) } else { Ok(()) }
 }
 
 fn not_grpc(request: &Request<Incoming>) -> Response<CallBody> {

@@ -182,6 +182,13 @@ fn is_compressed<B>(request: &Request<B>) -> bool {
 /// A response to come.
 pub(super) struct ResponseFuture(BoxFuture<Response<Body>, Infallible>);
 
+impl ResponseFuture {
+    /// One that is more than a service's.
+    pub(super) fn of(response: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self(Box::pin(async { Ok(response.await) }))
+    }
+}
+
 impl Future for ResponseFuture {
     type Output = Response<Body>;
 

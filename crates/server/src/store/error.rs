@@ -54,7 +54,7 @@ pub enum StoreError {
     /// The user is the last active administrator who has a password.
     #[error("the last administrator")]
     LastAdmin,
-    /// The change log does not reach back that far any more.
+    /// The change log does not reach back that far any more, or never had what is asked for on this server.
     #[error("the change log was trimmed")]
     Trimmed,
     /// The user's role may do this, and whoever asked does not hold it.

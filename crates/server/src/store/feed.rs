@@ -86,6 +86,10 @@ pub struct LogTrim {
     pub batch_max: u32,
 }
 
+/// At least so much further the log goes on where one of several servers was lost with positions that it alone had given:
+/// none is given twice.
+pub const POSITIONS_SKIPPED: i64 = 1 << 32;
+
 /// The change feed.
 #[async_trait]
 pub trait FeedStore {
@@ -93,11 +97,15 @@ pub trait FeedStore {
     /// before or soon after the commit is answered.
     fn newest_position(&self) -> watch::Receiver<i64>;
 
+    /// Looks soon whether other servers have committed something, rather than when it would have looked by itself.
+    fn look_now(&self) {}
+
     /// The position of the newest row: every commit that was answered before, on whichever node, is at it or before it.
     async fn log_end(&self) -> Result<i64, StoreError>;
 
     /// Up to `limit` changes of users after `position`, oldest first.
-    /// [`StoreError::Trimmed`] if the log does not reach back to there.
+    /// [`StoreError::Trimmed`] if the log does not reach back to there, or on to there: of several servers, the one that gave
+    /// the position may be lost, with what it had not handed on.
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError>;
 
     /// The newest position, and how many users match now.

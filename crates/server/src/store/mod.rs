@@ -10,6 +10,8 @@ pub mod answers;
 pub mod api_keys;
 pub mod audit;
 pub mod cache;
+mod commands;
+pub mod copy;
 mod derived;
 pub mod error;
 pub mod feed;
@@ -37,7 +39,7 @@ pub use answers::{Answer, AnswerStore, Answered};
 pub use api_keys::{API_KEYS_MAX, ApiKeyStore, ApiKeyUse, NewApiKey};
 pub use audit::{AuditQuery, AuditStore, NewEvent};
 pub use error::{StoreError, Unique};
-pub use feed::{Change, ChangePage, FeedStore, LogTrim, Moment, UsersAt, UsersAtPage};
+pub use feed::{Change, ChangePage, FeedStore, LogTrim, Moment, POSITIONS_SKIPPED, UsersAt, UsersAtPage};
 pub use grants::GrantStore;
 pub use import::{
     ImportBatch, ImportKey, ImportRow, ImportStep, ImportUser, Rehearsal, RowContent, RowFailure, RowOutcome,

@@ -62,26 +62,6 @@ pub struct RefreshUse {
     pub expires_at: Timestamp,
 }
 
-/// What came of a token.
-pub(super) enum Refreshed {
-    /// The session goes on.
-    Renewed(Session),
-    /// The token had been used, so the session has ended. No error: it would take that back.
-    Reused { user_id: UserId, id: SessionId },
-    /// Nothing was changed.
-    Refused,
-}
-
-impl Refreshed {
-    /// For the caller, to whom all that is refused is the same.
-    pub(super) fn session(self) -> Result<Session, StoreError> {
-        match self {
-            Self::Renewed(session) => Ok(session),
-            Self::Refused | Self::Reused { .. } => Err(StoreError::NotFound),
-        }
-    }
-}
-
 /// The last use of a session, for [`SessionStore::touch_sessions`].
 #[derive(Clone, Debug)]
 pub struct SessionUse {

@@ -73,6 +73,8 @@ events! {
     Error "the store failed" ["request_id", "cause"],
         "A call was answered UNAVAILABLE, or RESOURCE_EXHAUSTED for a full disk: look at disk and file system.";
     Error "internal error" ["request_id", "cause"], "A call was answered INTERNAL: a mistake of ours, or a damaged database.";
+    Error "who is online is not shared: the system gives no random numbers" ["error"],
+        "Start the server again; other servers do not see who is online here.";
     Error "a page could not do what was asked" ["error"], "The same, of a page behind a mailed link.";
     Error "a commit failed" ["error", "commands"], "None of its commands has changed anything, and their callers know.";
     Error "a command failed" ["error", "command"],
@@ -109,6 +111,10 @@ events! {
         "Lists and searches that may be old are read from another or from the primary. It is tried again every second.";
     Warn "the change log cannot be followed" ["error"],
         "On PostgreSQL: the database is out of reach. Until it is followed again no grant is trusted and open streams end.";
+    Warn "the schema cannot be migrated yet; trying again" ["error"],
+        "On PostgreSQL, at the start: who has a lock on a table that changes. Servers that run go on. Given up after 20 seconds.";
+    Warn "the database's locale knows no letters but ASCII's: searches for others read every user" ["server"],
+        "On PostgreSQL, at the start: see docs/postgresql.md.";
     Warn "the change feed could not be read; trying again" ["error"], "Watchers hear of changes later.";
     Warn "housekeeping could not {step}" ["error"], "It is tried again a minute later.";
     Warn "refused calls are missing in the audit log: there were too many" ["lost"], "";
@@ -118,11 +124,20 @@ events! {
     Warn "the outbox cannot be read or written" ["error"], "Mails wait; it is tried again after 5 seconds.";
     Warn "a mail was not taken" ["mail_id", "attempt", "error", "again_at"], "It is tried again then.";
     Warn "a mail was given up" ["mail_id", "attempt", "error"], "It was refused for good, or its link has ended.";
+    Warn "Redis is out of reach: each server limits by itself" ["error", "mend"],
+        "Once, until it is in reach again. Calls do not wait for it.";
+    Warn "Redis refuses a command" ["purpose", "error"],
+        "At most once a minute: it is out of memory, cannot write to its disk, or its user may not. Calls go on without.";
     Warn "traces cannot be exported; calls go on, and their spans are lost" ["error"],
         "Once, until it works again: look at otlp_endpoint and the collector.";
     Warn "the collector of traces takes too long; spans were lost" [], "At the end of the server.";
     Info "a read replica can be used again" ["server"], "Lists and searches that may be old are read from it again.";
     Info "the change log is followed again" [], "The database is in reach again.";
+    Info "Redis is in reach again" ["server", "away"], "And for how long it was not.";
+    Info "the clients of another server are known" ["node"],
+        "Who is online there is seen here, too. When one of the two starts, and after messages were missed.";
+    Info "another server is silent: its clients count as gone" ["node"],
+        "It has stopped, or one of the two does not reach Redis. Those who have come to another server are not gone.";
     Info "the schema of the database was migrated" ["version"], "On PostgreSQL, at the start.";
     Info "serving" ["version", "grpc_addr", "http_addr", "database", "tls", "dev"], "The server answers calls.";
     Info "draining: health is NOT_SERVING, calls in flight go on" ["grace"], "After SIGTERM or SIGINT.";

@@ -9,6 +9,7 @@
 mod context;
 mod export;
 mod origins;
+mod sampler;
 mod span;
 mod work;
 
@@ -22,7 +23,7 @@ use opentelemetry::{
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracer, SdkTracerProvider, SpanExporter as _},
+    trace::{SdkTracer, SdkTracerProvider, SpanExporter as _},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -129,8 +130,7 @@ impl Tracing {
         exporter.set_resource(&resource);
         let mut stats = TraceStats::default();
         let (queue, export) = Export::new(exporter, &mut stats);
-        let ratio = Sampler::TraceIdRatioBased(options.ratio);
-        let sampler = if options.follow_caller { Sampler::ParentBased(Box::new(ratio)) } else { ratio };
+        let sampler = sampler::sampler(options.ratio, options.follow_caller);
         let provider = SdkTracerProvider::builder().with_span_processor(queue).with_sampler(sampler);
         let tracer = Tracer(provider.with_resource(resource).build().tracer("roster"));
         let (stop, stopping) = watch::channel(false);

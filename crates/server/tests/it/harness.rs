@@ -196,6 +196,11 @@ impl Server {
         database_in(&self.home)
     }
 
+    /// The database of a server that keeps its users in PostgreSQL.
+    pub fn postgres(&self) -> &Database {
+        self.home.postgres.as_ref().unwrap()
+    }
+
     /// What a query for one number gives, asked of the database beside the server.
     pub fn number(&self, sql: &str) -> i64 {
         match &self.home.postgres {

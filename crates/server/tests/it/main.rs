@@ -11,5 +11,7 @@ mod harness;
 mod mail_clock;
 mod pki;
 mod postgres;
+mod redis_connection;
+mod redis_server;
 mod retry_clock;
 mod store;

@@ -8,7 +8,7 @@ use std::{
 
 use roster_server::{
     config::DatabaseUrl,
-    store::sqlite::{APPLICATION_ID, NEWEST_SCHEMA},
+    store::sqlite::{APPLICATION_ID, COPYING_ID, NEWEST_SCHEMA},
 };
 use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
 
@@ -96,6 +96,9 @@ fn judge_header(header: &[u8], path: &Path) -> Result<String, &'static str> {
     if logged {
         // The log may hold a newer header than the file.
         return Ok(format!("SQLite, {kib} KiB, and changes in the log beside it"));
+    }
+    if i64::from(application) == COPYING_ID {
+        return Err("is an unfinished copy of another database: let the same roster copy run to its end");
     }
     if i64::from(application) != APPLICATION_ID {
         return Err("is an SQLite database of another program");
@@ -214,6 +217,7 @@ mod tests {
             (&real[..real.len() - 1], "shorter than its header says"),
             (&with(60, 999), "a newer Roster"),
             (&with(68, 0), "another program"),
+            (&with(68, COPYING_ID as u32), "an unfinished copy"),
         ] {
             let (state, found) = state_of(bad);
             assert!(state == State::Fail(Exit::Data) && found.contains(why), "{found}");

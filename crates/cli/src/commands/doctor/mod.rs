@@ -5,6 +5,7 @@ mod database;
 mod mail;
 mod network;
 mod postgres;
+mod redis;
 mod system;
 mod tls;
 mod traces;
@@ -34,11 +35,12 @@ impl Doctor {
         let (config, mut checks) = self.configuration();
         let (ports, roster_runs) = network::ports(&config, &global.connection).await;
         match &config.database_url {
-            DatabaseUrl::Postgres(url) => checks.push(postgres::database(url).await),
+            DatabaseUrl::Postgres(url) => checks.extend(postgres::database(url).await),
             url => checks.extend(database::checks(url, roster_runs)),
         }
         checks.extend(ports);
         checks.extend(tls::checks(&config));
+        checks.push(redis::server(&config).await);
         checks.push(mail::server(&config).await);
         checks.push(traces::collector(&config).await);
         checks.push(network::server(&global.connection).await);

@@ -3,6 +3,7 @@
 use roster_api::notification::v1::{
     ClientPresence, ClientStatus, WatchClientStatusRequest, watch_client_status_response::Event,
 };
+use tonic::{Code, Status};
 
 use super::CLIENT;
 use crate::{args::Format, context::Context, error::Failure, output::time};
@@ -26,12 +27,35 @@ pub struct Watch {
 impl Watch {
     /// Shows what is, and then each change at once, until the server ends it.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        loop {
+            let mut was_told = false;
+            let ended = self.follow(context, &mut was_told).await?;
+            match ended {
+                Ok(()) => return Ok(()),
+                // A token that ends within the life of a watch is renewed; one that is refused at once is not.
+                Err(status) if status.code() == Code::Unauthenticated && was_told => context.identify().await?,
+                Err(status) => return Err(status.into()),
+            }
+        }
+    }
+
+    /// The same over one call; how that ended.
+    async fn follow(&self, context: &mut Context, was_told: &mut bool) -> Result<Result<(), Status>, Failure> {
         let request =
             WatchClientStatusRequest { client_ids: self.client_ids.clone(), client_id_prefix: self.prefix.clone() };
         let mut notifications = context.notifications.clone();
         let beginning = notifications.watch_client_status(context.endless_request(request));
-        let mut events = context.in_time(beginning).await??.into_inner();
-        while let Some(event) = events.message().await? {
+        let mut events = match context.in_time(beginning).await? {
+            Ok(response) => response.into_inner(),
+            Err(status) => return Ok(Err(status)),
+        };
+        loop {
+            let event = match events.message().await {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(Ok(())),
+                Err(status) => return Ok(Err(status)),
+            };
+            *was_told = true;
             match event.event {
                 Some(Event::Client(client)) => show(context, &client)?,
                 Some(Event::PresentStateComplete(complete)) => {
@@ -42,7 +66,6 @@ impl Watch {
                 Some(Event::Heartbeat(_)) | None => context.out.flush()?,
             }
         }
-        Ok(())
     }
 }
 

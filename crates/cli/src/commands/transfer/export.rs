@@ -9,34 +9,17 @@ use std::{
 
 use roster_api::{
     Error, Export as Stream,
-    user::v1::{ExportUsersRequest, Role, User, UserStatus},
+    user::v1::{ExportUsersRequest, User},
 };
 
-use super::{FileFormat, csv, is_dash, retry::Retry};
+use super::{FileFormat, csv, fields, is_dash, retry::Retry};
 use crate::{
     commands::progress::{Progress, grouped},
     context::Context,
     error::{CliError, Failure},
     exit::Exit,
-    output::{canonical, time},
+    output::canonical,
 };
-
-/// The columns of CSV.
-const COLUMNS: [&str; 13] = [
-    "id",
-    "email",
-    "name",
-    "username",
-    "status",
-    "role",
-    "age",
-    "phone",
-    "locale",
-    "email_verified",
-    "created_at",
-    "updated_at",
-    "attributes",
-];
 
 /// Export users into a file
 #[derive(Debug, clap::Args)]
@@ -131,7 +114,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn drive(&mut self, context: &mut Context, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
         if self.format == FileFormat::Csv {
-            csv::write_record(out, b',', COLUMNS)?;
+            csv::write_record(out, b',', fields::exported())?;
         }
         let mut retry = Retry::default();
         loop {
@@ -184,29 +167,8 @@ impl Run<'_> {
                 writeln!(out, "{line}")?;
             }
             FileFormat::Csv => {
-                let attributes = match user.attributes.is_empty() {
-                    true => String::new(),
-                    false => serde_json::to_string(&user.attributes).map_err(|error| cannot(error.to_string()))?,
-                };
-                let word = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
-                let status = UserStatus::try_from(user.status).unwrap_or_default();
-                let role = Role::try_from(user.role).unwrap_or_default();
-                let cells = [
-                    &user.id,
-                    &user.email,
-                    &user.name,
-                    &user.username,
-                    &word(status.as_str_name(), "USER_STATUS_"),
-                    &word(role.as_str_name(), "ROLE_"),
-                    &user.age.map_or_else(String::new, |age| age.to_string()),
-                    &user.phone,
-                    &user.locale,
-                    &user.email_verified.to_string(),
-                    &time(user.created_at.as_ref(), 6),
-                    &time(user.updated_at.as_ref(), 6),
-                    &attributes,
-                ];
-                csv::write_record(out, b',', cells.map(String::as_str))?;
+                let cells: Result<Vec<_>, _> = fields::exported().map(|column| fields::cell(user, column)).collect();
+                csv::write_record(out, b',', cells.map_err(cannot)?.iter().map(|cell| &**cell))?;
             }
         }
         Ok(())

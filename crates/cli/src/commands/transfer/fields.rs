@@ -1,14 +1,79 @@
 //! What the columns of a file mean: the fields of a user, by the names that the API has for them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use roster_api::user::v1::{CreateUserRequest, ImportRow, Role, UserStatus};
+use roster_api::user::v1::{CreateUserRequest, ImportRow, Role, User, UserStatus};
 use serde_json::Value;
+
+use crate::output::time;
+
+/// Who has a column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Both,
+    /// Only files to import.
+    Import,
+    /// Only exported files, which an import takes without it.
+    Export,
+}
+
+/// The columns that a file can have, in the order of exports.
+const COLUMNS: [(&str, Has); 15] = [
+    ("id", Has::Both),
+    ("email", Has::Both),
+    ("name", Has::Both),
+    ("username", Has::Both),
+    ("status", Has::Both),
+    ("role", Has::Both),
+    ("age", Has::Both),
+    ("phone", Has::Both),
+    ("locale", Has::Both),
+    ("email_verified", Has::Both),
+    ("password", Has::Import),
+    ("password_hash", Has::Import),
+    ("created_at", Has::Both),
+    ("updated_at", Has::Export),
+    ("attributes", Has::Both),
+];
+
+fn columns(not: Has) -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().filter(move |(_, has)| *has != not).map(|(name, _)| *name)
+}
+
+/// The columns that an export has.
+pub fn exported() -> impl Iterator<Item = &'static str> {
+    columns(Has::Import)
+}
+
+/// What a user has in a column of [`exported`].
+///
+/// # Errors
+/// There is no such column.
+pub fn cell<'u>(user: &'u User, column: &str) -> Result<Cow<'u, str>, String> {
+    let word = |name: &'static str, prefix: &str| name.strip_prefix(prefix).unwrap_or(name).into();
+    Ok(match column {
+        "id" => user.id.as_str().into(),
+        "email" => user.email.as_str().into(),
+        "name" => user.name.as_str().into(),
+        "username" => user.username.as_str().into(),
+        "status" => word(UserStatus::try_from(user.status).unwrap_or_default().as_str_name(), "USER_STATUS_"),
+        "role" => word(Role::try_from(user.role).unwrap_or_default().as_str_name(), "ROLE_"),
+        "age" => user.age.map_or_else(String::new, |age| age.to_string()).into(),
+        "phone" => user.phone.as_str().into(),
+        "locale" => user.locale.as_str().into(),
+        "email_verified" => user.email_verified.to_string().into(),
+        "created_at" => time(user.created_at.as_ref(), 6).into(),
+        "updated_at" => time(user.updated_at.as_ref(), 6).into(),
+        "attributes" if user.attributes.is_empty() => "".into(),
+        "attributes" => serde_json::to_string(&user.attributes).map_err(|error| error.to_string())?.into(),
+        other => return Err(format!("there is no column {other:?}")),
+    })
+}
 
 /// Where a column goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A field, by its name in [`FIELDS`].
+    /// A field, by its name in [`COLUMNS`].
     Field(&'static str),
     /// One attribute.
     Attribute(String),
@@ -16,25 +81,8 @@ pub enum Target {
     Ignored,
 }
 
-/// The fields that a file can have.
-pub const FIELDS: &[&str] = &[
-    "user_id",
-    "email",
-    "name",
-    "username",
-    "status",
-    "role",
-    "age",
-    "phone",
-    "locale",
-    "email_verified",
-    "password",
-    "password_hash",
-    "created_at",
-    "attributes",
-];
-/// What an export or a file of failed rows has beside those.
-const IGNORED: &[&str] = &["updated_at", "etag", REASON];
+/// What a file of ours may have beside the columns.
+const IGNORED: &[&str] = &["etag", REASON];
 /// The column that says why a row failed.
 pub const REASON: &str = "reason";
 
@@ -57,16 +105,16 @@ pub fn target(column: &str, maps: &[(String, String)]) -> Result<Target, String>
     if let Some(key) = wanted.strip_prefix("attributes.") {
         return Ok(Target::Attribute(key.to_owned()));
     }
-    if name == "id" {
-        return Ok(Target::Field("user_id"));
-    }
-    if let Some(field) = FIELDS.iter().find(|field| **field == name) {
+    // What a request to create the user calls it.
+    let name = if name == "user_id" { "id" } else { name.as_str() };
+    if let Some(field) = columns(Has::Export).find(|field| *field == name) {
         return Ok(Target::Field(field));
     }
-    if IGNORED.contains(&name.as_str()) {
+    if IGNORED.contains(&name) || exported().any(|column| column == name) {
         return Ok(Target::Ignored);
     }
-    Err(format!("there is no field {wanted:?}; there are {}, attributes.KEY", FIELDS.join(", ")))
+    let fields = columns(Has::Export).collect::<Vec<_>>().join(", ");
+    Err(format!("there is no field {wanted:?}; there are {fields}, attributes.KEY"))
 }
 
 /// A user as a file has it, put together field by field. What is wrong is gathered.
@@ -134,7 +182,7 @@ impl Draft {
         let user = &mut self.user;
         let owned = || text.to_owned();
         match field {
-            "user_id" => user.user_id = owned(),
+            "id" => user.user_id = owned(),
             "email" => user.email = owned(),
             "name" => user.name = owned(),
             "username" => user.username = owned(),
@@ -198,14 +246,41 @@ mod tests {
             ("E-Mail", Target::Field("email")),
             ("createdAt", Target::Field("created_at")),
             ("Created_At", Target::Field("created_at")),
-            ("id", Target::Field("user_id")),
+            ("id", Target::Field("id")),
+            ("userId", Target::Field("id")),
+            ("updated_at", Target::Ignored),
             ("attributes.Team", Target::Attribute("Team".into())),
             ("Notes", Target::Ignored),
             ("reason", Target::Ignored),
         ] {
             assert_eq!(target(column, &maps), Ok(expected), "{column}");
         }
-        assert!(target("emial", &maps).unwrap_err().contains("there are user_id, email, "));
+        assert!(target("emial", &maps).unwrap_err().contains("there are id, email, "));
+    }
+
+    #[test]
+    fn what_an_export_writes_into_a_column_an_import_reads_from_it() {
+        let user = User {
+            id: "u".into(),
+            status: UserStatus::Inactive.into(),
+            role: Role::Moderator.into(),
+            age: Some(36),
+            created_at: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+            attributes: [("team".to_owned(), "a, b".to_owned())].into(),
+            ..User::default()
+        };
+        let mut draft = Draft::default();
+        for column in exported() {
+            draft.set_text(&target(column, &[]).unwrap(), column, &cell(&user, column).unwrap());
+        }
+        let row = draft.finish(1).unwrap();
+        let (fields, wanted) = (row.user.unwrap(), user.clone());
+        assert_eq!((fields.user_id, fields.role, fields.age), (wanted.id, wanted.role, wanted.age));
+        assert_eq!(
+            (row.status, row.created_at, fields.attributes),
+            (wanted.status, wanted.created_at, wanted.attributes)
+        );
+        assert!(cell(&user, "password").is_err());
     }
 
     #[test]

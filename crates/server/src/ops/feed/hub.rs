@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::ring::{Piece, Ring};
-use crate::store::{Store, StoreError};
+use crate::store::{POSITIONS_SKIPPED, Store, StoreError};
 
 /// Changes in one read.
 const READ_MAX: u32 = 256;
@@ -121,14 +121,28 @@ impl Hub {
     /// Takes what comes into the ring, until the store closes.
     async fn follow(&self, store: &dyn Store) -> Result<Infallible, Closed> {
         let mut newest = store.newest_position();
-        let mut upto = *newest.borrow_and_update();
+        let mut seen = *newest.borrow_and_update();
+        let mut upto = seen;
         self.start_anew(upto);
         loop {
-            if newest.wait_for(|newest| *newest > upto).await.is_err() {
-                return Err(Closed);
+            let last = seen;
+            match newest.wait_for(|newest| *newest > upto || *newest < last).await {
+                Ok(newest) => seen = *newest,
+                Err(_) => return Err(Closed),
+            }
+            if seen < last {
+                // Another server of the database was promoted, and has not what is in the ring after this.
+                upto = seen;
+                self.start_anew(upto);
+                continue;
             }
             self.count_read();
             match store.list_changes(upto, READ_MAX).await {
+                Ok(page) if page.upto.saturating_sub(upto) >= POSITIONS_SKIPPED => {
+                    // The same, and it goes on already. Whoever has come further than it had is told so by the store.
+                    upto = page.upto;
+                    self.start_anew(upto);
+                }
                 Ok(page) => {
                     upto = upto.max(page.upto);
                     self.ring().push(page);

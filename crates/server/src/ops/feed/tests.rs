@@ -83,6 +83,7 @@ async fn a_client_slower_than_the_heartbeat_is_sent_all() {
         place: Place { position: *store.newest_position().borrow(), known: Known::Nobody },
         reached: Arc::default(),
         greets: false,
+        resumes: false,
         page_max: 1,
         quiet_since: Instant::now(),
         out,

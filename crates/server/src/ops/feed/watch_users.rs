@@ -204,6 +204,7 @@ impl Ops {
             heartbeat,
             slow_after: self.feed.options.slow_after,
             greets: input.start == WatchStart::Now,
+            resumes: matches!(input.start, WatchStart::Resume(_)),
             place: start,
             reached: Arc::clone(&awake.reached),
             page_max: USERS_MAX,

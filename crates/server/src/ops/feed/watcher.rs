@@ -69,6 +69,8 @@ pub(super) struct Watcher {
     pub(super) reached: Arc<AtomicI64>,
     /// It says first where it starts: who hears nothing before the connection breaks would have no token.
     pub(super) greets: bool,
+    /// It goes on from a token: the ring cannot tell whether what that tells of was lost with a server.
+    pub(super) resumes: bool,
     /// How many of what it reads fill a chunk, as far as it has seen.
     pub(super) page_max: u32,
     /// When it last said something.
@@ -107,6 +109,10 @@ impl Watcher {
             let greeting = self.beat();
             let room = self.room().await?;
             self.send(room, vec![greeting]).await;
+        }
+        if self.resumes {
+            let (store, position) = (Arc::clone(&self.shared.store), self.place.position);
+            self.read(|| store.list_changes(position, 1)).await?;
         }
         if self.place.known != Known::All {
             self.take_snapshot().await?;

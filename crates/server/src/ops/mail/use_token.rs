@@ -37,7 +37,7 @@ impl Ops {
             let meta = ctx.change(self.clock.now(), false);
             self.store.reset_password(user_id.clone(), hash, password, meta).await.map_err(token_error)?;
             // Whoever reads the mail is the user, whatever others have guessed.
-            self.attempts.forget(&user_id);
+            self.attempts.forget(&user_id).await;
             Ok(())
         })
         .await

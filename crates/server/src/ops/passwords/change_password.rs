@@ -70,7 +70,7 @@ impl Ops {
             Err(StoreError::Stale) => Err(Error::PasswordWrong),
             outcome => outcome.map_err(Error::for_user(id)),
         }?;
-        self.attempts.forget(id);
+        self.attempts.forget(id).await;
         Ok(())
     }
 }

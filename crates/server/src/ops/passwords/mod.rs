@@ -21,7 +21,7 @@ impl Ops {
     /// that cost nothing would fill the disk.
     pub(super) async fn begin_attempt(&self, ctx: &Ctx, target: Target<'_>) -> Result<Attempt, Error> {
         let now = self.clock.now();
-        let locked = match self.attempts.begin(target, ctx.remote, now) {
+        let locked = match self.attempts.begin(target, ctx.remote, now).await {
             Ok(attempt) => return Ok(attempt),
             Err(locked) => locked,
         };
@@ -75,10 +75,10 @@ impl Ops {
         let outcome = self.once_in_turn(ctx, run).await;
         match &outcome {
             // An answer of before says nothing of the password of today.
-            Ok(_) if was_right.load(Ordering::Relaxed) => self.attempts.succeeded(&attempt),
+            Ok(_) if was_right.load(Ordering::Relaxed) => self.attempts.succeeded(&attempt).await,
             Err(Error::PasswordWrong | Error::KeyReused) => {}
             // It was not looked at, or something else went wrong.
-            _ => self.attempts.unjudged(&attempt),
+            _ => self.attempts.unjudged(&attempt).await,
         }
         outcome
     }

@@ -4,6 +4,7 @@ mod connect;
 mod get_client_status;
 mod outbox;
 mod send_message;
+mod share;
 mod watch_clients;
 
 use std::{
@@ -25,7 +26,10 @@ use crate::{
     auth::{Caller, Refusal},
     metrics::{
         Page,
-        names::{PRESENCE_CLIENTS, PRESENCE_STREAMS, PRESENCE_WATCHED},
+        names::{
+            PRESENCE_CHANGES, PRESENCE_CLIENTS, PRESENCE_ELSEWHERE, PRESENCE_IGNORED, PRESENCE_NODES,
+            PRESENCE_READINGS, PRESENCE_STREAMS, PRESENCE_WATCHED,
+        },
     },
     model::{Clock, Permission, Timestamp, UserId},
     presence::{Client, Full, Presence, PresenceOptions, TICK, Tick, Ticker},
@@ -52,11 +56,18 @@ impl Desk {
         Self { presence: Arc::new(Presence::new(&options)), ticker: Ticker::start(clock.now()), options, noted }
     }
 
-    /// Puts how many clients, streams and watches there are on the page.
+    /// Puts how many clients, streams and watches there are on the page, and what other servers were told and have told.
     pub(super) fn report(&self, page: &mut Page) {
         page.value(&PRESENCE_CLIENTS, &[], self.presence.len());
         page.value(&PRESENCE_STREAMS, &[], self.presence.streams());
         page.value(&PRESENCE_WATCHED, &[], self.presence.watched());
+        let stats = self.presence.peer_stats();
+        page.value(&PRESENCE_NODES, &[], stats.nodes());
+        page.value(&PRESENCE_ELSEWHERE, &[], self.presence.claims_elsewhere());
+        page.value(&PRESENCE_CHANGES, &["told"], stats.changes_told());
+        page.value(&PRESENCE_CHANGES, &["heard"], stats.clients_heard());
+        page.value(&PRESENCE_READINGS, &[], stats.readings());
+        page.value(&PRESENCE_IGNORED, &[], stats.ignored());
     }
 
     /// Whether one more refusal may be written to the audit log: whoever tries again and again must not fill the disk.

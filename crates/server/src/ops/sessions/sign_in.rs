@@ -73,9 +73,9 @@ impl Ops {
         let signed_in = self.once_in_turn(ctx, begin).await;
         match &signed_in {
             // An answer of before says nothing of the password of today.
-            Ok(_) if was_right.load(Ordering::Relaxed) => self.attempts.succeeded(&attempt),
+            Ok(_) if was_right.load(Ordering::Relaxed) => self.attempts.succeeded(&attempt).await,
             Err(Error::Unauthenticated(_) | Error::KeyReused) => {}
-            _ => self.attempts.unjudged(&attempt),
+            _ => self.attempts.unjudged(&attempt).await,
         }
         signed_in
     }

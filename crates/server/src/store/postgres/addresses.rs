@@ -10,7 +10,6 @@ use tokio_postgres::{
 
 use super::{
     PostgresStore,
-    commands::{AddAddress, DeleteAddress, SetDefaultAddress, UpdateAddress},
     row::{by_number, column},
     statement::Statement,
     tx::Tx,
@@ -18,7 +17,10 @@ use super::{
 };
 use crate::{
     model::{Address, AddressId, AddressKind, AddressLines, AddressPatch, ChangeMeta, UserId},
-    store::{AddressStore, StoreError},
+    store::{
+        AddressStore, StoreError,
+        commands::{AddAddress, DeleteAddress, SetDefaultAddress, UpdateAddress},
+    },
 };
 
 /// `SELECT` of the user `$1` with each address that meets further conditions, or with none, for [`address_from_row`].

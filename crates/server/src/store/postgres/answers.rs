@@ -4,17 +4,30 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{PostgresStore, commands::PurgeAnswers, row::column, value::params};
+use super::{
+    PostgresStore,
+    row::column,
+    tx::{Tx, View},
+    value::params,
+};
 use crate::{
     model::Timestamp,
-    store::{AnswerStore, Answered, StoreError},
+    store::{AnswerStore, Answered, StoreError, commands::PurgeAnswers},
 };
 
 #[async_trait]
 impl AnswerStore for PostgresStore {
     async fn find_answer(&self, id: [u8; 32], now: Timestamp) -> Result<Option<Answered>, StoreError> {
-        const SQL: &str = "SELECT request, answer FROM answers WHERE id = $1 AND expires_at > $2";
-        let row = self.database.point(SQL, params![id, now]).await?;
+        const IS_THERE: &str = "SELECT TRUE FROM answers WHERE id = $1 AND expires_at > $2";
+        // A commit of which the first caller never heard may have been cut off while it waited for a standby: it is done
+        // then, and lost with the primary. What commits after it is on the standby only once it is there as well.
+        const CONFIRM: &str = "UPDATE answers SET expires_at = expires_at WHERE id = $1 RETURNING request, answer";
+        if self.database.point(IS_THERE, params![id, now]).await?.is_none() {
+            return Ok(None);
+        }
+        let mut tx = Tx::new(&self.database, View::Newest).await?;
+        let row = tx.row(CONFIRM, params![id]).await?;
+        tx.commit(None).await?;
         row.map(|row| answered_from_row(&row)).transpose()
     }
 

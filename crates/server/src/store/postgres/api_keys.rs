@@ -3,16 +3,14 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{
-    PostgresStore,
-    commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
-    row::column,
-    tx::View,
-    value::params,
-};
+use super::{PostgresStore, row::column, tx::View, value::params};
 use crate::{
     model::{ApiKey, ApiKeyId, ChangeMeta, Timestamp},
-    store::{ApiKeyStore, ApiKeyUse, NewApiKey, StoreError, api_keys::scopes_from},
+    store::{
+        ApiKeyStore, ApiKeyUse, NewApiKey, StoreError,
+        api_keys::scopes_from,
+        commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
+    },
 };
 
 #[async_trait]

@@ -3,17 +3,18 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{PostgresStore, commands::AppendEvents, row::column, tx::View};
+use super::{PostgresStore, row::column, tx::View};
 use crate::{
     model::{ActorKind, AuditEvent},
     store::{
         AuditQuery, AuditStore, NewEvent, StoreError,
+        commands::AppendEvents,
         sql::{Dialect, SqlBuilder, where_audit_filter},
     },
 };
 
 const EVENTS: &str = "SELECT p.position, c.at, c.actor, c.action, c.user_id, c.target, c.remote_address, c.request_id, \
-                      c.reason, c.fields FROM positions p JOIN changes c ON c.seq = p.seq WHERE TRUE";
+                      c.reason, c.fields FROM positions p JOIN shown_changes c ON c.seq = p.seq WHERE TRUE";
 
 #[async_trait]
 impl AuditStore for PostgresStore {

@@ -216,6 +216,20 @@ pub enum OpenError {
         /// What was found instead.
         detail: String,
     },
+    /// Somebody holds what a migration needs, and does not let go of it.
+    #[error("the schema of the database at {server} cannot be brought up to date: {detail}")]
+    Held {
+        /// Hosts and ports.
+        server: String,
+        /// Who holds what, and since when.
+        detail: String,
+    },
+    /// A copy of another database that is not finished.
+    #[error("the database at {server} is an unfinished copy of another database")]
+    HalfCopied {
+        /// Hosts and ports.
+        server: String,
+    },
     /// A newer Roster has migrated the database, and says that this one cannot serve it.
     #[error(
         "the database at {server} has schema {found}, which needs a Roster of schema {needed} at least; this one has {known}"
@@ -258,6 +272,11 @@ impl OpenError {
             }
             Self::NotAllowed { .. } => "let the user of database_url own the database, or grant CREATE on its schema",
             Self::NotOurs { .. } => "name a database in database_url that is Roster's or empty",
+            Self::Held { .. } => {
+                "end that session (pg_terminate_backend), or start again when it has ended; servers that run go on \
+                 meanwhile"
+            }
+            Self::HalfCopied { .. } => "let the same roster copy run to its end, or make a new database",
             Self::NewerSchema { .. } => "start the newer Roster",
             Self::Failed { .. } => "look into the server's log",
         }

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::{
     PostgresStore,
-    commands::TrimLog,
+    commands::EraseHistory,
     list,
     row::column,
     statement::{Answer, Statement},
@@ -26,6 +26,7 @@ use crate::{
     },
     store::{
         Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        commands::TrimLog,
         sql::{Dialect, SqlBuilder, where_filter},
     },
 };
@@ -39,8 +40,12 @@ impl FeedStore for PostgresStore {
         self.log.newest_position()
     }
 
+    fn look_now(&self) {
+        self.log.wake();
+    }
+
     async fn log_end(&self) -> Result<i64, StoreError> {
-        self.read(View::Numbered, async |tx| Ok(Extent::of(Some(tx.answer(Extent::statement()).await?))?.newest)).await
+        self.read(View::Numbered, async |tx| Ok(Extent::of(Some(tx.answer(Extent::after(0)).await?))?.newest)).await
     }
 
     async fn list_changes(&self, position: i64, limit: u32) -> Result<ChangePage, StoreError> {
@@ -56,35 +61,44 @@ impl FeedStore for PostgresStore {
     }
 
     async fn trim_log(&self, trim: LogTrim) -> Result<u32, StoreError> {
+        // What deletions have left is erased as often as the log is looked after.
+        const LEFT: &str = "SELECT TRUE FROM erasures LIMIT 1";
+        while self.database.point(LEFT, params![]).await?.is_some() && self.execute(EraseHistory).await? {}
         self.execute(TrimLog(trim)).await
     }
 }
 
-/// How far the log goes back and on, and whether anything waits for its position.
+/// How far the log goes back and on, and whether anything waits for its position; all as who has come to a position asks.
 struct Extent {
     oldest: i64,
     newest: i64,
     waits: bool,
+    /// The position was given by a server that was lost before this one had it.
+    is_lost: bool,
 }
 
 impl Extent {
     /// What to ask; planned for what there is, as all that is asked of the log.
-    fn statement() -> Statement {
+    fn after(position: i64) -> Statement {
         const SQL: &str =
-            "SELECT coalesce(min(position), 0), coalesce(max(position), 0), EXISTS (SELECT FROM unnumbered)
+            "SELECT coalesce(min(position), 0), coalesce(max(position), 0), EXISTS (SELECT FROM waiting_changes()),
+                    EXISTS (SELECT FROM courses WHERE after < $1 AND $1 < first)
              FROM positions";
-        Statement::new(SQL, params![])
+        Statement::new(SQL, params![position])
     }
 
     fn of(answer: Option<Answer>) -> Result<Self, StoreError> {
         let row = answer.and_then(|answer| answer.rows.into_iter().next());
         let row = row.ok_or_else(|| StoreError::Internal("the log has no ends".into()))?;
-        Ok(Self { oldest: column(&row, 0)?, newest: column(&row, 1)?, waits: column(&row, 2)? })
+        let (oldest, newest) = (column(&row, 0)?, column(&row, 1)?);
+        Ok(Self { oldest, newest, waits: column(&row, 2)?, is_lost: column(&row, 3)? })
     }
 
-    /// Fails if a change after `position` is not there any more.
+    /// Fails if a change after `position` is not there any more, or what is at `position` never was. Only the primary is
+    /// asked, so nobody has come further than it unless that was on one that is lost.
     fn reaches(&self, position: i64) -> Result<(), StoreError> {
-        if self.oldest > position.saturating_add(1) { Err(StoreError::Trimmed) } else { Ok(()) }
+        let is_lost = self.is_lost || position > self.newest;
+        if is_lost || self.oldest > position.saturating_add(1) { Err(StoreError::Trimmed) } else { Ok(()) }
     }
 }
 
@@ -92,16 +106,16 @@ async fn list_changes(tx: &mut Tx<'_>, position: i64, limit: u32) -> Result<Chan
     let mut sql = SqlBuilder::new(
         Dialect::Postgres,
         "SELECT p.position, c.at, c.actor, c.action, c.user_id, c.revision, c.request_id, c.fields, c.before, c.after
-         FROM positions p JOIN changes c ON c.seq = p.seq WHERE p.position > ",
+         FROM positions p JOIN shown_changes c ON c.seq = p.seq WHERE p.position > ",
     );
     sql.bind(position).push(" AND c.revision > 0 ORDER BY p.position LIMIT ").bind(i64::from(limit));
-    let mut answers = tx.answers(vec![Extent::statement(), sql.into()]).await?.into_iter();
+    let mut answers = tx.answers(vec![Extent::after(position), sql.into()]).await?.into_iter();
     let extent = Extent::of(answers.next())?;
     extent.reaches(position)?;
     let rows = answers.next().unwrap_or_default().rows;
     let changes = rows.iter().map(change_from_row).collect::<Result<Vec<_>, _>>()?;
     let is_full = changes.len() >= limit as usize;
-    let upto = changes.last().filter(|_| is_full).map_or(extent.newest.max(position), |last| last.position);
+    let upto = changes.last().filter(|_| is_full).map_or(extent.newest, |last| last.position);
     Ok(ChangePage { changes, upto })
 }
 
@@ -136,7 +150,7 @@ pub(super) async fn moment(
         count.push(" AND ");
         where_filter(filter, &mut count);
     }
-    let answers = tx.answers(vec![Extent::statement(), count.into(), not_yet_numbered(after)]).await?;
+    let answers = tx.answers(vec![Extent::after(0), count.into(), not_yet_numbered(after)]).await?;
     let mut answers = answers.into_iter();
     let position = Extent::of(answers.next())?.newest;
     let count = answers.next().unwrap_or_default().rows;
@@ -157,7 +171,8 @@ fn not_yet_numbered(after: Option<&UserId>) -> Statement {
     let mut sql = SqlBuilder::new(
         Dialect::Postgres,
         "SELECT DISTINCT ON (c.user_id) c.action, c.before, u.message
-         FROM unnumbered n JOIN changes c ON c.seq = n.seq LEFT JOIN users u ON u.id = c.user_id WHERE c.revision > 0",
+         FROM waiting_changes() n JOIN shown_changes c ON c.seq = n.seq LEFT JOIN users u ON u.id = c.user_id
+         WHERE c.revision > 0",
     );
     if let Some(after) = after {
         sql.push(" AND c.user_id > ").bind(after);
@@ -167,7 +182,8 @@ fn not_yet_numbered(after: Option<&UserId>) -> Statement {
 }
 
 async fn users_at(tx: &mut Tx<'_>, query: &UsersAt) -> Result<UsersAtPage, StoreError> {
-    let mut answers = tx.answers(vec![Extent::statement(), end_of_window(query.after.as_ref())]).await?.into_iter();
+    let extent = Extent::after(query.position);
+    let mut answers = tx.answers(vec![extent, end_of_window(query.after.as_ref())]).await?.into_iter();
     let extent = Extent::of(answers.next())?;
     extent.reaches(query.position)?;
     let has_changed = extent.newest > query.position || extent.waits;
@@ -217,10 +233,12 @@ fn first_changes(query: &UsersAt, last: Option<&UserId>, limit: u32) -> Statemen
     );
     sql.bind(query.position);
     push_range(query.after.as_ref(), last, &mut sql);
-    sql.push(" UNION ALL SELECT c.user_id, NULL, c.seq FROM unnumbered n JOIN changes c ON c.seq = n.seq WHERE TRUE");
+    sql.push(
+        " UNION ALL SELECT c.user_id, NULL, c.seq FROM waiting_changes() n JOIN changes c ON c.seq = n.seq WHERE TRUE",
+    );
     push_range(query.after.as_ref(), last, &mut sql);
     sql.push(") AS since ORDER BY user_id, position NULLS LAST, seq LIMIT ").bind(i64::from(limit) + 1);
-    sql.push(") AS first JOIN changes c ON c.seq = first.seq ORDER BY c.user_id");
+    sql.push(") AS first JOIN shown_changes c ON c.seq = first.seq ORDER BY c.user_id");
     sql.into()
 }
 

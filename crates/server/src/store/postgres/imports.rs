@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     PostgresStore,
-    commands::{FindImport, ImportUsers, Keys, Known, PurgeImports},
+    commands::{FindImport, Keys, Known},
     feed,
     row::column,
     statement::Statement,
@@ -15,6 +15,7 @@ use crate::{
     model::{Timestamp, UserId, filter::Filter},
     store::{
         ImportBatch, ImportKey, ImportStep, Moment, Rehearsal, RowVerdict, StoreError, TransferStore,
+        commands::{ImportUsers, PurgeImports},
         import::{rehearse, verdicts},
     },
 };

@@ -10,7 +10,6 @@ use tokio_postgres::{
 
 use super::{
     PostgresStore,
-    commands::{ClaimMails, FinishMail, PurgeMails, RequestMail, UseToken},
     row::{by_number, column},
     tx::View,
     value::params,
@@ -18,7 +17,10 @@ use super::{
 use crate::{
     auth::{OneTimeToken, PasswordHash},
     model::{ChangeMeta, Language, Mail, MailId, MailKind, MailState, Timestamp, UserId, UserStatus},
-    store::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser},
+    store::{
+        ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser,
+        commands::{ClaimMails, FinishMail, PurgeMails, RequestMail, UseToken},
+    },
 };
 
 /// The columns that [`mail_and_token_from_row`] reads, of the mail `m` and its user `u`.

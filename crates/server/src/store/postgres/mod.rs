@@ -6,6 +6,8 @@ mod api_keys;
 mod audit;
 mod commands;
 mod connect;
+pub(super) mod copy;
+mod creates;
 mod database;
 mod error;
 mod feed;
@@ -41,6 +43,7 @@ use tokio::runtime::{self, Handle, Runtime};
 
 use self::{
     connect::Connector,
+    creates::Creates,
     database::Database,
     log::{Log, Readers},
     near::Near,
@@ -66,6 +69,7 @@ pub struct PostgresStore {
     near: Arc<Near>,
     replicas: Arc<Replicas>,
     log: Log,
+    creates: Arc<Creates>,
     /// Held by the batch of an import that is under way. They take turns in the order in which they were handed in: an
     /// import hands in the next one while it waits for the last.
     import_turn: tokio::sync::Mutex<()>,
@@ -105,8 +109,10 @@ impl PostgresStore {
         });
         match opened {
             Ok(log) => {
+                let shared = (log.waker(), Arc::clone(&stats), runtime.handle().clone());
+                let creates = Creates::new(Arc::clone(&database), shared, limits);
                 let (import_turn, runtime) = (Default::default(), Some(runtime));
-                Ok(Self { database, live, near, replicas, log, import_turn, stats, runtime })
+                Ok(Self { database, live, near, replicas, log, creates, import_turn, stats, runtime })
             }
             Err(error) => {
                 runtime.shutdown_background();

@@ -1,7 +1,7 @@
 //! From a URL to a database that may be trusted: reached, checked, migrated.
 
 use tokio::runtime::Handle;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error};
 
 use super::{connect::Connector, error::OpenError, migrations, options::PostgresUrl, tls};
 
@@ -13,7 +13,14 @@ const VERSION_MIN_SHOWN: u32 = 14;
 pub(super) async fn open(connector: &Connector, server: &str) -> Result<(), OpenError> {
     let (client, _task) = connector.connect().await.map_err(|error| OpenError::of(server, &error))?;
     check(&client, server).await?;
-    migrations::run(&client, server).await
+    migrations::run(&client, server).await?;
+    if is_ascii_only(&client).await.map_err(|error| OpenError::of(server, &error))? {
+        tracing::warn!(
+            server,
+            "the database's locale knows no letters but ASCII's: searches for others read every user"
+        );
+    }
+    Ok(())
 }
 
 /// A database that could be served.
@@ -23,6 +30,9 @@ pub struct Inspected {
     pub version: String,
     /// The version of the schema; `None` if the database is empty.
     pub schema: Option<i64>,
+    /// Its locale knows no letters but ASCII's: the index over trigrams leaves out all others, and a search for them reads
+    /// every user.
+    pub ascii_only: bool,
 }
 
 /// Looks at a database without changing it.
@@ -36,11 +46,23 @@ pub async fn inspect(url: &PostgresUrl) -> Result<Inspected, OpenError> {
     let (client, _task) = connector.connect().await.map_err(|error| OpenError::of(&server, &error))?;
     let version = check(&client, &server).await?;
     let schema = migrations::version(&client, &server).await?;
-    Ok(Inspected { version, schema })
+    let ascii_only = is_ascii_only(&client).await.map_err(|error| OpenError::of(&server, &error))?;
+    Ok(Inspected { version, schema, ascii_only })
+}
+
+/// Whether the extension for searches takes other letters for none: see [`Inspected::ascii_only`].
+async fn is_ascii_only(client: &Client) -> Result<bool, Error> {
+    const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')";
+    // Of two alphabets. What it makes of them hangs on the locale, and on the release how.
+    const SEES: &str = "SELECT cardinality(show_trgm('ж')) = 0 OR cardinality(show_trgm('ß')) = 0";
+    // About what it will make of them once it is there.
+    const WILL_SEE: &str = "SELECT datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = current_database()";
+    let exists: bool = client.query_one(EXISTS, &[]).await?.get(0);
+    Ok(client.query_one(if exists { SEES } else { WILL_SEE }, &[]).await?.get(0))
 }
 
 /// Refuses servers and databases that cannot be served; the server's version.
-async fn check(client: &Client, server: &str) -> Result<String, OpenError> {
+pub(super) async fn check(client: &Client, server: &str) -> Result<String, OpenError> {
     const SQL: &str = "SELECT current_setting('server_version_num')::BIGINT, current_setting('server_version'),
                               current_setting('server_encoding'), current_setting('transaction_read_only')::BOOLEAN,
                               current_schema() IS NOT NULL";

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 
-use super::{PostgresStore, commands::UpdatePreferences, row::column, statement::Statement, tx::Tx, value::params};
+use super::{PostgresStore, row::column, statement::Statement, tx::Tx, value::params};
 use crate::{
     model::{ChangeMeta, NotificationSwitches, Preferences, PreferencesPatch, UserId},
-    store::{PreferencesStore, StoreError},
+    store::{PreferencesStore, StoreError, commands::UpdatePreferences},
 };
 
 const FIND: &str = "SELECT u.pk, u.created_at, p.language, p.time_zone, p.notify_email, p.notify_sms, p.notify_push,

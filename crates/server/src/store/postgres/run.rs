@@ -4,24 +4,29 @@ use std::time::{Duration, Instant};
 
 use super::{
     PostgresStore,
-    commands::Command,
+    commands::RunInPostgres,
+    creates::Turn,
     error::Aftermath,
-    stats::name_of,
     tx::{Tx, View},
     value::params,
 };
-use crate::store::{StoreError, answers::kept_until, traces};
+use crate::store::{
+    StoreError, StoredUser,
+    answers::kept_until,
+    commands::{CreateUser, name_of},
+    traces,
+};
 
 /// What the system is called in traces.
 const SYSTEM: &str = "postgresql";
 /// How often a command is run that the database has undone.
-const ATTEMPTS_MAX: u32 = 4;
+pub(super) const ATTEMPTS_MAX: u32 = 4;
 /// How long it waits before the first repetition, about; twice as long before each further.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl PostgresStore {
     /// Runs the command in a transaction until it is durable, or will not be.
-    pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+    pub(super) async fn execute<C: RunInPostgres>(&self, command: C) -> Result<C::Output, StoreError> {
         let started = Instant::now();
         let span = traces::begin(SYSTEM, || name_of::<C>());
         let output = self.run(&command).await;
@@ -37,7 +42,28 @@ impl PostgresStore {
         Ok(output)
     }
 
-    async fn run<C: Command>(&self, command: &C) -> Result<C::Output, StoreError> {
+    /// Adds a user, alone or with others.
+    pub(super) async fn create(&self, create: CreateUser) -> Result<StoredUser, StoreError> {
+        let name = name_of::<CreateUser>();
+        let answer = match self.creates.turn(create)? {
+            Turn::Alone(create, _flight) => return self.execute(create).await,
+            Turn::Shared(answer) => answer,
+        };
+        let started = Instant::now();
+        let span = traces::begin(SYSTEM, || name);
+        let output = match answer.wait().await {
+            Ok(Err(create)) => return self.execute(create).await,
+            Ok(Ok(user)) => Ok(user),
+            Err(error) => Err(error),
+        };
+        if let Some(span) = span {
+            span.conclude(&output);
+        }
+        self.stats.ran(name, started.elapsed());
+        output.inspect_err(|error| self.note_failure(name, error))
+    }
+
+    async fn run<C: RunInPostgres>(&self, command: &C) -> Result<C::Output, StoreError> {
         let mut attempt = 1;
         loop {
             let mut tx = Tx::new(&self.database, View::Newest).await?;
@@ -60,7 +86,7 @@ impl PostgresStore {
     }
 
     /// Removes the answer that stands in the command's way if it is kept no longer.
-    async fn free_key<C: Command>(&self, command: &C) -> Result<bool, StoreError> {
+    async fn free_key<C: RunInPostgres>(&self, command: &C) -> Result<bool, StoreError> {
         let Some((now, call)) = command.meta().and_then(|meta| Some((meta.at, meta.idempotency.as_ref()?))) else {
             return Ok(false);
         };
@@ -101,7 +127,7 @@ impl PostgresStore {
 }
 
 /// Runs a command up to its commit, or, if it is a rehearsal, to what would come before that.
-async fn run_once<'d, C: Command>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::Output, StoreError> {
+async fn run_once<'d, C: RunInPostgres>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::Output, StoreError> {
     if !command.keep() {
         let output = command.run(tx).await?;
         // What is queued may still fail.
@@ -121,7 +147,7 @@ async fn run_once<'d, C: Command>(command: &'d C, tx: &mut Tx<'d>) -> Result<C::
 }
 
 /// Lets others come first that the last attempt has met.
-async fn pause(attempt: u32) {
+pub(super) async fn pause(attempt: u32) {
     let longest = PAUSE.saturating_mul(1 << attempt);
     let chance = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     tokio::time::sleep(longest.mul_f64(chance)).await;

@@ -4,18 +4,17 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{
-    PostgresStore,
-    commands::{
-        CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, SetPassword, TouchSessions,
-    },
-    row::column,
-    value::params,
-};
+use super::{PostgresStore, row::column, value::params};
 use crate::{
     auth::PasswordHash,
     model::{ChangeMeta, Role, Session, SessionId, Timestamp, UserId, UserStatus},
-    store::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse, StoreError},
+    store::{
+        Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse, StoreError,
+        commands::{
+            CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, SetPassword,
+            TouchSessions,
+        },
+    },
 };
 
 /// Columns of a session, for [`session_from_row`].

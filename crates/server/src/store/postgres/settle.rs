@@ -8,7 +8,10 @@
 //! its way. One that is hit while it waits for a synchronous standby is answered as done, though the standby does not have
 //! it; and before the next statement may begin, an answer of the server has to show that the signal has come and gone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::timeout;
 
@@ -26,6 +29,9 @@ const CANCELLED_MAX: Duration = Duration::from_secs(10);
 /// How long a commit may take that nobody waits for. A standby that it waits for may be away for long; closing the
 /// connection would not end the wait, and the next one would take up one more of the server's.
 const COMMIT_MAX: Duration = Duration::from_mins(5);
+/// How often it is looked meanwhile whether the server still knows of it. One that is frozen, or whose place another has
+/// taken, must not keep the places of the pool for that long.
+const LOOK: Duration = Duration::from_secs(5);
 /// Cancellations under way at once.
 pub(super) const CANCELS_AT_ONCE: usize = 2;
 
@@ -73,7 +79,15 @@ async fn ends(database: &Database, session: &PooledSession, left: Left) -> bool 
         return ended.is_ok();
     }
     if !left.may_be_cancelled() {
-        return timeout(COMMIT_MAX, rest).await.is_ok_and(|ended| ended.is_ok());
+        let begun = Instant::now();
+        while begun.elapsed() < COMMIT_MAX {
+            match timeout(LOOK, &mut rest).await {
+                Ok(ended) => return ended.is_ok(),
+                Err(_) if is_known(database, session.backend).await => {}
+                Err(_) => return false,
+            }
+        }
+        return false;
     }
     let cancelled = async {
         cancel(database, session.backend).await?;
@@ -82,6 +96,13 @@ async fn ends(database: &Database, session: &PooledSession, left: Left) -> bool 
         session.batch_execute(if ended { "" } else { end }).await.map_err(StoreError::from)
     };
     timeout(CANCELLED_MAX, cancelled).await.is_ok_and(|ended| ended.is_ok())
+}
+
+/// Whether the server that is asked now knows the backend.
+async fn is_known(database: &Database, backend: Backend) -> bool {
+    const SQL: &str = "SELECT TRUE FROM pg_stat_activity
+         WHERE pid = $1::BIGINT AND (extract(epoch FROM backend_start) * 1000000)::BIGINT = $2";
+    database.point(SQL, params![backend.pid, backend.started]).await.is_ok_and(|row| row.is_some())
 }
 
 /// Has the server signal the backend, on a connection that is there anyway: a request to cancel as the protocol has it is a

@@ -4,15 +4,13 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use zeroize::Zeroizing;
 
-use super::{
-    PostgresStore,
-    commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
-    row::column,
-    value::params,
-};
+use super::{PostgresStore, row::column, value::params};
 use crate::{
     model::{ChangeMeta, Timestamp},
-    store::{SigningKey, SigningKeyStore, StoreError},
+    store::{
+        SigningKey, SigningKeyStore, StoreError,
+        commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
+    },
 };
 
 /// All keys, the one that signs first; for [`keys_from_rows`].

@@ -40,12 +40,5 @@ impl Stats {
     }
 }
 
-/// The name of a command: the last part of its type's, without parameters.
-pub(super) fn name_of<C>() -> &'static str {
-    let name = std::any::type_name::<C>();
-    let name = name.split('<').next().unwrap_or(name);
-    name.rsplit("::").next().unwrap_or(name)
-}
-
 /// A handle to share.
 pub(super) type SharedStats = Arc<Stats>;

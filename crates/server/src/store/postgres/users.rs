@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{
-    PostgresStore,
-    commands::{CreateUser, DeleteUser, Secret, SetUserStatus, UpdateUser},
-    list,
-    row::column,
-    tx::View,
-    value::params,
-};
+use super::{PostgresStore, list, row::column, tx::View, value::params};
 use crate::{
     auth::PasswordHash,
     metrics::{Page, names::LOG_POSITION},
     model::{ChangeMeta, UserId, UserPatch, UserStatus},
-    store::{FeedStore as _, NewUser, Queue, Store, StoreError, StoredUser, UserQuery},
+    store::{
+        FeedStore as _, NewUser, Queue, Store, StoreError, StoredUser, UserQuery,
+        commands::{ChangeUser, CreateUser, DeleteUser, Secret},
+    },
 };
 
 #[async_trait]
@@ -51,7 +47,7 @@ impl Store for PostgresStore {
     }
 
     async fn create_user(&self, new: NewUser, meta: ChangeMeta) -> Result<StoredUser, StoreError> {
-        self.execute(CreateUser::new(new, meta)?).await
+        self.create(CreateUser::new(new, meta)?).await
     }
 
     async fn update_user(
@@ -61,7 +57,7 @@ impl Store for PostgresStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        Ok(self.execute(UpdateUser { id, patch, etag, meta }).await?.user)
+        Ok(self.execute(ChangeUser { id, change: patch, etag, meta }).await?.user)
     }
 
     async fn set_user_status(
@@ -71,7 +67,7 @@ impl Store for PostgresStore {
         etag: Option<String>,
         meta: ChangeMeta,
     ) -> Result<StoredUser, StoreError> {
-        Ok(self.execute(SetUserStatus { id, status, etag, meta }).await?.user)
+        Ok(self.execute(ChangeUser { id, change: status, etag, meta }).await?.user)
     }
 
     async fn delete_user(&self, id: UserId, etag: Option<String>, meta: ChangeMeta) -> Result<(), StoreError> {
@@ -92,7 +88,7 @@ impl Store for PostgresStore {
     }
 
     fn report(&self, page: &mut Page) {
-        self.stats.report(page, self.database.waiting());
+        self.stats.report(page, self.database.waiting() + self.creates.waiting());
         self.near.report(page);
         self.replicas.report(page);
         page.value(&LOG_POSITION, &[], self.newest_position().borrow().unsigned_abs());

@@ -5,7 +5,7 @@
 //! A negated comparison is then written so that it is never NULL. This leaves plain comparisons of plain columns, which
 //! indexes can serve.
 
-use super::builder::{Dialect, SqlBuilder, Value};
+use super::builder::{Dialect, SqlBuilder, TRIGRAM, Value};
 use crate::model::{
     filter::{
         Filter,
@@ -141,6 +141,33 @@ fn push_text(field: &TextField, matching: Matching, operand: &Operand, sql: &mut
     let empty_is_absent = matches!(field, TextField::Name | TextField::Phone | TextField::Locale);
     let form = field.form(matching);
     push_matching(&|sql| push_form(field, form, sql), empty_is_absent, matching, operand, sql);
+    if let Some(part) = part_of_search_text(field, matching, operand)
+        && sql.dialect() == Dialect::Postgres
+        && part.chars().count() >= TRIGRAM
+    {
+        sql.push(" AND ");
+        sql.push_contains(
+            |sql| {
+                sql.push("u.search_text");
+            },
+            &part,
+        );
+    }
+}
+
+/// What is in the search text of every user that matches: PostgreSQL has an index over that, and none over names.
+fn part_of_search_text(field: &TextField, matching: Matching, operand: &Operand) -> Option<String> {
+    match (field, matching) {
+        (TextField::Name, Matching::Is(Relation::Equal)) => Some(fold(operand.text())),
+        (TextField::Name, Matching::Has) => Some(operand.key().to_owned()),
+        // Folding can join what is not ASCII with what is beside it.
+        (TextField::Name, Matching::StartsWith | Matching::EndsWith | Matching::Contains)
+            if operand.key().is_ascii() =>
+        {
+            Some(fold(operand.key()))
+        }
+        _ => None,
+    }
 }
 
 /// A comparison of the text that `column` appends with the operand. Where nothing is stored as '', that is less than

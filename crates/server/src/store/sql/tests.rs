@@ -199,3 +199,26 @@ fn example() -> User {
         revision: 1,
     }
 }
+
+/// What an index over trigrams can serve asks it, and what it cannot keeps it out: to go through all of it takes longer than to
+/// read all users.
+#[test]
+fn postgresql_is_asked_for_trigrams_where_there_are_any() {
+    let sql_of = |filter: &str| {
+        let mut sql = SqlBuilder::new(Dialect::Postgres, "");
+        where_filter(&Filter::parse(filter).unwrap().unwrap(), &mut sql);
+        sql.text().to_owned()
+    };
+    let served = " AND u.search_text LIKE $";
+    for filter in ["name = \"Ada Lovelace\"", "name = \"*lovelace\"", "name = \"Ada*\"", "name:ada", "name = \"Žofie\""]
+    {
+        assert!(sql_of(filter).contains(served), "{filter}: {}", sql_of(filter));
+    }
+    // Neither is what has less than three letters, nor what folding may have joined with its neighbours.
+    for filter in ["name = \"Al\"", "name:al", "name = \"*žofie*\"", "email = \"*@example.com\"", "phone:123"] {
+        assert!(!sql_of(filter).contains("u.search_text"), "{filter}: {}", sql_of(filter));
+    }
+    assert_eq!(sql_of("al"), "(u.search_text LIKE $1) IS TRUE");
+    assert_eq!(sql_of("ada"), "u.search_text LIKE $1");
+    assert_eq!(sql_of("NOT name:ada"), "(u.name_key LIKE $1 AND u.search_text LIKE $2) IS NOT TRUE");
+}

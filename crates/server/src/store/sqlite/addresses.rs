@@ -7,14 +7,13 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    commands::{AddAddress, DeleteAddress, SetDefaultAddress, UpdateAddress},
-    row::by_number,
-};
+use super::{SqliteStore, row::by_number};
 use crate::{
     model::{Address, AddressId, AddressKind, AddressLines, AddressPatch, ChangeMeta, UserId},
-    store::{AddressStore, StoreError},
+    store::{
+        AddressStore, StoreError,
+        commands::{AddAddress, DeleteAddress, SetDefaultAddress, UpdateAddress},
+    },
 };
 
 /// `SELECT` of addresses of the user with the row `?1`, for [`address_from_row`]; further conditions follow.

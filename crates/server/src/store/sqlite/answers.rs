@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{SqliteStore, commands::PurgeAnswers, writer::Command};
+use super::{SqliteStore, writer::RunInSqlite};
 use crate::{
     model::{Timestamp, UserId},
-    store::{AnswerStore, Answered, StoreError, answers::kept_until},
+    store::{AnswerStore, Answered, StoreError, answers::kept_until, commands::PurgeAnswers},
 };
 
 /// Runs a command unless its call was answered already, and keeps the answer.
-pub(super) fn run_once<C: Command>(command: &C, connection: &Connection) -> Result<C::Output, StoreError> {
+pub(super) fn run_once<C: RunInSqlite>(command: &C, connection: &Connection) -> Result<C::Output, StoreError> {
     let keyed = command.meta().and_then(|meta| Some((meta.at, meta.idempotency.as_ref()?)));
     // What is not kept has happened to nobody.
     let Some((now, call)) = keyed.filter(|_| command.keep()) else { return command.run(connection) };

@@ -7,13 +7,14 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
-};
+use super::SqliteStore;
 use crate::{
     model::{ApiKey, ApiKeyId, ChangeMeta, Timestamp},
-    store::{ApiKeyStore, ApiKeyUse, NewApiKey, StoreError, api_keys::scopes_from},
+    store::{
+        ApiKeyStore, ApiKeyUse, NewApiKey, StoreError,
+        api_keys::scopes_from,
+        commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
+    },
 };
 
 #[async_trait]

@@ -6,11 +6,12 @@ use rusqlite::{
     types::{FromSqlError, ValueRef},
 };
 
-use super::{SqliteStore, commands::AppendEvents};
+use super::SqliteStore;
 use crate::{
     model::{ActorKind, AuditEvent},
     store::{
         AuditQuery, AuditStore, NewEvent, StoreError,
+        commands::AppendEvents,
         sql::{Dialect, SqlBuilder, where_audit_filter},
     },
 };

@@ -87,6 +87,12 @@ pub enum OpenError {
         /// What SQLite found.
         detail: String,
     },
+    /// A copy of another database that is not finished.
+    #[error("{} is an unfinished copy of another database", path.display())]
+    HalfCopied {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A newer Roster has migrated the file.
     #[error("{} has schema {found}, this Roster knows {known}", path.display())]
     NewerSchema {

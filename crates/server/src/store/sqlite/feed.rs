@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter, types::FromSqlError};
 use tokio::sync::watch;
 
-use super::{SqliteStore, commands::TrimLog, list};
+use super::{SqliteStore, list};
 use crate::{
     model::{
         Action, UserId,
@@ -15,6 +15,7 @@ use crate::{
     },
     store::{
         Change, ChangePage, FeedStore, LogTrim, Moment, StoreError, StoredUser, UserQuery, UsersAt, UsersAtPage,
+        commands::TrimLog,
         sql::{Dialect, SqlBuilder, where_filter},
     },
 };
@@ -74,10 +75,11 @@ pub(super) fn newest(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The newest position, if every change after `position` is still there.
 fn newest_if_reached(connection: &Connection, position: i64) -> Result<i64, StoreError> {
-    if oldest(connection)? > position.saturating_add(1) {
+    let newest = newest(connection)?;
+    if oldest(connection)? > position.saturating_add(1) || position > newest {
         return Err(StoreError::Trimmed);
     }
-    Ok(newest(connection)?)
+    Ok(newest)
 }
 
 fn list_changes(connection: &Connection, position: i64, limit: u32) -> Result<ChangePage, StoreError> {
@@ -88,7 +90,7 @@ fn list_changes(connection: &Connection, position: i64, limit: u32) -> Result<Ch
     let rows = statement.query_map([position, i64::from(limit)], change_from_row)?;
     let changes = rows.collect::<Result<Vec<_>, _>>()?;
     let is_full = changes.len() >= limit as usize;
-    let upto = changes.last().filter(|_| is_full).map_or(newest.max(position), |last| last.position);
+    let upto = changes.last().filter(|_| is_full).map_or(newest, |last| last.position);
     Ok(ChangePage { changes, upto })
 }
 

@@ -3,15 +3,12 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{
-    SqliteStore,
-    commands::{ImportUsers, PurgeImports},
-    feed,
-};
+use super::{SqliteStore, feed};
 use crate::{
     model::{Timestamp, UserId, filter::Filter},
     store::{
         ImportBatch, ImportKey, ImportStep, Moment, Rehearsal, RowVerdict, StoreError, TransferStore,
+        commands::{ImportUsers, PurgeImports},
         import::{rehearse, verdicts},
     },
 };

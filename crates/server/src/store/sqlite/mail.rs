@@ -7,15 +7,14 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    commands::{ClaimMails, FinishMail, PurgeMails, RequestMail, UseToken},
-    row::by_number,
-};
+use super::{SqliteStore, row::by_number};
 use crate::{
     auth::{OneTimeToken, PasswordHash},
     model::{ChangeMeta, Language, Mail, MailId, MailKind, MailState, Timestamp, UserId, UserStatus},
-    store::{ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser},
+    store::{
+        ClaimedMail, MailBacklog, MailClaim, MailOutcome, MailStore, NewMail, StoreError, StoredUser,
+        commands::{ClaimMails, FinishMail, PurgeMails, RequestMail, UseToken},
+    },
 };
 
 /// `SELECT` of the columns that [`mail_and_token_from_row`] reads; conditions follow.

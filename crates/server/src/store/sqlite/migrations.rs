@@ -6,6 +6,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Marks a file as ours: `PRAGMA application_id`, "Rstr" in ASCII.
 pub const APPLICATION_ID: i64 = 0x5273_7472;
+/// Marks one that `roster copy` has not finished, "RstC": older Rosters take it for another program's.
+pub const COPYING_ID: i64 = 0x5273_7443;
 
 /// SQL, and what SQL cannot do, which runs after it.
 type Step = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
@@ -29,12 +31,17 @@ pub const NEWEST: i64 = STEPS.len() as i64;
 
 /// Brings the schema from its version to [`NEWEST`].
 pub(super) fn run(connection: &Connection) -> rusqlite::Result<()> {
+    run_as(connection, APPLICATION_ID)
+}
+
+/// The same in a file that is marked otherwise.
+pub(super) fn run_as(connection: &Connection, application_id: i64) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (number, (sql, then)) in (1_i64..).zip(STEPS).filter(|(number, _)| *number > version) {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
         then(&transaction)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "application_id", application_id)?;
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }

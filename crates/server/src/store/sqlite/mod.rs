@@ -8,6 +8,7 @@ pub mod backup;
 mod candidates;
 mod checkpoint;
 mod commands;
+pub(super) mod copy;
 mod error;
 mod feed;
 mod grants;
@@ -42,19 +43,23 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use self::{
     checkpoint::Checkpointer,
-    commands::{ChangeUser, CreateUser, DeleteUser, Secret},
     readers::{Readers, SCAN_QUEUE_MAX},
     search_index::SearchIndex,
     stats::SharedStats,
-    writer::{Command, Followers, Writer},
+    writer::{Followers, RunInSqlite, Writer},
 };
 pub use self::{
     error::OpenError,
     lock::lock_path,
-    migrations::{APPLICATION_ID, NEWEST as NEWEST_SCHEMA},
+    migrations::{APPLICATION_ID, COPYING_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
 };
-use super::{LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, cache::UserCache, traces};
+use super::{
+    LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery,
+    cache::UserCache,
+    commands::{ChangeUser, Command, CreateUser, DeleteUser, Secret},
+    traces,
+};
 use crate::{
     auth::PasswordHash,
     metrics::{
@@ -171,7 +176,13 @@ where
     F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
 {
     type Output = T;
+}
 
+impl<T, F> RunInSqlite for Read<F>
+where
+    T: Send + 'static,
+    F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
     fn run(&self, connection: &Connection) -> Result<T, StoreError> {
         self.0(connection)
     }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use super::{
     OpenError,
     lock::FileLock,
-    migrations::{self, APPLICATION_ID, NEWEST},
+    migrations::{self, APPLICATION_ID, COPYING_ID, NEWEST},
 };
 
 /// Files up to this size are checked whole before the start; larger ones while serving.
@@ -143,7 +143,7 @@ pub(super) fn check_no_log(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Damaged { path: path.to_owned(), detail })
 }
 
-/// Refuses files of other programs and of newer Rosters.
+/// Refuses files of other programs and of newer Rosters, and copies that are not finished.
 pub(super) fn check_identity(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let pragma = |name| -> Result<i64, OpenError> {
         connection
@@ -154,6 +154,9 @@ pub(super) fn check_identity(path: &Path, connection: &Connection) -> Result<(),
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|error| OpenError::from_sqlite(path, &error))?;
+    if application == COPYING_ID {
+        return Err(OpenError::HalfCopied { path: path.to_owned() });
+    }
     if application != APPLICATION_ID && (application, found, tables) != (0, 0, 0) {
         let detail = "it is an SQLite database of another program".to_owned();
         return Err(OpenError::NotADatabase { path: path.to_owned(), detail });

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{SqliteStore, commands::UpdatePreferences, row::attributes_from};
+use super::{SqliteStore, row::attributes_from};
 use crate::{
     model::{ChangeMeta, NotificationSwitches, Preferences, PreferencesPatch, UserId},
-    store::{PreferencesStore, StoreError},
+    store::{PreferencesStore, StoreError, commands::UpdatePreferences},
 };
 
 /// The user's row and preferences; `None` if there is no such user.

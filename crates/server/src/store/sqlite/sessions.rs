@@ -4,16 +4,17 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    commands::{
-        CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, SetPassword, TouchSessions,
-    },
-};
+use super::SqliteStore;
 use crate::{
     auth::PasswordHash,
     model::{ChangeMeta, Role, Session, SessionId, Timestamp, UserId, UserStatus},
-    store::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse, StoreError},
+    store::{
+        Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse, StoreError,
+        commands::{
+            CreateSession, EndSession, EndSessions, FailSignIn, PurgeSessions, RefreshSession, SetPassword,
+            TouchSessions,
+        },
+    },
 };
 
 /// Columns of a session, for [`session_from_row`].

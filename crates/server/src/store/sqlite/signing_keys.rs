@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-use super::{
-    SqliteStore,
-    commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
-};
+use super::SqliteStore;
 use crate::{
     model::{ChangeMeta, Timestamp},
-    store::{SigningKey, SigningKeyStore, StoreError},
+    store::{
+        SigningKey, SigningKeyStore, StoreError,
+        commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
+    },
 };
 
 #[async_trait]

@@ -85,25 +85,5 @@ impl Stats {
     }
 }
 
-/// The name of a command: the last part of its type's, without parameters.
-pub(super) fn name_of<C>() -> &'static str {
-    let name = std::any::type_name::<C>();
-    let name = name.split('<').next().unwrap_or(name);
-    name.rsplit("::").next().unwrap_or(name)
-}
-
 /// A handle to share.
 pub(super) type SharedStats = Arc<Stats>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Wrapped<T>(T);
-
-    #[test]
-    fn a_command_is_called_what_its_type_is() {
-        assert_eq!(name_of::<Stats>(), "Stats");
-        assert_eq!(name_of::<Wrapped<Vec<u8>>>(), "Wrapped");
-    }
-}

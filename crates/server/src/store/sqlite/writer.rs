@@ -19,19 +19,18 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    SYSTEM,
-    answers::run_once,
-    checkpoint::Checkpointer,
-    error::closed,
-    feed,
-    lock::FileLock,
-    search_index::SearchIndex,
-    stats::{SharedStats, name_of},
+    SYSTEM, answers::run_once, checkpoint::Checkpointer, error::closed, feed, lock::FileLock,
+    search_index::SearchIndex, stats::SharedStats,
 };
 use crate::{
     backlog::Backlog,
-    model::{ChangeMeta, UserId},
-    store::{Ended, LiveGrants, StoreError, StoredUser, answers::Kept, cache::UserCache, traces},
+    model::UserId,
+    store::{
+        Ended, LiveGrants, StoreError,
+        cache::UserCache,
+        commands::{Command, ShowUser, name_of},
+        traces,
+    },
     trace::Span,
 };
 
@@ -43,41 +42,11 @@ const RUN_MIN: Duration = Duration::from_millis(1);
 /// How long the writer stays awake for a caller whose last command came as soon as this.
 const AWAKE_MAX: Duration = Duration::from_micros(200);
 
-/// What the writer runs. Many commands share a transaction, so it must not begin or end one.
-pub(super) trait Command: Send + 'static {
-    /// What the caller gets.
-    type Output: Send + 'static;
-
+/// How a command runs in SQLite. Many share a transaction, so it must not begin or end one.
+pub(super) trait RunInSqlite: Command {
     /// Does it. On an error everything that it changed is taken back; it may be run again then.
     fn run(&self, connection: &Connection) -> Result<Self::Output, StoreError>;
-
-    /// What the call that it belongs to has brought along; `None` if no caller asked for it.
-    fn meta(&self) -> Option<&ChangeMeta> {
-        None
-    }
-
-    /// What a retry of the call is to be answered with; `None` if this is no answer that a retry would want. Asked
-    /// for only if the call has an idempotency key.
-    fn answer(&self, _: &Self::Output) -> Result<Option<Kept>, StoreError> {
-        Ok(None)
-    }
-
-    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
-    fn keep(&self) -> bool {
-        self.meta().is_none_or(|meta| !meta.validate_only)
-    }
-
-    /// Shows the users that it has changed, in order, and what each is now; `None` if it is gone or need not be in memory.
-    fn show_users<'a>(&'a self, _: &'a Self::Output, _: &mut ShowUser<'_, 'a>) {}
-
-    /// The grants that it ends or changes.
-    fn ends(&self, _: &Self::Output) -> Vec<Ended> {
-        Vec::new()
-    }
 }
-
-/// Is shown a user that was changed, and what it is now.
-pub(super) type ShowUser<'f, 'a> = dyn FnMut(&'a UserId, Option<&'a StoredUser>) + 'f;
 
 /// The way to the writer thread.
 #[derive(Debug)]
@@ -125,7 +94,7 @@ impl Writer {
     }
 
     /// Queues the command and waits until it is durable.
-    pub(super) async fn execute<C: Command>(&self, command: C) -> Result<C::Output, StoreError> {
+    pub(super) async fn execute<C: RunInSqlite>(&self, command: C) -> Result<C::Output, StoreError> {
         let span = traces::begin(SYSTEM, || name_of::<C>());
         let result = self.submit(command, span.clone()).await;
         if let Some(span) = &span {
@@ -134,7 +103,7 @@ impl Writer {
         result
     }
 
-    async fn submit<C: Command>(&self, command: C, span: Option<Span>) -> Result<C::Output, StoreError> {
+    async fn submit<C: RunInSqlite>(&self, command: C, span: Option<Span>) -> Result<C::Output, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span });
         // Before it is there, so that the thread never takes one that was not counted.
@@ -221,7 +190,7 @@ trait Job: Send {
     fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
-struct Pending<C: Command> {
+struct Pending<C: RunInSqlite> {
     command: C,
     reply: oneshot::Sender<Result<C::Output, StoreError>>,
     outcome: Option<Result<C::Output, StoreError>>,
@@ -229,7 +198,7 @@ struct Pending<C: Command> {
     span: Option<Span>,
 }
 
-impl<C: Command> Job for Pending<C> {
+impl<C: RunInSqlite> Job for Pending<C> {
     fn name(&self) -> &'static str {
         name_of::<C>()
     }
@@ -535,7 +504,9 @@ mod tests {
 
     impl Command for Insert {
         type Output = i64;
+    }
 
+    impl RunInSqlite for Insert {
         fn run(&self, connection: &Connection) -> Result<i64, StoreError> {
             connection.execute("INSERT INTO numbers VALUES (?1)", [self.number])?;
             if self.fails { Err(StoreError::Stale) } else { Ok(self.number) }
@@ -547,7 +518,9 @@ mod tests {
 
     impl Command for Hold {
         type Output = ();
+    }
 
+    impl RunInSqlite for Hold {
         fn run(&self, _: &Connection) -> Result<(), StoreError> {
             let _ = self.0.lock().unwrap().recv();
             Ok(())
@@ -558,7 +531,9 @@ mod tests {
 
     impl Command for Numbers {
         type Output = Vec<i64>;
+    }
 
+    impl RunInSqlite for Numbers {
         fn run(&self, connection: &Connection) -> Result<Vec<i64>, StoreError> {
             let mut statement = connection.prepare("SELECT number FROM numbers ORDER BY number")?;
             Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)

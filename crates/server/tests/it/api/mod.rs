@@ -29,6 +29,7 @@ mod passwords;
 mod preferences;
 mod presence;
 mod rate_limits;
+mod redis;
 mod refused_late;
 mod sessions;
 mod sign_in;

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use prost::Message as _;
 use roster_api::{
@@ -13,8 +14,8 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 
-use super::metrics::Scraped;
-use crate::harness::{Problem, Server, create_all, grpc, problem, with_email};
+use super::{api_keys::create_key, metrics::Scraped};
+use crate::harness::{Problem, Server, as_bearer, create_all, grpc, on_postgres, problem, with_email};
 
 /// More sign-ins than a thread hashes within the shortest wait that can be set.
 const STORM: usize = 64;
@@ -130,19 +131,15 @@ async fn streams_take_nothing_of_the_limit_and_places_come_back() {
 /// More calls than may wait for a worker, in one go. How many of them do wait is up to the scheduler.
 const CROWD: usize = 12_000;
 
-#[tokio::test]
-async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
-    let server = Server::start(|config| {
-        config.workers = 1;
-        config.max_streams_per_connection = 100_000;
-    });
+/// Makes so many calls, each of which is refused by the worker or for this reason; how many the worker refuses.
+async fn crowd(server: &Server, call: impl Fn(usize) -> Request<Bytes>, otherwise: &str) -> usize {
     let wire = server.wire().await;
     // The server's settings have come with the first answer.
-    assert_ne!(wire.call("/user.v1.UserService/GetUser", b"").await.status().code(), Code::Ok);
+    assert_eq!(Problem::of(&wire.send(call(CROWD)).await.status()).reason, otherwise);
     let mut client = wire.client().await.unwrap();
     let mut answers = Vec::new();
-    for _ in 0..CROWD {
-        let (head, body) = grpc("/user.v1.UserService/GetUser", b"").into_parts();
+    for number in 0..CROWD {
+        let (head, body) = call(number).into_parts();
         let (answer, mut upload) = client.send_request(Request::from_parts(head, ()), false).unwrap();
         upload.send_data(body, true).unwrap();
         answers.push(answer);
@@ -158,12 +155,62 @@ async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
             let pushback = answer.headers()["grpc-retry-pushback-ms"].to_str().unwrap();
             assert!(Duration::from_millis(pushback.parse().unwrap()) >= problem.retry_after.unwrap(), "{problem:?}");
         } else {
-            assert_eq!(problem.kind(), (Code::InvalidArgument, "VALIDATION_FAILED"));
+            assert_eq!(problem.reason, otherwise);
         }
     }
+    shed
+}
+
+#[tokio::test]
+async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
+    let server = Server::start(|config| {
+        config.workers = 1;
+        config.max_streams_per_connection = 100_000;
+    });
+    let shed = crowd(&server, |_| grpc("/user.v1.UserService/GetUser", b""), "VALIDATION_FAILED").await;
     assert!(shed < CROWD, "the first of them is let in");
     let page = Scraped::of(&server).await;
     assert_eq!(page.get(&refused("read", "worker")), shed as f64);
     assert_eq!(page.get("roster_admission_waiting"), 0.0);
     assert_eq!(problem(server.users().await.get_user(GetUserRequest::default()).await).reason, "VALIDATION_FAILED");
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_tokens_is_shed_like_any_other() {
+    let server = Server::start(|config| {
+        config.workers = 1;
+        config.max_streams_per_connection = 100_000;
+    });
+    let made_up = |number| as_bearer(grpc("/user.v1.UserService/SearchUsers", b""), &format!("made-up-{number}"));
+    let shed = crowd(&server, made_up, "CREDENTIALS_INVALID").await;
+    assert!((1..CROWD).contains(&shed), "{shed}");
+    let page = Scraped::of(&server).await;
+    assert_eq!(page.get(&refused("bulk", "worker")), shed as f64);
+    assert_eq!(page.get("roster_admission_waiting"), 0.0);
+}
+
+#[test]
+fn a_deadline_does_not_wait_for_a_slow_look_at_new_credentials() {
+    on_postgres(hurried_past_a_slow_look);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn hurried_past_a_slow_look() {
+    let server = Server::dev();
+    let (_, key) = create_key(&server, &["users.read"]).await;
+    let database = server.postgres().connect().await;
+    // Whoever looks at the key waits for this to end.
+    database.batch_execute("BEGIN; LOCK TABLE api_keys").await.unwrap();
+    let message = GetUserRequest { user_id: "nobody".into() }.encode_to_vec();
+    let call = || as_bearer(grpc("/user.v1.UserService/GetUser", &message), &key);
+    let mut hurried = call();
+    hurried.headers_mut().insert("grpc-timeout", HeaderValue::from_static("5m"));
+    let wire = server.wire().await;
+    let late = Problem::of(&wire.send(hurried).await.status());
+    assert_eq!(late.kind(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    // It takes nothing of the limit either, like all that have taken their first step.
+    assert_eq!(Scraped::of(&server).await.get("roster_admission_waiting"), 0.0);
+    let (patient, end) = tokio::join!(wire.send(call()), database.batch_execute("ROLLBACK"));
+    end.unwrap();
+    assert_eq!(Problem::of(&patient.status()).reason, "USER_NOT_FOUND");
 }

@@ -150,6 +150,38 @@ async fn a_share_of_calls_is_traced_and_callers_decide_for_their_own() {
     }
 }
 
+/// Ids of traces that a sampler which goes by them would take always, and never, at any share between all and none.
+const ALWAYS: &str = "4bf92f3577b34da60000000000000001";
+const NEVER: &str = "4bf92f3577b34da6ffffffffffffffff";
+
+#[tokio::test]
+async fn nobody_has_their_calls_traced_or_not_by_choosing_ids() {
+    const CALLS: usize = 64;
+    let collector = Collector::start().await;
+    let set = tracing_to(&collector);
+    let server = Server::start(|config| {
+        set(config);
+        config.trace_ratio = "0.5".parse().unwrap();
+    });
+    let mut users = server.users().await;
+    for _ in 0..CALLS {
+        for (id, flags) in [(ALWAYS, "01"), (NEVER, "00")] {
+            let mut request = Request::new(get("a"));
+            request.metadata_mut().insert("traceparent", format!("00-{id}-{CALLER}-{flags}").parse().unwrap());
+            users.get_user(request).await.unwrap_err();
+        }
+    }
+    let _ = server.stop().await;
+    let spans = collector.spans();
+    let traced = |id| spans.iter().filter(|span| span.is_call() && span.trace() == id).count();
+    for id in [ALWAYS, NEVER] {
+        assert!((1..CALLS).contains(&traced(id)), "{} of {CALLS} with {id}", traced(id));
+    }
+    // Each with its parts.
+    let parts = |name| spans.iter().filter(|span| span.name() == name).count();
+    assert_eq!(parts("get_user"), traced(ALWAYS) + traced(NEVER));
+}
+
 #[tokio::test]
 async fn a_collector_with_a_certificate_of_a_ca_of_ones_own() {
     let pki = Pki::new();

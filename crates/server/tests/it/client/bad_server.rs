@@ -22,6 +22,8 @@ pub enum Deed {
     Answer,
     /// This status, in the headers.
     Refuse(Status),
+    /// This status of HTTP and nothing of gRPC, as a proxy that has found no server.
+    Proxy(u16),
     /// Nothing, ever.
     Hang,
     /// The stream is reset.
@@ -70,6 +72,7 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Vec<HeaderMap>>>, plan: Arc<Pl
         match plan(number) {
             Deed::Answer => answer(respond),
             Deed::Refuse(status) => refuse(respond, &status),
+            Deed::Proxy(status) => answer_as_proxy(respond, status),
             Deed::Hang => held.push((request, respond)),
             Deed::Reset => {
                 let mut respond = respond;
@@ -91,6 +94,12 @@ fn refuse(mut respond: SendResponse<Bytes>, status: &Status) {
     status.add_header(response.headers_mut()).unwrap();
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     let _ = respond.send_response(response, true);
+}
+
+fn answer_as_proxy(mut respond: SendResponse<Bytes>, status: u16) {
+    let response = Response::builder().status(status).header("content-type", "text/html").body(()).unwrap();
+    let Ok(mut body) = respond.send_response(response, false) else { return };
+    let _ = body.send_data(Bytes::from_static(b"<html>No server is available.</html>"), true);
 }
 
 fn answer(mut respond: SendResponse<Bytes>) {

@@ -57,6 +57,22 @@ async fn reads_are_tried_again_and_writes_with_one_key() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_has_found_no_server_is_asked_again() {
+    for status in [429, 502, 503, 504] {
+        let server = BadServer::start(move |number| if number == 0 { Deed::Proxy(status) } else { Deed::Answer }).await;
+        client_of(&[&server]).await.users().create_user(CreateUserRequest::default()).await.unwrap();
+        let keys: Vec<_> = server.seen().iter().map(|headers| headers["idempotency-key"].clone()).collect();
+        assert_eq!((keys.len(), keys[0] == keys[1]), (2, true), "{status}");
+    }
+    // Others say that something is wrong with the call, or with the way to the server.
+    for status in [400, 401, 403, 404, 500] {
+        let server = BadServer::start(move |_| Deed::Proxy(status)).await;
+        client_of(&[&server]).await.users().get_user(ada()).await.unwrap_err();
+        assert_eq!(server.seen().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_do_better_is_not_tried_again() {
     let refusals = [
         Status::not_found(""),

@@ -1,6 +1,7 @@
 //! PostgreSQL for tests: a database for each, in a server that all tests of this process share.
 
 mod cluster;
+mod pair;
 
 use std::{
     future::Future,
@@ -19,7 +20,12 @@ use roster_server::store::{
 use tokio_postgres::{Client, NoTls};
 use url::Url;
 
-pub use self::cluster::Cluster;
+// The command line's tests use this file too; neither needs all of it.
+#[allow(unused_imports)]
+pub use self::{
+    cluster::{Cluster, find_programs, run_script},
+    pair::Pair,
+};
 
 /// The server; started by the first test that asks for a database.
 static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(|| {
@@ -133,6 +139,7 @@ pub fn named(url: &Url, name: &str) -> Url {
     url
 }
 
+/// A connection, on the runtime of the caller.
 pub async fn connect(url: &Url) -> Result<Client, String> {
     let (client, connection) = tokio_postgres::connect(url.as_str(), NoTls).await.map_err(text)?;
     tokio::spawn(connection);

@@ -6,6 +6,7 @@ mod address_history;
 mod addresses;
 mod api_keys;
 mod audit;
+mod copy;
 mod feed;
 mod history;
 mod idempotency;

@@ -1,27 +1,19 @@
 //! Adds an address to a user.
 
 use super::{
-    Command,
+    RunInPostgres,
     addresses::{log, unset_default},
 };
 use crate::{
-    model::{Action, Address, ChangeMeta, address::ADDRESSES_MAX},
+    model::{Action, Address, address::ADDRESSES_MAX},
     store::{
         StoreError,
-        answers::Kept,
+        commands::AddAddress,
         postgres::{addresses, tx::Tx},
     },
 };
 
-/// See [`crate::store::AddressStore::add_address`].
-pub(in crate::store::postgres) struct AddAddress {
-    pub(in crate::store::postgres) address: Address,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for AddAddress {
-    type Output = Address;
-
+impl RunInPostgres for AddAddress {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Address, StoreError> {
         let mut address = self.address.clone();
         let (pk, others) = addresses::locked(tx, &address.user_id).await?;
@@ -36,13 +28,5 @@ impl Command for AddAddress {
         addresses::put(tx, pk, &address);
         log(tx, Action::AddressAdded, (&address.user_id, address.id), &[], &self.meta)?;
         Ok(address)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, address: &Address) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&address.user_id, address)
     }
 }

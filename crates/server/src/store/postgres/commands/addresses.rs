@@ -1,10 +1,11 @@
 //! What the commands on addresses have in common.
 
-use super::{Event, address_target, log_event};
+use super::{Event, log_event};
 use crate::{
     model::{Action, Address, AddressId, AddressKind, ChangeMeta, Timestamp, UserId},
     store::{
         StoreError,
+        commands::address_target,
         postgres::{addresses, tx::Tx},
     },
 };
@@ -16,20 +17,11 @@ pub(super) struct Current {
     pub(super) others: Vec<Address>,
 }
 
-/// The address, checked against the etag that the caller last saw.
-pub(super) async fn current(
-    tx: &mut Tx<'_>,
-    user_id: &UserId,
-    id: AddressId,
-    etag: Option<&str>,
-) -> Result<Current, StoreError> {
+/// The address.
+pub(super) async fn current(tx: &mut Tx<'_>, user_id: &UserId, id: AddressId) -> Result<Current, StoreError> {
     let (pk, mut others) = addresses::locked(tx, user_id).await?;
     let place = others.iter().position(|address| address.id == id).ok_or(StoreError::ItemNotFound)?;
-    let address = others.remove(place);
-    if etag.is_some_and(|etag| etag != address.etag()) {
-        return Err(StoreError::Stale);
-    }
-    Ok(Current { pk, address, others })
+    Ok(Current { pk, address: others.remove(place), others })
 }
 
 /// Makes room for another default of a kind. Written before that one: two at once would break the index that there is

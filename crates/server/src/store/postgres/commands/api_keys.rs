@@ -1,12 +1,12 @@
 //! Adds and revokes API keys, and notes their use.
 
-use super::{Command, Event, log_event};
+use super::{Event, RunInPostgres, log_event};
 use crate::{
     model::{Action, ApiKeyId, ChangeMeta, UserId},
     store::{
-        API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError,
-        answers::Kept,
+        API_KEYS_MAX, NewApiKey, StoreError,
         api_keys::scopes_text,
+        commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
         postgres::{
             row::column,
             tx::Tx,
@@ -15,15 +15,7 @@ use crate::{
     },
 };
 
-/// See [`crate::store::ApiKeyStore::create_api_key`].
-pub(in crate::store::postgres) struct CreateApiKey {
-    pub(in crate::store::postgres) new: NewApiKey,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for CreateApiKey {
-    type Output = ();
-
+impl RunInPostgres for CreateApiKey {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let NewApiKey { key, hash } = &self.new;
         // One at a time, or two would take the last place. Whoever reads keys does not wait.
@@ -49,54 +41,18 @@ impl Command for CreateApiKey {
         );
         log(tx, Action::ApiKeyCreated, key.id, &self.meta)
     }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(self.new.key.created_by.as_ref(), &self.meta)
-    }
 }
 
-/// See [`crate::store::ApiKeyStore::revoke_api_key`].
-pub(in crate::store::postgres) struct RevokeApiKey {
-    pub(in crate::store::postgres) id: ApiKeyId,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for RevokeApiKey {
-    /// Who made the key.
-    type Output = Option<UserId>;
-
+impl RunInPostgres for RevokeApiKey {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Option<UserId>, StoreError> {
         const SQL: &str = "DELETE FROM api_keys WHERE id = $1 RETURNING created_by";
         let row = tx.row(SQL, params![self.id.0]).await?.ok_or(StoreError::NotFound)?;
         log(tx, Action::ApiKeyRevoked, self.id, &self.meta)?;
         column(&row, 0)
     }
-
-    fn ends(&self, created_by: &Option<UserId>) -> Vec<Ended> {
-        vec![Ended::ApiKey { id: self.id, created_by: created_by.clone() }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Option<UserId>) -> Result<Option<Kept>, StoreError> {
-        Kept::of(&())
-    }
 }
 
-/// See [`crate::store::ApiKeyStore::touch_api_keys`].
-pub(in crate::store::postgres) struct TouchApiKeys {
-    pub(in crate::store::postgres) uses: Vec<ApiKeyUse>,
-}
-
-impl Command for TouchApiKeys {
-    type Output = ();
-
+impl RunInPostgres for TouchApiKeys {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         // In one order on all nodes, so that none waits for another that waits for it.
         const LOCK: &str = "SELECT FROM api_keys WHERE id = ANY($1) ORDER BY id FOR UPDATE";

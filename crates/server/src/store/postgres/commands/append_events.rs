@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Command, Event, log_rows::LogRows};
+use super::{Event, RunInPostgres, log_rows::LogRows};
 use crate::{
     model::{Actor, UserId},
     store::{
         NewEvent, StoreError,
+        commands::AppendEvents,
         postgres::{
             row::{column, id_bytes},
             tx::Tx,
@@ -15,14 +16,7 @@ use crate::{
     },
 };
 
-/// See [`crate::store::AuditStore::append_events`].
-pub(in crate::store::postgres) struct AppendEvents {
-    pub(in crate::store::postgres) events: Vec<NewEvent>,
-}
-
-impl Command for AppendEvents {
-    type Output = ();
-
+impl RunInPostgres for AppendEvents {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let there = self.users(tx).await?;
         let mut rows = LogRows::default();

@@ -2,27 +2,18 @@
 
 use uuid::Uuid;
 
-use super::{Command, Event, log_event, session_target};
+use super::{Event, RunInPostgres, log_event};
 use crate::{
-    model::{Action, ChangeMeta, SessionId, UserId, UserStatus},
+    model::{Action, SessionId, UserId, UserStatus},
     store::{
-        Ended, NewSession, StoreError,
-        answers::Kept,
+        NewSession, StoreError,
+        commands::{CreateSession, session_target},
         postgres::{row::column, statement::Statement, tx::Tx, value::params},
         sessions::SESSIONS_MAX,
     },
 };
 
-/// See [`crate::store::SessionStore::create_session`].
-pub(in crate::store::postgres) struct CreateSession {
-    pub(in crate::store::postgres) new: NewSession,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for CreateSession {
-    /// The sessions that had to make room.
-    type Output = Vec<SessionId>;
-
+impl RunInPostgres for CreateSession {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<SessionId>, StoreError> {
         let NewSession { session, refresh_hash, verified, rehashed } = &self.new;
         let user = active_user(tx, &session.user_id).await?;
@@ -57,19 +48,6 @@ impl Command for CreateSession {
         ended.iter().try_for_each(|id| log(Action::SessionRevoked, *id))?;
         log(Action::SignedIn, session.id)?;
         Ok(ended)
-    }
-
-    fn ends(&self, ended: &Vec<SessionId>) -> Vec<Ended> {
-        let user_id = &self.new.session.user_id;
-        ended.iter().map(|id| Ended::Session { user_id: user_id.clone(), id: *id }).collect()
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Vec<SessionId>) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(Some(&self.new.session.user_id), &self.meta)
     }
 }
 

@@ -1,34 +1,35 @@
 //! Adds a user, its credentials and its change-log row.
 
-use super::{Command, log_change, request_mail::write_mail};
+use super::{RunInPostgres, log_change, request_mail::write_mail};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, User},
+    model::{Action, User, UserId},
     store::{
-        NewUser, StoreError, StoredUser,
-        answers::Kept,
+        StoreError, StoredUser,
+        commands::{Command as _, CreateUser},
         derived::Derived,
         postgres::{tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::Store::create_user`].
-pub(in crate::store::postgres) struct CreateUser {
-    new: NewUser,
-    derived: Derived,
-    meta: ChangeMeta,
-}
-
 impl CreateUser {
-    /// Readies all that can be made without the database.
-    pub(in crate::store::postgres) fn new(new: NewUser, meta: ChangeMeta) -> Result<Self, StoreError> {
-        Ok(Self { derived: Derived::of(&new.user)?, new, meta })
+    /// Whether it can share a transaction with others: it is no rehearsal, and causes no mail.
+    pub(in crate::store::postgres) fn may_share(&self) -> bool {
+        self.keep() && self.new.mail.is_none()
+    }
+
+    /// Of the user.
+    pub(in crate::store::postgres) fn id(&self) -> &UserId {
+        &self.new.user.id
+    }
+
+    /// The user as it is once this is done.
+    pub(in crate::store::postgres) fn created(&self) -> &StoredUser {
+        &self.derived.stored
     }
 }
 
-impl Command for CreateUser {
-    type Output = StoredUser;
-
+impl RunInPostgres for CreateUser {
     /// Needs no answer before the commit: one round trip in all.
     async fn run(&self, tx: &mut Tx<'_>) -> Result<StoredUser, StoreError> {
         let user = &self.new.user;
@@ -41,14 +42,6 @@ impl Command for CreateUser {
         }
         log_change(tx, Action::Created, user, (None, Some(&self.derived.stored)), &[], &self.meta)?;
         Ok(self.derived.stored.clone())
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, user: &StoredUser) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.new.user.id, user)
     }
 }
 

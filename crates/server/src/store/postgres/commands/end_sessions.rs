@@ -1,25 +1,16 @@
 //! Ends all sessions of a user, or all but one.
 
-use super::{ALL_SESSIONS, Command, Event, log_event, ruled_pk};
+use super::{Event, RunInPostgres, log_event, ruled_pk};
 use crate::{
-    model::{Action, ChangeMeta, SessionId, UserId},
+    model::Action,
     store::{
-        Ended, StoreError,
-        answers::Kept,
+        StoreError,
+        commands::{ALL_SESSIONS, EndSessions},
         postgres::{tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::SessionStore::end_sessions`].
-pub(in crate::store::postgres) struct EndSessions {
-    pub(in crate::store::postgres) user_id: UserId,
-    pub(in crate::store::postgres) except: Option<SessionId>,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for EndSessions {
-    type Output = u32;
-
+impl RunInPostgres for EndSessions {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
         // Those that have ended by themselves are left to the purge: they are nothing to count.
         const SQL: &str = "DELETE FROM sessions WHERE user_pk = $1 AND id IS DISTINCT FROM $2 AND expires_at > $3";
@@ -30,17 +21,5 @@ impl Command for EndSessions {
             log_event(tx, Action::SessionRevoked, &event, &self.meta)?;
         }
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
-    }
-
-    fn ends(&self, _: &u32) -> Vec<Ended> {
-        vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: self.except }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, ended: &u32) -> Result<Option<Kept>, StoreError> {
-        Kept::of(ended)
     }
 }

@@ -1,8 +1,9 @@
 //! How far a run of an import is.
 
-use super::Command;
+use super::RunInPostgres;
 use crate::store::{
     ImportKey, StoreError,
+    commands::Command,
     postgres::{imports, row::column, tx::Tx},
 };
 
@@ -13,7 +14,9 @@ pub(in crate::store::postgres) struct FindImport {
 
 impl Command for FindImport {
     type Output = i64;
+}
 
+impl RunInPostgres for FindImport {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
         let find = imports::lock(tx, &self.key);
         let run = tx.answer(find).await?.rows;

@@ -13,45 +13,19 @@ use std::borrow::Cow;
 
 pub(in crate::store::postgres) use self::known::{Keys, Known};
 use self::plan::{Plan, plan};
-use super::{Command, lock_admins};
+pub(super) use self::write::{INSERT_FREE_IDS, columns};
+use super::{RunInPostgres, lock_admins};
 use crate::{
     model::{Actor, User},
     store::{
-        Ended, ImportBatch, RowContent, RowVerdict, StoreError,
+        StoreError,
+        commands::{ImportUsers, Imported},
         derived::Derived,
         postgres::{imports, row::column, statement::Statement, tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::TransferStore::import_users`].
-pub(in crate::store::postgres) struct ImportUsers {
-    batch: ImportBatch,
-    /// Of each row with a user.
-    derived: Vec<Option<Derived>>,
-    keys: Keys,
-}
-
-/// What became of the rows, and the grants that end with it.
-pub(in crate::store::postgres) struct Imported {
-    pub(in crate::store::postgres) verdicts: Vec<RowVerdict>,
-    ended: Vec<Ended>,
-}
-
-impl ImportUsers {
-    /// Readies all that can be made without the database.
-    pub(in crate::store::postgres) fn new(batch: ImportBatch) -> Result<Self, StoreError> {
-        let derived = |content: &RowContent| match content {
-            RowContent::User(row) => Derived::of(&row.user).map(Some),
-            RowContent::Decided(_) => Ok(None),
-        };
-        let derived = batch.rows.iter().map(|row| derived(&row.content)).collect::<Result<_, _>>()?;
-        Ok(Self { keys: Keys::of(&batch), derived, batch })
-    }
-}
-
-impl Command for ImportUsers {
-    type Output = Imported;
-
+impl RunInPostgres for ImportUsers {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Imported, StoreError> {
         // While a table grows fast, what the planner knows of it is long past, and it would read all of it for each batch.
         tx.queue("SET LOCAL enable_seqscan = off", params![]);
@@ -65,10 +39,6 @@ impl Command for ImportUsers {
             imports::keep(tx, step, &verdicts, self.batch.meta.at);
         }
         Ok(Imported { verdicts, ended })
-    }
-
-    fn ends(&self, imported: &Imported) -> Vec<Ended> {
-        imported.ended.clone()
     }
 
     /// The rows were free when they were looked at, so somebody has come between.
@@ -111,8 +81,9 @@ impl ImportUsers {
 
     /// Reads whom the rows meet, and locks them if they may be changed.
     async fn look(&self, tx: &mut Tx<'_>) -> Result<Known, StoreError> {
-        let lock = self.batch.update_existing.then(|| self.keys.lock());
-        let statements: Vec<Statement> = lock.into_iter().chain([self.keys.find()]).collect();
+        let keys = Keys::of(&self.batch);
+        let lock = self.batch.update_existing.then(|| keys.lock());
+        let statements: Vec<Statement> = lock.into_iter().chain([keys.find()]).collect();
         let mut answers = tx.answers(statements).await?;
         let found = answers.pop().unwrap_or_default();
         let locked = answers.pop().unwrap_or_default();
@@ -126,8 +97,8 @@ impl ImportUsers {
 }
 
 /// A user to write, and the columns made from it.
-struct Written<'b> {
-    user: Cow<'b, User>,
-    derived: Cow<'b, Derived>,
-    is_new: bool,
+pub(super) struct Written<'b> {
+    pub(super) user: Cow<'b, User>,
+    pub(super) derived: Cow<'b, Derived>,
+    pub(super) is_new: bool,
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{Event, is_by_another, json};
+use super::Event;
 use crate::{
     model::{Action, ChangeMeta, User},
     store::{
         StoreError, StoredUser,
+        commands::{is_by_another, json},
         postgres::{
             row::id_bytes,
             tx::Tx,

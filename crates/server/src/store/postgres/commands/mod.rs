@@ -4,12 +4,15 @@ mod add_address;
 mod addresses;
 mod api_keys;
 mod append_events;
+mod change_user;
 mod create_session;
 mod create_user;
+mod create_users;
 mod delete_address;
 mod delete_user;
 mod end_session;
 mod end_sessions;
+mod erase_history;
 mod fail_sign_in;
 mod find_import;
 mod import_users;
@@ -32,41 +35,16 @@ mod update_preferences;
 mod update_user;
 mod use_token;
 
-pub(super) use add_address::AddAddress;
-pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
-pub(super) use append_events::AppendEvents;
-pub(super) use create_session::CreateSession;
-pub(super) use create_user::CreateUser;
-pub(super) use delete_address::DeleteAddress;
-pub(super) use delete_user::DeleteUser;
-pub(super) use end_session::EndSession;
-pub(super) use end_sessions::EndSessions;
-pub(super) use fail_sign_in::FailSignIn;
+pub(super) use create_users::CreateUsers;
+pub(super) use erase_history::EraseHistory;
 pub(super) use find_import::FindImport;
-pub(super) use import_users::{ImportUsers, Keys, Known};
-pub(super) use purge_answers::PurgeAnswers;
-pub(super) use purge_imports::PurgeImports;
-pub(super) use purge_sessions::PurgeSessions;
-pub(super) use refresh_session::RefreshSession;
-pub(super) use request_mail::RequestMail;
-pub(super) use secret::Secret;
-pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
-pub(super) use set_default_address::SetDefaultAddress;
-pub(super) use set_password::SetPassword;
-pub(super) use set_user_status::SetUserStatus;
-pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
-pub(super) use touch_sessions::TouchSessions;
-pub(super) use trim_log::TrimLog;
-pub(super) use update_address::UpdateAddress;
-pub(super) use update_preferences::UpdatePreferences;
-pub(super) use update_user::UpdateUser;
-pub(super) use use_token::UseToken;
+pub(super) use import_users::{Keys, Known};
 
 use crate::{
-    model::{Action, Actor, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},
+    model::{Action, ChangeMeta, User, UserId},
     store::{
-        Ended, StoreError, StoredUser,
-        answers::Kept,
+        StoreError, StoredUser,
+        commands::{Command, check_rank, check_ruled, is_by_another, json, may_leave_no_admin},
         postgres::{
             row::column,
             tx::Tx,
@@ -75,39 +53,16 @@ use crate::{
     },
 };
 
-/// What changes the database.
-pub(super) trait Command: Send + Sync {
-    /// What the caller gets.
-    type Output: Send;
-
+/// How a command runs in PostgreSQL. Other servers learn from the log of the grants that it [ends](Command::ends): see
+/// `log::ended`.
+pub(super) trait RunInPostgres: Command + Sync {
     /// Does it, up to the commit. What it has queued then is sent along with that.
     fn run(&self, tx: &mut Tx<'_>) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
-
-    /// What the call that it belongs to has brought along; `None` if no caller asked for it.
-    fn meta(&self) -> Option<&ChangeMeta> {
-        None
-    }
-
-    /// What a retry of the call is to be answered with; `None` if this is no answer that a retry would want. Asked
-    /// for only if the call has an idempotency key.
-    fn answer(&self, _: &Self::Output) -> Result<Option<Kept>, StoreError> {
-        Ok(None)
-    }
-
-    /// Whether the changes are kept; `false` for a rehearsal, which is answered as if they were.
-    fn keep(&self) -> bool {
-        self.meta().is_none_or(|meta| !meta.validate_only)
-    }
 
     /// Whether the error comes of what others have done between its reading and its writing, and another attempt may
     /// fare better.
     fn is_race(&self, _: &StoreError) -> bool {
         false
-    }
-
-    /// The grants that it ends or changes. Other servers learn of them from the log: see `log::ended`.
-    fn ends(&self, _: &Self::Output) -> Vec<Ended> {
-        Vec::new()
     }
 }
 
@@ -128,10 +83,7 @@ async fn ruled_user(
     meta: &ChangeMeta,
 ) -> Result<(i64, User, StoredUser), StoreError> {
     let (pk, user, stored) = current_user(tx, id).await?;
-    check_rank(id, user.role, meta)?;
-    if etag.is_some_and(|etag| etag != user.etag()) {
-        return Err(StoreError::Stale);
-    }
+    check_ruled(&user, etag, meta)?;
     Ok((pk, user, stored))
 }
 
@@ -149,37 +101,9 @@ async fn ruled_pk(tx: &mut Tx<'_>, id: &UserId, meta: &ChangeMeta) -> Result<i64
     column(&row, 0)
 }
 
-/// Refuses whoever acts on another user and does not hold all that their role may do: one permission is not to become
-/// all of them by way of somebody who holds them. Here, and not before the command, or a promotion could come between.
-fn check_rank(id: &UserId, role: Role, meta: &ChangeMeta) -> Result<(), StoreError> {
-    let is_own = matches!(&meta.actor, Actor::User(actor) if actor == id);
-    let lacking = meta.held.lacks_of(role).filter(|_| !is_own);
-    lacking.map_or(Ok(()), |permission| Err(StoreError::Outranked(permission)))
-}
-
-/// A user after a command that may have changed what their grants are good for.
-pub(super) struct UserAfter {
-    pub(super) user: StoredUser,
-    /// Whether it has.
-    ends_grants: bool,
-}
-
 /// Removes all sessions of the user in this row.
 fn delete_sessions(tx: &mut Tx<'_>, pk: i64) {
     tx.queue("DELETE FROM sessions WHERE user_pk = $1", params![pk]);
-}
-
-/// A session as the target of an event.
-fn session_target(id: SessionId) -> String {
-    format!("sessions/{id}")
-}
-
-/// All sessions of the event's user ([AIP-159](https://google.aip.dev/159)).
-const ALL_SESSIONS: &str = "sessions/-";
-
-/// How an [`Event`] names an address.
-fn address_target(id: AddressId) -> String {
-    format!("addresses/{id}")
 }
 
 /// Refuses to leave the system without an administrator who can sign in: is active, and has a password. To be called
@@ -190,9 +114,7 @@ async fn keep_an_admin(
     after: Option<&User>,
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
-    let is_admin = |user: &User| (user.role, user.status) == (Role::Admin, UserStatus::Active);
-    // Where every caller is an administrator, none is missed.
-    if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
+    if !may_leave_no_admin(before, after, meta) {
         return Ok(());
     }
     lock_admins(tx);
@@ -249,11 +171,6 @@ fn log_change(
     Ok(())
 }
 
-/// Names of fields as a JSON array.
-fn json(fields: &[&str]) -> Result<String, StoreError> {
-    serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))
-}
-
 /// A row of the change log that changes no user: what was done beside one, or refused.
 #[derive(Debug, Default)]
 struct Event<'a> {
@@ -287,9 +204,4 @@ fn log_event(tx: &mut Tx<'_>, action: Action, event: &Event<'_>, meta: &ChangeMe
     ];
     tx.queue(LOG, values);
     Ok(())
-}
-
-/// Whether a user did it who is not this one: see the schema.
-fn is_by_another(actor: &Actor, user: Option<&UserId>) -> bool {
-    matches!(actor, Actor::User(id) if Some(id) != user)
 }

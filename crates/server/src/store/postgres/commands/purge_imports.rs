@@ -1,23 +1,13 @@
 //! Forgets runs of imports, a piece at a time.
 
-use super::Command;
-use crate::{
-    model::Timestamp,
-    store::{
-        StoreError,
-        postgres::{statement::Statement, tx::Tx, value::params},
-    },
+use super::RunInPostgres;
+use crate::store::{
+    StoreError,
+    commands::PurgeImports,
+    postgres::{statement::Statement, tx::Tx, value::params},
 };
 
-/// See [`crate::store::TransferStore::purge_imports`].
-pub(in crate::store::postgres) struct PurgeImports {
-    pub(in crate::store::postgres) before: Timestamp,
-    pub(in crate::store::postgres) batch_max: u32,
-}
-
-impl Command for PurgeImports {
-    type Output = bool;
-
+impl RunInPostgres for PurgeImports {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         // Nobody takes up a run that is half gone: it loses its name first. One whose next batch is under way is used.
         const RENAME: &str =

@@ -1,23 +1,13 @@
 //! Removes sessions that have ended by themselves.
 
-use super::Command;
-use crate::{
-    model::Timestamp,
-    store::{
-        StoreError,
-        postgres::{tx::Tx, value::params},
-    },
+use super::RunInPostgres;
+use crate::store::{
+    StoreError,
+    commands::PurgeSessions,
+    postgres::{tx::Tx, value::params},
 };
 
-/// See [`crate::store::SessionStore::purge_sessions`]. It ends no grant: those end by the clock.
-pub(in crate::store::postgres) struct PurgeSessions {
-    pub(in crate::store::postgres) now: Timestamp,
-    pub(in crate::store::postgres) limit: u32,
-}
-
-impl Command for PurgeSessions {
-    type Output = u32;
-
+impl RunInPostgres for PurgeSessions {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
         // What another node is about to purge, or a sign-in to make room of, is theirs.
         const SQL: &str = "DELETE FROM sessions WHERE id IN

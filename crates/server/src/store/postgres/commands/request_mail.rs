@@ -1,22 +1,15 @@
 //! Writes a mail with a fresh token for whoever has an address, and its event.
 
-use super::{Command, Event, log_event};
+use super::{Event, RunInPostgres, log_event};
 use crate::{
-    model::{Action, ChangeMeta, MailKind, MailState, Timestamp, User, UserId},
+    model::{Action, MailKind, MailState, Timestamp, User, UserId},
     store::{
         NewMail, StoreError, StoredUser,
-        answers::Kept,
+        commands::RequestMail,
         mail::{MAILS_PER_HOUR, an_hour_before, wants},
         postgres::{row::column, statement::Statement, tx::Tx, value::params},
     },
 };
-
-/// See [`crate::store::MailStore::request_mail`].
-pub(in crate::store::postgres) struct RequestMail {
-    pub(in crate::store::postgres) email_key: String,
-    pub(in crate::store::postgres) mail: NewMail,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
 
 /// Who has the address, locked.
 struct Recipient {
@@ -26,9 +19,7 @@ struct Recipient {
     mails_lately: i64,
 }
 
-impl Command for RequestMail {
-    type Output = ();
-
+impl RunInPostgres for RequestMail {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let kind = self.mail.kind;
         let wanted = |found: &Recipient| wants(&found.user, kind) && found.mails_lately < MAILS_PER_HOUR;
@@ -42,15 +33,6 @@ impl Command for RequestMail {
         let target = format!("mails/{}", self.mail.id);
         let event = Event { user: Some(&user.id), target: &target, ..Event::default() };
         log_event(tx, Action::MailRequested, &event, &self.meta)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    /// About nobody, whoever has the address: it says nothing.
-    fn answer(&self, requested: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(requested)
     }
 }
 

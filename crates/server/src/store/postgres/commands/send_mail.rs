@@ -4,11 +4,12 @@
 
 use tokio_postgres::Row;
 
-use super::Command;
+use super::RunInPostgres;
 use crate::{
-    model::{MailId, MailState, Timestamp, UserStatus},
+    model::{MailState, UserStatus},
     store::{
-        ClaimedMail, MailClaim, MailOutcome, StoreError,
+        ClaimedMail, MailClaim, StoreError,
+        commands::{ClaimMails, FinishMail, Finished, PurgeMails},
         postgres::{
             mail::{mail_and_token_from_row, mail_columns},
             row::column,
@@ -29,12 +30,7 @@ macro_rules! leads_on {
     };
 }
 
-/// See [`crate::store::MailStore::claim_mails`].
-pub(in crate::store::postgres) struct ClaimMails(pub(in crate::store::postgres) MailClaim);
-
-impl Command for ClaimMails {
-    type Output = Vec<ClaimedMail>;
-
+impl RunInPostgres for ClaimMails {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<ClaimedMail>, StoreError> {
         const GIVE_UP: &str = concat!(
             "UPDATE mails
@@ -72,44 +68,20 @@ fn claimed_from_row(row: &Row) -> Result<ClaimedMail, StoreError> {
     Ok(ClaimedMail { mail, token, message_id: column(row, 13)? })
 }
 
-/// See [`crate::store::MailStore::finish_mail`].
-pub(in crate::store::postgres) struct FinishMail {
-    pub(in crate::store::postgres) id: MailId,
-    pub(in crate::store::postgres) attempt: u32,
-    pub(in crate::store::postgres) outcome: MailOutcome,
-    pub(in crate::store::postgres) keep_token: bool,
-}
-
-impl Command for FinishMail {
-    type Output = ();
-
+impl RunInPostgres for FinishMail {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let (state, next, finished, error) = match &self.outcome {
-            MailOutcome::Sent { at } => (MailState::Sent, None, Some(*at), None),
-            MailOutcome::Retry { at, error } => (MailState::Waiting, Some(*at), None, Some(error)),
-            MailOutcome::GivenUp { at, error } => (MailState::GivenUp, None, Some(*at), Some(error)),
-        };
-        let keep_token = self.keep_token || finished.is_none();
+        let Finished { state, next_attempt_at, finished_at, last_error, keep_token } = self.row();
         tx.queue(
             "UPDATE mails SET state = $3, next_attempt_at = $4, finished_at = $5, last_error = coalesce($6, last_error),
                               token = CASE WHEN $7 THEN token END
              WHERE id = $1 AND attempts = $2 AND next_attempt_at IS NOT NULL",
-            params![self.id.0, self.attempt, state as i64, next, finished, error, keep_token],
+            params![self.id.0, self.attempt, state as i64, next_attempt_at, finished_at, last_error, keep_token],
         );
         Ok(())
     }
 }
 
-/// See [`crate::store::MailStore::purge_mails`].
-pub(in crate::store::postgres) struct PurgeMails {
-    pub(in crate::store::postgres) now: Timestamp,
-    pub(in crate::store::postgres) finished_before: Timestamp,
-    pub(in crate::store::postgres) limit: u32,
-}
-
-impl Command for PurgeMails {
-    type Output = u32;
-
+impl RunInPostgres for PurgeMails {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
         const LATE: &str = "UPDATE mails SET state = $3, token = NULL, next_attempt_at = NULL, finished_at = $1,
                     last_error = CASE last_error WHEN '' THEN 'its link has ended' ELSE last_error END

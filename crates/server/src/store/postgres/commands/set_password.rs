@@ -1,27 +1,17 @@
 //! Sets a user's password and ends all of the user's sessions.
 
-use super::{Command, delete_sessions, log_change, ruled_user};
+use super::{RunInPostgres, delete_sessions, log_change, ruled_user};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, MailKind, User, UserId},
+    model::{Action, ChangeMeta, MailKind, User},
     store::{
-        Ended, StoreError, StoredUser,
-        answers::Kept,
+        StoreError, StoredUser,
+        commands::SetPassword,
         postgres::{row::column, tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::SessionStore::set_password`].
-pub(in crate::store::postgres) struct SetPassword {
-    pub(in crate::store::postgres) user_id: UserId,
-    pub(in crate::store::postgres) hash: PasswordHash,
-    pub(in crate::store::postgres) verified: Option<PasswordHash>,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for SetPassword {
-    type Output = ();
-
+impl RunInPostgres for SetPassword {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let (pk, user, stored) = ruled_user(tx, &self.user_id, None, &self.meta).await?;
         if let Some(verified) = &self.verified {
@@ -32,18 +22,6 @@ impl Command for SetPassword {
             }
         }
         write_password(tx, (pk, &user, &stored), &self.hash, &self.meta)
-    }
-
-    fn ends(&self, _: &()) -> Vec<Ended> {
-        vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: None }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, set: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(set)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Makes, rotates and removes the keys that sign access tokens.
 
-use super::{Command, Event, log_event};
+use super::{Event, RunInPostgres, log_event};
 use crate::{
-    model::{Action, ChangeMeta, Timestamp},
+    model::Action,
     store::{
         SigningKey, StoreError,
-        answers::Kept,
+        commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
         postgres::{
             signing_keys::{ALL, keys_from_rows},
             tx::Tx,
@@ -14,29 +14,14 @@ use crate::{
     },
 };
 
-/// See [`crate::store::SigningKeyStore::ensure_signing_key`].
-pub(in crate::store::postgres) struct EnsureSigningKey {
-    pub(in crate::store::postgres) fresh: SigningKey,
-}
-
-impl Command for EnsureSigningKey {
-    type Output = Vec<SigningKey>;
-
+impl RunInPostgres for EnsureSigningKey {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
         insert(tx, &self.fresh);
         keys_from_rows(&tx.rows(ALL, params![]).await?)
     }
 }
 
-/// See [`crate::store::SigningKeyStore::rotate_signing_key`].
-pub(in crate::store::postgres) struct RotateSigningKey {
-    pub(in crate::store::postgres) fresh: SigningKey,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for RotateSigningKey {
-    type Output = Vec<SigningKey>;
-
+impl RunInPostgres for RotateSigningKey {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
         // One at a time, or the second would not see the key of the first and leave it as it is.
         tx.queue("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE", params![]);
@@ -46,24 +31,9 @@ impl Command for RotateSigningKey {
         log_event(tx, Action::KeysRotated, &Event { target: &target, ..Event::default() }, &self.meta)?;
         keys_from_rows(&tx.rows(ALL, params![]).await?)
     }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Vec<SigningKey>) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(None, &self.meta)
-    }
 }
 
-/// See [`crate::store::SigningKeyStore::purge_signing_keys`].
-pub(in crate::store::postgres) struct PurgeSigningKeys {
-    pub(in crate::store::postgres) retired_before: Timestamp,
-}
-
-impl Command for PurgeSigningKeys {
-    type Output = u32;
-
+impl RunInPostgres for PurgeSigningKeys {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u32, StoreError> {
         let removed =
             tx.affected("DELETE FROM signing_keys WHERE retired_at < $1", params![self.retired_before]).await?;

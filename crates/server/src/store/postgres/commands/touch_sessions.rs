@@ -1,22 +1,16 @@
 //! Notes when and from where sessions were last used.
 
-use super::Command;
+use super::RunInPostgres;
 use crate::store::{
-    SessionUse, StoreError,
+    StoreError,
+    commands::TouchSessions,
     postgres::{
         tx::Tx,
         value::{Value, params},
     },
 };
 
-/// See [`crate::store::SessionStore::touch_sessions`].
-pub(in crate::store::postgres) struct TouchSessions {
-    pub(in crate::store::postgres) uses: Vec<SessionUse>,
-}
-
-impl Command for TouchSessions {
-    type Output = ();
-
+impl RunInPostgres for TouchSessions {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         // In one order on all nodes, so that none waits for another that waits for it.
         const LOCK: &str = "SELECT FROM sessions WHERE id = ANY($1) ORDER BY id FOR UPDATE";

@@ -1,54 +1,33 @@
 //! Changes a user's own fields.
 
-use super::{Command, UserAfter, keep_an_admin, log_change, ruled_user};
+use super::{change_user::Change, keep_an_admin, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserId, UserPatch, inputs},
+    model::{Action, ChangeMeta, User, UserPatch},
     store::{
-        Ended, StoreError,
-        answers::Kept,
+        StoreError, StoredUser,
+        commands::{UserAfter, patched},
         derived::Derived,
         postgres::{tx::Tx, value::params},
     },
 };
 
-/// See [`crate::store::Store::update_user`].
-pub(in crate::store::postgres) struct UpdateUser {
-    pub(in crate::store::postgres) id: UserId,
-    pub(in crate::store::postgres) patch: UserPatch,
-    pub(in crate::store::postgres) etag: Option<String>,
-    pub(in crate::store::postgres) meta: ChangeMeta,
-}
-
-impl Command for UpdateUser {
-    type Output = UserAfter;
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<UserAfter, StoreError> {
-        let (pk, before, stored) = ruled_user(tx, &self.id, self.etag.as_deref(), &self.meta).await?;
-        let (user, changed) = self.patch.apply(&before, self.meta.at);
-        // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
-        inputs::check_attributes_size(&user.attributes)
-            .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
+impl Change for UserPatch {
+    async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        (pk, before, stored): (i64, User, StoredUser),
+        meta: &ChangeMeta,
+    ) -> Result<UserAfter, StoreError> {
+        let (user, changed) = patched(self, &before, meta.at)?;
         if changed.is_empty() {
             return Ok(UserAfter { user: stored, ends_grants: false });
         }
-        keep_an_admin(tx, (pk, &before), Some(&user), &self.meta).await?;
+        keep_an_admin(tx, (pk, &before), Some(&user), meta).await?;
         let derived = Derived::of(&user)?;
         write(tx, pk, &user, &derived);
-        log_change(tx, Action::Updated, &user, (Some(&stored), Some(&derived.stored)), &changed, &self.meta)?;
+        log_change(tx, Action::Updated, &user, (Some(&stored), Some(&derived.stored)), &changed, meta)?;
         // Only the role is part of what a grant lets its holder do.
         Ok(UserAfter { user: derived.stored, ends_grants: user.role != before.role })
-    }
-
-    fn ends(&self, after: &UserAfter) -> Vec<Ended> {
-        after.ends_grants.then(|| Ended::User(self.id.clone())).into_iter().collect()
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, after: &UserAfter) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.id, &after.user)
     }
 }
 

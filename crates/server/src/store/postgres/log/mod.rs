@@ -65,6 +65,11 @@ impl Log {
         self.wake.notify_one();
     }
 
+    /// What [`Log::wake`] wakes, for who commits without a store at hand.
+    pub(super) fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
     /// Follows the log to its end a last time, and ends the task.
     pub(super) async fn stop(&self) {
         self.stop.send_replace(true);

@@ -20,6 +20,7 @@ use rustix::fs::{Access, access};
 
 use self::part::Part;
 pub use self::restore::{RestoreOptions, Restored, restore};
+pub(super) use self::{part::sync_folder, restore::owner_to_be};
 use super::{OpenError, open};
 use crate::model::Timestamp;
 

@@ -157,6 +157,6 @@ fn is_part_of(name: &OsStr, target: &Path) -> bool {
 }
 
 /// Puts on the disk what names the folder of this file has.
-pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
+pub(in crate::store::sqlite) fn sync_folder(file: &Path) -> io::Result<()> {
     File::open(open::folder_of(file))?.sync_all()
 }

@@ -16,13 +16,13 @@ use crate::{
     model::{Action, Actor, ChangeMeta, MailState, PermissionSet, Timestamp},
     store::{
         NewEvent,
+        commands::AppendEvents,
         sqlite::{
-            commands::AppendEvents,
             lock::{FileLock, Owner},
             migrations,
             open::{Location, beside, folder_of},
             search_index,
-            writer::Command as _,
+            writer::RunInSqlite as _,
         },
     },
 };
@@ -66,7 +66,7 @@ pub fn restore(
         return Err(CopyError::SameFile(backup.to_owned()));
     }
     let source = Source::open(backup)?;
-    let owner = owner_to_be(&database)?;
+    let owner = owner_to_be(&database).map_err(|error| CopyError::cannot_write(&database, error))?;
     let lock = FileLock::acquire(&database)?;
     if let Some(owner) = owner {
         lock.give_note_to(owner);
@@ -95,13 +95,12 @@ fn holds_data(path: &Path) -> bool {
 
 /// Who shall own the database, if that is somebody else: the owner of what is there, and where root restores into a folder
 /// without one, that of the folder.
-fn owner_to_be(database: &Path) -> Result<Option<Owner>, CopyError> {
-    let failed = |error| CopyError::cannot_write(database, error);
+pub(in crate::store::sqlite) fn owner_to_be(database: &Path) -> io::Result<Option<Owner>> {
     match fs::metadata(database) {
         Ok(data) => Ok(Some(Owner::of(&data))),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Err(_) if !geteuid().is_root() => Ok(None),
-        Err(_) => fs::metadata(folder_of(database)).map(|data| Some(Owner::of(&data))).map_err(failed),
+        Err(_) => fs::metadata(folder_of(database)).map(|data| Some(Owner::of(&data))),
     }
 }
 

@@ -2,25 +2,17 @@
 
 use rusqlite::Connection;
 
-use super::{Event, address_target, log_event};
+use super::{Event, log_event};
 use crate::{
-    model::{Action, Address, ChangeMeta, address::ADDRESSES_MAX},
+    model::{Action, Address, address::ADDRESSES_MAX},
     store::{
         StoreError,
-        answers::Kept,
-        sqlite::{addresses, writer::Command},
+        commands::{AddAddress, address_target},
+        sqlite::{addresses, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::AddressStore::add_address`].
-pub(in crate::store::sqlite) struct AddAddress {
-    pub(in crate::store::sqlite) address: Address,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for AddAddress {
-    type Output = Address;
-
+impl RunInSqlite for AddAddress {
     fn run(&self, connection: &Connection) -> Result<Address, StoreError> {
         let mut address = self.address.clone();
         let pk = addresses::user_pk(connection, &address.user_id)?;
@@ -41,13 +33,5 @@ impl Command for AddAddress {
         let event = Event { user: Some((pk, &address.user_id)), target: &target, ..Event::default() };
         log_event(connection, Action::AddressAdded, &event, &self.meta)?;
         Ok(address)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, address: &Address) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&address.user_id, address)
     }
 }

@@ -6,20 +6,14 @@ use super::{Event, log_event};
 use crate::{
     model::{Action, ApiKeyId, ChangeMeta, UserId},
     store::{
-        API_KEYS_MAX, ApiKeyUse, Ended, NewApiKey, StoreError, answers::Kept, api_keys::scopes_text,
-        sqlite::writer::Command,
+        API_KEYS_MAX, NewApiKey, StoreError,
+        api_keys::scopes_text,
+        commands::{CreateApiKey, RevokeApiKey, TouchApiKeys},
+        sqlite::writer::RunInSqlite,
     },
 };
 
-/// See [`crate::store::ApiKeyStore::create_api_key`].
-pub(in crate::store::sqlite) struct CreateApiKey {
-    pub(in crate::store::sqlite) new: NewApiKey,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for CreateApiKey {
-    type Output = ();
-
+impl RunInSqlite for CreateApiKey {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let NewApiKey { key, hash } = &self.new;
         let count: u32 = connection.prepare_cached("SELECT count(*) FROM api_keys")?.query_row([], |row| row.get(0))?;
@@ -43,26 +37,9 @@ impl Command for CreateApiKey {
             ])?;
         log(connection, Action::ApiKeyCreated, key.id, &self.meta)
     }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(self.new.key.created_by.as_ref(), &self.meta)
-    }
 }
 
-/// See [`crate::store::ApiKeyStore::revoke_api_key`].
-pub(in crate::store::sqlite) struct RevokeApiKey {
-    pub(in crate::store::sqlite) id: ApiKeyId,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for RevokeApiKey {
-    /// Who made the key.
-    type Output = Option<UserId>;
-
+impl RunInSqlite for RevokeApiKey {
     fn run(&self, connection: &Connection) -> Result<Option<UserId>, StoreError> {
         let created_by = connection
             .prepare_cached("DELETE FROM api_keys WHERE id = ?1 RETURNING created_by")?
@@ -72,28 +49,9 @@ impl Command for RevokeApiKey {
         log(connection, Action::ApiKeyRevoked, self.id, &self.meta)?;
         Ok(created_by)
     }
-
-    fn ends(&self, created_by: &Option<UserId>) -> Vec<Ended> {
-        vec![Ended::ApiKey { id: self.id, created_by: created_by.clone() }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Option<UserId>) -> Result<Option<Kept>, StoreError> {
-        Kept::of(&())
-    }
 }
 
-/// See [`crate::store::ApiKeyStore::touch_api_keys`].
-pub(in crate::store::sqlite) struct TouchApiKeys {
-    pub(in crate::store::sqlite) uses: Vec<ApiKeyUse>,
-}
-
-impl Command for TouchApiKeys {
-    type Output = ();
-
+impl RunInSqlite for TouchApiKeys {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let mut statement = connection.prepare_cached(
             "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND ifnull(last_used_at, ?2 - 1) < ?2",

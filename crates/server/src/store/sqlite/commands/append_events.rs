@@ -5,17 +5,10 @@ use rusqlite::Connection;
 use super::{Event, log_event, user_pk};
 use crate::{
     model::Actor,
-    store::{NewEvent, StoreError, sqlite::writer::Command},
+    store::{StoreError, commands::AppendEvents, sqlite::writer::RunInSqlite},
 };
 
-/// See [`crate::store::AuditStore::append_events`].
-pub(in crate::store::sqlite) struct AppendEvents {
-    pub(in crate::store::sqlite) events: Vec<NewEvent>,
-}
-
-impl Command for AppendEvents {
-    type Output = ();
-
+impl RunInSqlite for AppendEvents {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         for new in &self.events {
             let mut meta = new.meta.clone();

@@ -3,22 +3,18 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
-use super::{Event, log_event, session_target};
+use super::{Event, log_event};
 use crate::{
-    model::{Action, ChangeMeta, SessionId, UserStatus},
-    store::{Ended, NewSession, StoreError, answers::Kept, sessions::SESSIONS_MAX, sqlite::writer::Command},
+    model::{Action, SessionId, UserStatus},
+    store::{
+        NewSession, StoreError,
+        commands::{CreateSession, session_target},
+        sessions::SESSIONS_MAX,
+        sqlite::writer::RunInSqlite,
+    },
 };
 
-/// See [`crate::store::SessionStore::create_session`].
-pub(in crate::store::sqlite) struct CreateSession {
-    pub(in crate::store::sqlite) new: NewSession,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for CreateSession {
-    /// The sessions that had to make room.
-    type Output = Vec<SessionId>;
-
+impl RunInSqlite for CreateSession {
     fn run(&self, connection: &Connection) -> Result<Vec<SessionId>, StoreError> {
         let NewSession { session, refresh_hash, verified, rehashed } = &self.new;
         let (pk, hash) = active_user(connection, self)?;
@@ -54,19 +50,6 @@ impl Command for CreateSession {
         ended.iter().try_for_each(|id| log(Action::SessionRevoked, *id))?;
         log(Action::SignedIn, session.id)?;
         Ok(ended)
-    }
-
-    fn ends(&self, ended: &Vec<SessionId>) -> Vec<Ended> {
-        let user_id = &self.new.session.user_id;
-        ended.iter().map(|id| Ended::Session { user_id: user_id.clone(), id: *id }).collect()
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Vec<SessionId>) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(Some(&self.new.session.user_id), &self.meta)
     }
 }
 

@@ -5,32 +5,11 @@ use rusqlite::{Connection, params};
 use super::{log_change, request_mail::write_mail};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, User},
-    store::{
-        NewUser, StoreError, StoredUser,
-        answers::Kept,
-        derived::Derived,
-        sqlite::writer::{Command, ShowUser},
-    },
+    model::{Action, User},
+    store::{StoreError, StoredUser, commands::CreateUser, derived::Derived, sqlite::writer::RunInSqlite},
 };
 
-/// See [`crate::store::Store::create_user`].
-pub(in crate::store::sqlite) struct CreateUser {
-    new: NewUser,
-    derived: Derived,
-    meta: ChangeMeta,
-}
-
-impl CreateUser {
-    /// Readies all that can be made without the database, so that the writer need not.
-    pub(in crate::store::sqlite) fn new(new: NewUser, meta: ChangeMeta) -> Result<Self, StoreError> {
-        Ok(Self { derived: Derived::of(&new.user)?, new, meta })
-    }
-}
-
-impl Command for CreateUser {
-    type Output = StoredUser;
-
+impl RunInSqlite for CreateUser {
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
         let user = &self.new.user;
         let pk = insert(connection, user, &self.derived)?;
@@ -42,18 +21,6 @@ impl Command for CreateUser {
         }
         log_change(connection, Action::Created, (pk, user), (None, Some(&self.derived.stored)), &[], &self.meta)?;
         Ok(self.derived.stored.clone())
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, user: &StoredUser) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.new.user.id, user)
-    }
-
-    fn show_users<'a>(&'a self, user: &'a StoredUser, show: &mut ShowUser<'_, 'a>) {
-        show(&self.new.user.id, Some(user));
     }
 }
 

@@ -2,29 +2,20 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Event, address_target, current_address, log_event};
+use super::{Event, current_address, log_event};
 use crate::{
-    model::{Action, AddressId, ChangeMeta, UserId},
+    model::Action,
     store::{
         StoreError,
-        answers::Kept,
-        sqlite::{addresses, writer::Command},
+        commands::{DeleteAddress, address_target},
+        sqlite::{addresses, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::AddressStore::delete_address`].
-pub(in crate::store::sqlite) struct DeleteAddress {
-    pub(in crate::store::sqlite) user_id: UserId,
-    pub(in crate::store::sqlite) id: AddressId,
-    pub(in crate::store::sqlite) etag: Option<String>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for DeleteAddress {
-    type Output = ();
-
+impl RunInSqlite for DeleteAddress {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let (pk, address) = current_address(connection, &self.user_id, self.id, self.etag.as_deref())?;
+        let (pk, address) = current_address(connection, &self.user_id, self.id)?;
+        self.check(&address)?;
         connection
             .prepare_cached("DELETE FROM addresses WHERE user_pk = ?1 AND id = ?2")?
             .execute(params![pk, self.id])?;
@@ -38,13 +29,5 @@ impl Command for DeleteAddress {
         let target = address_target(self.id);
         let event = Event { user: Some((pk, &self.user_id)), target: &target, ..Event::default() };
         log_event(connection, Action::AddressDeleted, &event, &self.meta)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, deleted: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(deleted)
     }
 }

@@ -4,27 +4,15 @@ use rusqlite::{Connection, params};
 
 use super::{keep_an_admin, log_change, ruled_user};
 use crate::{
-    model::{Action, Actor, ChangeMeta, UserId},
+    model::{Action, Actor, UserId},
     store::{
-        Ended, StoreError,
-        answers::Kept,
-        sqlite::{
-            answers,
-            writer::{Command, ShowUser},
-        },
+        StoreError,
+        commands::DeleteUser,
+        sqlite::{answers, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::Store::delete_user`].
-pub(in crate::store::sqlite) struct DeleteUser {
-    pub(in crate::store::sqlite) id: UserId,
-    pub(in crate::store::sqlite) etag: Option<String>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for DeleteUser {
-    type Output = ();
-
+impl RunInSqlite for DeleteUser {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let (pk, mut user, _) = ruled_user(connection, &self.id, self.etag.as_deref(), &self.meta)?;
         keep_an_admin(connection, (pk, &user), None, &self.meta)?;
@@ -39,27 +27,7 @@ impl Command for DeleteUser {
         answers::forget(connection, &self.id)?;
         forget_addresses(connection, &self.id)?;
         user.revision += 1;
-        let mut meta = self.meta.clone();
-        if meta.actor == Actor::User(self.id.clone()) {
-            meta.remote_address.clear();
-        }
-        log_change(connection, Action::Deleted, (pk, &user), (None, None), &[], &meta)
-    }
-
-    fn ends(&self, _: &()) -> Vec<Ended> {
-        vec![Ended::User(self.id.clone())]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, deleted: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(deleted)
-    }
-
-    fn show_users<'a>(&'a self, (): &'a (), show: &mut ShowUser<'_, 'a>) {
-        show(&self.id, None);
+        log_change(connection, Action::Deleted, (pk, &user), (None, None), &[], &self.kept_meta())
     }
 }
 

@@ -2,22 +2,17 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Event, log_event, ruled_pk, session_target};
+use super::{Event, log_event, ruled_pk};
 use crate::{
-    model::{Action, ChangeMeta, SessionId, UserId},
-    store::{Ended, StoreError, answers::Kept, sqlite::writer::Command},
+    model::Action,
+    store::{
+        StoreError,
+        commands::{EndSession, session_target},
+        sqlite::writer::RunInSqlite,
+    },
 };
 
-/// See [`crate::store::SessionStore::end_session`].
-pub(in crate::store::sqlite) struct EndSession {
-    pub(in crate::store::sqlite) user_id: UserId,
-    pub(in crate::store::sqlite) id: SessionId,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for EndSession {
-    type Output = ();
-
+impl RunInSqlite for EndSession {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let pk = ruled_pk(connection, &self.user_id, &self.meta)?;
         let ended = connection
@@ -28,17 +23,5 @@ impl Command for EndSession {
         }
         let event = Event { user: Some((pk, &self.user_id)), target: &session_target(self.id), ..Event::default() };
         log_event(connection, Action::SessionRevoked, &event, &self.meta)
-    }
-
-    fn ends(&self, _: &()) -> Vec<Ended> {
-        vec![Ended::Session { user_id: self.user_id.clone(), id: self.id }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, ended: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(ended)
     }
 }

@@ -2,22 +2,17 @@
 
 use rusqlite::{Connection, params};
 
-use super::{ALL_SESSIONS, Event, log_event, ruled_pk};
+use super::{Event, log_event, ruled_pk};
 use crate::{
-    model::{Action, ChangeMeta, SessionId, UserId},
-    store::{Ended, StoreError, answers::Kept, sqlite::writer::Command},
+    model::Action,
+    store::{
+        StoreError,
+        commands::{ALL_SESSIONS, EndSessions},
+        sqlite::writer::RunInSqlite,
+    },
 };
 
-/// See [`crate::store::SessionStore::end_sessions`].
-pub(in crate::store::sqlite) struct EndSessions {
-    pub(in crate::store::sqlite) user_id: UserId,
-    pub(in crate::store::sqlite) except: Option<SessionId>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for EndSessions {
-    type Output = u32;
-
+impl RunInSqlite for EndSessions {
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
         let pk = ruled_pk(connection, &self.user_id, &self.meta)?;
         let except = self.except.map(|id| *id.0.as_bytes());
@@ -30,17 +25,5 @@ impl Command for EndSessions {
             log_event(connection, Action::SessionRevoked, &event, &self.meta)?;
         }
         Ok(u32::try_from(ended).unwrap_or(u32::MAX))
-    }
-
-    fn ends(&self, _: &u32) -> Vec<Ended> {
-        vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: self.except }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, ended: &u32) -> Result<Option<Kept>, StoreError> {
-        Kept::of(ended)
     }
 }

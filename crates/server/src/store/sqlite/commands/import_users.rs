@@ -14,42 +14,14 @@ use crate::{
     model::{Action, ChangeMeta, UserId},
     store::{
         Ended, ImportBatch, ImportUser, RowContent, RowFailure, RowOutcome, RowVerdict, StoreError, StoredUser, Unique,
+        commands::{ImportUsers, Imported},
         derived::Derived,
         import::{ImportChange, Present as _},
-        sqlite::{
-            imports,
-            writer::{Command, ShowUser},
-        },
+        sqlite::{imports, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::TransferStore::import_users`].
-pub(in crate::store::sqlite) struct ImportUsers {
-    batch: ImportBatch,
-    /// Of each row with a user.
-    derived: Vec<Option<Derived>>,
-}
-
-/// What became of the rows, and the grants that end with it.
-pub(in crate::store::sqlite) struct Imported {
-    pub(in crate::store::sqlite) verdicts: Vec<RowVerdict>,
-    ended: Vec<Ended>,
-}
-
-impl ImportUsers {
-    /// Readies all that can be made without the database, so that the writer need not.
-    pub(in crate::store::sqlite) fn new(batch: ImportBatch) -> Result<Self, StoreError> {
-        let derived = |content: &RowContent| match content {
-            RowContent::User(row) => Derived::of(&row.user).map(Some),
-            RowContent::Decided(_) => Ok(None),
-        };
-        Ok(Self { derived: batch.rows.iter().map(|row| derived(&row.content)).collect::<Result<_, _>>()?, batch })
-    }
-}
-
-impl Command for ImportUsers {
-    type Output = Imported;
-
+impl RunInSqlite for ImportUsers {
     fn run(&self, connection: &Connection) -> Result<Imported, StoreError> {
         // First: a run that has gone on elsewhere is refused before anything changes.
         let run = self.batch.step.as_ref().map(|step| imports::check_step(connection, step)).transpose()?;
@@ -57,7 +29,9 @@ impl Command for ImportUsers {
         let mut verdicts = Vec::with_capacity(self.batch.rows.len());
         for (row, derived) in self.batch.rows.iter().zip(&self.derived) {
             let outcome = match (&row.content, derived) {
-                (RowContent::User(user), Some(derived)) => self.import(connection, user, derived, &mut ended)?,
+                (RowContent::User(user), Some(derived)) => {
+                    import(connection, (&self.batch, user), derived, &mut ended)?
+                }
                 (RowContent::Decided(outcome), _) => outcome.clone(),
                 (RowContent::User(_), None) => return Err(StoreError::Internal("a row was not readied".into())),
             };
@@ -68,50 +42,34 @@ impl Command for ImportUsers {
         }
         Ok(Imported { verdicts, ended })
     }
-
-    fn ends(&self, imported: &Imported) -> Vec<Ended> {
-        imported.ended.clone()
-    }
-
-    fn show_users<'a>(&'a self, imported: &'a Imported, show: &mut ShowUser<'_, 'a>) {
-        // The cache holds nobody who was not there before, and a million new users would drive all others out of it.
-        for verdict in &imported.verdicts {
-            if let RowOutcome::Updated(Some(id)) = &verdict.outcome {
-                show(id, None);
-            }
-        }
-    }
 }
 
-impl ImportUsers {
-    fn import(
-        &self,
-        connection: &Connection,
-        row: &ImportUser,
-        derived: &Derived,
-        ended: &mut Vec<Ended>,
-    ) -> Result<RowOutcome, StoreError> {
-        let conflict = match create(connection, row, derived, &self.batch.meta) {
-            Ok(()) => return Ok(RowOutcome::Created(row.user.id.clone())),
-            Err(StoreError::Conflict(unique)) => unique,
-            Err(error) => return Err(error),
-        };
-        match find_existing(connection, row, &derived.email_key)? {
-            None => Ok(RowOutcome::Failed(first_taken(connection, &row.user.id, &derived.email_key, conflict)?)),
-            Some(id) if !self.batch.update_existing => Ok(RowOutcome::Skipped(Some(id))),
-            Some(id) => {
-                let change = Change::plan(connection, &self.batch, row, &id)?;
-                let change = match change {
-                    Ok(change) => change,
-                    Err(failure) => return Ok(RowOutcome::Failed(failure)),
-                };
-                match change.write(connection, row.password_hash.as_ref(), &self.batch.meta, ended) {
-                    Ok(()) => Ok(RowOutcome::Updated(Some(id))),
-                    Err(StoreError::Conflict(unique)) => {
-                        Ok(RowOutcome::Failed(first_taken(connection, &id, &derived.email_key, unique)?))
-                    }
-                    Err(error) => Err(error),
+fn import(
+    connection: &Connection,
+    (batch, row): (&ImportBatch, &ImportUser),
+    derived: &Derived,
+    ended: &mut Vec<Ended>,
+) -> Result<RowOutcome, StoreError> {
+    let conflict = match create(connection, row, derived, &batch.meta) {
+        Ok(()) => return Ok(RowOutcome::Created(row.user.id.clone())),
+        Err(StoreError::Conflict(unique)) => unique,
+        Err(error) => return Err(error),
+    };
+    match find_existing(connection, row, &derived.email_key)? {
+        None => Ok(RowOutcome::Failed(first_taken(connection, &row.user.id, &derived.email_key, conflict)?)),
+        Some(id) if !batch.update_existing => Ok(RowOutcome::Skipped(Some(id))),
+        Some(id) => {
+            let change = Change::plan(connection, batch, row, &id)?;
+            let change = match change {
+                Ok(change) => change,
+                Err(failure) => return Ok(RowOutcome::Failed(failure)),
+            };
+            match change.write(connection, row.password_hash.as_ref(), &batch.meta, ended) {
+                Ok(()) => Ok(RowOutcome::Updated(Some(id))),
+                Err(StoreError::Conflict(unique)) => {
+                    Ok(RowOutcome::Failed(first_taken(connection, &id, &derived.email_key, unique)?))
                 }
+                Err(error) => Err(error),
             }
         }
     }

@@ -31,40 +31,15 @@ mod update_preferences;
 mod update_user;
 mod use_token;
 
-pub(super) use add_address::AddAddress;
-pub(super) use api_keys::{CreateApiKey, RevokeApiKey, TouchApiKeys};
-pub(super) use append_events::AppendEvents;
-pub(super) use change_user::ChangeUser;
-pub(super) use create_session::CreateSession;
-pub(super) use create_user::CreateUser;
-pub(super) use delete_address::DeleteAddress;
-pub(super) use delete_user::DeleteUser;
-pub(super) use end_session::EndSession;
-pub(super) use end_sessions::EndSessions;
-pub(super) use fail_sign_in::FailSignIn;
-pub(super) use import_users::ImportUsers;
-pub(super) use purge_answers::PurgeAnswers;
-pub(super) use purge_imports::PurgeImports;
-pub(super) use purge_sessions::PurgeSessions;
-pub(super) use refresh_session::RefreshSession;
-pub(super) use request_mail::RequestMail;
-pub(super) use secret::Secret;
-pub(super) use send_mail::{ClaimMails, FinishMail, PurgeMails};
-pub(super) use set_default_address::SetDefaultAddress;
-pub(super) use set_password::SetPassword;
-pub(super) use signing_keys::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey};
-pub(super) use touch_sessions::TouchSessions;
-pub(super) use trim_log::TrimLog;
-pub(super) use update_address::UpdateAddress;
-pub(super) use update_preferences::UpdatePreferences;
-pub(super) use use_token::UseToken;
-
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::addresses;
 use crate::{
-    model::{Action, Actor, Address, AddressId, ChangeMeta, Role, SessionId, User, UserId, UserStatus},
-    store::{StoreError, StoredUser},
+    model::{Action, Address, AddressId, ChangeMeta, User, UserId},
+    store::{
+        StoreError, StoredUser,
+        commands::{check_rank, check_ruled, is_by_another, json, may_leave_no_admin},
+    },
 };
 
 /// The row, the user as the transaction sees it, and the same stored.
@@ -85,10 +60,7 @@ fn ruled_user(
     meta: &ChangeMeta,
 ) -> Result<(i64, User, StoredUser), StoreError> {
     let (pk, user, stored) = current_user(connection, id)?;
-    check_rank(id, user.role, meta)?;
-    if etag.is_some_and(|etag| etag != user.etag()) {
-        return Err(StoreError::Stale);
-    }
+    check_ruled(&user, etag, meta)?;
     Ok((pk, user, stored))
 }
 
@@ -101,27 +73,10 @@ fn ruled_pk(connection: &Connection, id: &UserId, meta: &ChangeMeta) -> Result<i
     Ok(pk)
 }
 
-/// Refuses whoever acts on another user and does not hold all that their role may do: one permission is not to become
-/// all of them by way of somebody who holds them. Here, and not before the command, or a promotion could come between.
-fn check_rank(id: &UserId, role: Role, meta: &ChangeMeta) -> Result<(), StoreError> {
-    let is_own = matches!(&meta.actor, Actor::User(actor) if actor == id);
-    let lacking = meta.held.lacks_of(role).filter(|_| !is_own);
-    lacking.map_or(Ok(()), |permission| Err(StoreError::Outranked(permission)))
-}
-
-/// The address as the transaction sees it and its user's row, checked against the etag that the caller last saw.
-fn current_address(
-    connection: &Connection,
-    user_id: &UserId,
-    id: AddressId,
-    etag: Option<&str>,
-) -> Result<(i64, Address), StoreError> {
+/// The address as the transaction sees it and its user's row.
+fn current_address(connection: &Connection, user_id: &UserId, id: AddressId) -> Result<(i64, Address), StoreError> {
     let pk = addresses::user_pk(connection, user_id)?;
-    let address = addresses::find(connection, pk, id)?.ok_or(StoreError::ItemNotFound)?;
-    if etag.is_some_and(|etag| etag != address.etag()) {
-        return Err(StoreError::Stale);
-    }
-    Ok((pk, address))
+    Ok((pk, addresses::find(connection, pk, id)?.ok_or(StoreError::ItemNotFound)?))
 }
 
 /// The row of the user with this id.
@@ -136,19 +91,6 @@ fn delete_sessions(connection: &Connection, pk: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A session as the target of an event.
-fn session_target(id: SessionId) -> String {
-    format!("sessions/{id}")
-}
-
-/// All sessions of the event's user ([AIP-159](https://google.aip.dev/159)).
-const ALL_SESSIONS: &str = "sessions/-";
-
-/// How an [`Event`] names an address.
-fn address_target(id: AddressId) -> String {
-    format!("addresses/{id}")
-}
-
 /// Refuses to leave the system without an administrator who can sign in: is active, and has a password. To be called
 /// before anything is changed: `before` is the user as it is, `after` as it will be; `None` if it is deleted.
 fn keep_an_admin(
@@ -157,9 +99,7 @@ fn keep_an_admin(
     after: Option<&User>,
     meta: &ChangeMeta,
 ) -> Result<(), StoreError> {
-    let is_admin = |user: &User| (user.role, user.status) == (Role::Admin, UserStatus::Active);
-    // Where every caller is an administrator, none is missed.
-    if !is_admin(before) || after.is_some_and(is_admin) || meta.actor == Actor::Developer {
+    if !may_leave_no_admin(before, after, meta) {
         return Ok(());
     }
     const HAS_PASSWORD: &str = "SELECT EXISTS (SELECT 1 FROM credentials WHERE user_pk = ?1)";
@@ -204,11 +144,6 @@ fn log_change(
     Ok(())
 }
 
-/// Names of fields as a JSON array.
-fn json(fields: &[&str]) -> Result<String, StoreError> {
-    serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))
-}
-
 /// A row of the change log that changes no user: what was done beside one, or refused.
 #[derive(Debug, Default)]
 struct Event<'a> {
@@ -245,9 +180,4 @@ fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &
             is_by_another(&meta.actor, id),
         ])?;
     Ok(())
-}
-
-/// Whether a user did it who is not this one: see the migration.
-fn is_by_another(actor: &Actor, user: Option<&UserId>) -> bool {
-    matches!(actor, Actor::User(id) if Some(id) != user)
 }

@@ -2,20 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use crate::{
-    model::Timestamp,
-    store::{StoreError, sqlite::writer::Command},
-};
+use crate::store::{StoreError, commands::PurgeAnswers, sqlite::writer::RunInSqlite};
 
-/// See [`crate::store::AnswerStore::purge_answers`].
-pub(in crate::store::sqlite) struct PurgeAnswers {
-    pub(in crate::store::sqlite) now: Timestamp,
-    pub(in crate::store::sqlite) limit: u32,
-}
-
-impl Command for PurgeAnswers {
-    type Output = u32;
-
+impl RunInSqlite for PurgeAnswers {
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
         let purged = connection
             .prepare_cached("DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE expires_at <= ?1 LIMIT ?2)")?

@@ -2,20 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use crate::{
-    model::Timestamp,
-    store::{StoreError, sqlite::writer::Command},
-};
+use crate::store::{StoreError, commands::PurgeImports, sqlite::writer::RunInSqlite};
 
-/// See [`crate::store::TransferStore::purge_imports`].
-pub(in crate::store::sqlite) struct PurgeImports {
-    pub(in crate::store::sqlite) before: Timestamp,
-    pub(in crate::store::sqlite) batch_max: u32,
-}
-
-impl Command for PurgeImports {
-    type Output = bool;
-
+impl RunInSqlite for PurgeImports {
     fn run(&self, connection: &Connection) -> Result<bool, StoreError> {
         // Nobody takes up a run that is half gone: it loses its name first.
         connection

@@ -2,20 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use crate::{
-    model::Timestamp,
-    store::{StoreError, sqlite::writer::Command},
-};
+use crate::store::{StoreError, commands::PurgeSessions, sqlite::writer::RunInSqlite};
 
-/// See [`crate::store::SessionStore::purge_sessions`]. It ends no grant: those end by the clock.
-pub(in crate::store::sqlite) struct PurgeSessions {
-    pub(in crate::store::sqlite) now: Timestamp,
-    pub(in crate::store::sqlite) limit: u32,
-}
-
-impl Command for PurgeSessions {
-    type Output = u32;
-
+impl RunInSqlite for PurgeSessions {
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
         let purged = connection
             .prepare_cached(

@@ -4,25 +4,16 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Event, log_event};
 use crate::{
-    model::{Action, ChangeMeta, MailKind, MailState, Timestamp},
+    model::{Action, MailKind, MailState, Timestamp},
     store::{
         NewMail, StoreError, StoredUser,
-        answers::Kept,
+        commands::RequestMail,
         mail::{MAILS_PER_HOUR, an_hour_before, wants},
-        sqlite::writer::Command,
+        sqlite::writer::RunInSqlite,
     },
 };
 
-/// See [`crate::store::MailStore::request_mail`].
-pub(in crate::store::sqlite) struct RequestMail {
-    pub(in crate::store::sqlite) email_key: String,
-    pub(in crate::store::sqlite) mail: NewMail,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for RequestMail {
-    type Output = ();
-
+impl RunInSqlite for RequestMail {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let found = connection
             .prepare_cached("SELECT pk, message FROM users WHERE email_key = ?1")?
@@ -41,15 +32,6 @@ impl Command for RequestMail {
         let target = format!("mails/{}", self.mail.id);
         let event = Event { user: Some((pk, &user.id)), target: &target, ..Event::default() };
         log_event(connection, Action::MailRequested, &event, &self.meta)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    /// About nobody, whoever has the address: it says nothing.
-    fn answer(&self, requested: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(requested)
     }
 }
 

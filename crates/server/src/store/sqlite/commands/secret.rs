@@ -2,19 +2,11 @@
 
 use rusqlite::{Connection, params};
 
-use crate::store::{StoreError, sqlite::writer::Command};
+use crate::store::{StoreError, commands::Secret, sqlite::writer::RunInSqlite};
 
-/// See [`crate::store::Store::secret`].
-pub(in crate::store::sqlite) struct Secret {
-    pub(in crate::store::sqlite) name: &'static str,
-}
-
-impl Command for Secret {
-    type Output = [u8; 32];
-
+impl RunInSqlite for Secret {
     fn run(&self, connection: &Connection) -> Result<[u8; 32], StoreError> {
-        let mut fresh = [0; 32];
-        getrandom::fill(&mut fresh).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let fresh = Self::fresh()?;
         connection
             .prepare_cached("INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
             .execute(params![self.name, fresh])?;

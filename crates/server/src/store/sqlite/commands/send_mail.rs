@@ -3,22 +3,18 @@
 use rusqlite::{Connection, params};
 
 use crate::{
-    model::{MailId, MailState, Timestamp, UserStatus},
+    model::{MailId, MailState, UserStatus},
     store::{
-        ClaimedMail, MailClaim, MailOutcome, StoreError,
+        ClaimedMail, StoreError,
+        commands::{ClaimMails, FinishMail, Finished, PurgeMails},
         sqlite::{
             mail::{MAILS, mail_and_token_from_row},
-            writer::Command,
+            writer::RunInSqlite,
         },
     },
 };
 
-/// See [`crate::store::MailStore::claim_mails`].
-pub(in crate::store::sqlite) struct ClaimMails(pub(in crate::store::sqlite) MailClaim);
-
-impl Command for ClaimMails {
-    type Output = Vec<ClaimedMail>;
-
+impl RunInSqlite for ClaimMails {
     fn run(&self, connection: &Connection) -> Result<Vec<ClaimedMail>, StoreError> {
         self.give_up_void(connection)?;
         let mut claimed = Vec::new();
@@ -70,45 +66,21 @@ impl ClaimMails {
     }
 }
 
-/// See [`crate::store::MailStore::finish_mail`].
-pub(in crate::store::sqlite) struct FinishMail {
-    pub(in crate::store::sqlite) id: MailId,
-    pub(in crate::store::sqlite) attempt: u32,
-    pub(in crate::store::sqlite) outcome: MailOutcome,
-    pub(in crate::store::sqlite) keep_token: bool,
-}
-
-impl Command for FinishMail {
-    type Output = ();
-
+impl RunInSqlite for FinishMail {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
-        let (state, next, finished, error) = match &self.outcome {
-            MailOutcome::Sent { at } => (MailState::Sent, None, Some(at), None),
-            MailOutcome::Retry { at, error } => (MailState::Waiting, Some(at), None, Some(error)),
-            MailOutcome::GivenUp { at, error } => (MailState::GivenUp, None, Some(at), Some(error)),
-        };
-        let keep_token = self.keep_token || finished.is_none();
+        let Finished { state, next_attempt_at, finished_at, last_error, keep_token } = self.row();
         connection
             .prepare_cached(
                 "UPDATE mails SET state = ?3, next_attempt_at = ?4, finished_at = ?5, last_error = ifnull(?6, last_error),
                                   token = iif(?7, token, NULL)
                  WHERE id = ?1 AND attempts = ?2 AND next_attempt_at IS NOT NULL",
             )?
-            .execute(params![self.id, self.attempt, state as i64, next, finished, error, keep_token])?;
+            .execute(params![self.id, self.attempt, state as i64, next_attempt_at, finished_at, last_error, keep_token])?;
         Ok(())
     }
 }
 
-/// See [`crate::store::MailStore::purge_mails`].
-pub(in crate::store::sqlite) struct PurgeMails {
-    pub(in crate::store::sqlite) now: Timestamp,
-    pub(in crate::store::sqlite) finished_before: Timestamp,
-    pub(in crate::store::sqlite) limit: u32,
-}
-
-impl Command for PurgeMails {
-    type Output = u32;
-
+impl RunInSqlite for PurgeMails {
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
         let late = connection
             .prepare_cached(

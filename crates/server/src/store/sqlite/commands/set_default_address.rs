@@ -2,28 +2,19 @@
 
 use rusqlite::Connection;
 
-use super::{Event, address_target, current_address, log_event};
+use super::{Event, current_address, log_event};
 use crate::{
-    model::{Action, Address, AddressId, ChangeMeta, UserId},
+    model::{Action, Address},
     store::{
         StoreError,
-        answers::Kept,
-        sqlite::{addresses, writer::Command},
+        commands::{SetDefaultAddress, address_target},
+        sqlite::{addresses, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::AddressStore::set_default_address`].
-pub(in crate::store::sqlite) struct SetDefaultAddress {
-    pub(in crate::store::sqlite) user_id: UserId,
-    pub(in crate::store::sqlite) id: AddressId,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for SetDefaultAddress {
-    type Output = Address;
-
+impl RunInSqlite for SetDefaultAddress {
     fn run(&self, connection: &Connection) -> Result<Address, StoreError> {
-        let (pk, mut address) = current_address(connection, &self.user_id, self.id, None)?;
+        let (pk, mut address) = current_address(connection, &self.user_id, self.id)?;
         if address.is_default {
             return Ok(address);
         }
@@ -41,13 +32,5 @@ impl Command for SetDefaultAddress {
         let event = Event { user, target: &target, fields: &["is_default"], ..Event::default() };
         log_event(connection, Action::AddressUpdated, &event, &self.meta)?;
         Ok(address)
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, address: &Address) -> Result<Option<Kept>, StoreError> {
-        Kept::about(&self.user_id, address)
     }
 }

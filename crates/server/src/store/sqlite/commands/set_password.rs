@@ -5,21 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{delete_sessions, log_change, ruled_user};
 use crate::{
     auth::PasswordHash,
-    model::{Action, ChangeMeta, MailKind, User, UserId},
-    store::{Ended, StoreError, StoredUser, answers::Kept, sqlite::writer::Command},
+    model::{Action, ChangeMeta, MailKind, User},
+    store::{StoreError, StoredUser, commands::SetPassword, sqlite::writer::RunInSqlite},
 };
 
-/// See [`crate::store::SessionStore::set_password`].
-pub(in crate::store::sqlite) struct SetPassword {
-    pub(in crate::store::sqlite) user_id: UserId,
-    pub(in crate::store::sqlite) hash: PasswordHash,
-    pub(in crate::store::sqlite) verified: Option<PasswordHash>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for SetPassword {
-    type Output = ();
-
+impl RunInSqlite for SetPassword {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let (pk, user, stored) = ruled_user(connection, &self.user_id, None, &self.meta)?;
         if let Some(verified) = &self.verified {
@@ -32,18 +22,6 @@ impl Command for SetPassword {
             }
         }
         write_password(connection, (pk, &user, &stored), &self.hash, &self.meta)
-    }
-
-    fn ends(&self, _: &()) -> Vec<Ended> {
-        vec![Ended::SessionsOf { user_id: self.user_id.clone(), except: None }]
-    }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, set: &()) -> Result<Option<Kept>, StoreError> {
-        Kept::of(set)
     }
 }
 

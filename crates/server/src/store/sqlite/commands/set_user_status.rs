@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use super::{
-    change_user::{Change, UserAfter},
-    delete_sessions, keep_an_admin, log_change,
-};
+use super::{change_user::Change, delete_sessions, keep_an_admin, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserStatus},
-    store::{StoreError, StoredUser},
+    model::{ChangeMeta, User, UserStatus},
+    store::{
+        StoreError, StoredUser,
+        commands::{UserAfter, with_status},
+    },
 };
 
 impl Change for UserStatus {
@@ -35,16 +35,10 @@ pub(super) fn write_status(
     status: UserStatus,
     meta: &ChangeMeta,
 ) -> Result<(User, StoredUser), StoreError> {
-    let updated_at = meta.at.max(before.updated_at);
-    let user = User { status, revision: before.revision + 1, updated_at, ..before.clone() };
-    let stored = StoredUser::of(&user);
+    let (user, stored, action) = with_status(before, status, meta.at);
     connection
         .prepare_cached("UPDATE users SET status = ?2, updated_at = ?3, revision = ?4, message = ?5 WHERE id = ?1")?
         .execute(params![user.id, user.status as i64, user.updated_at, user.revision, stored])?;
-    let action = match status {
-        UserStatus::Active => Action::Reactivated,
-        UserStatus::Inactive => Action::Deactivated,
-    };
     if status == UserStatus::Inactive {
         // Whoever is made active again signs in anew.
         delete_sessions(connection, pk)?;

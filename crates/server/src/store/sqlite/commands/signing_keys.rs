@@ -4,22 +4,15 @@ use rusqlite::{Connection, params};
 
 use super::{Event, log_event};
 use crate::{
-    model::{Action, ChangeMeta, Timestamp},
+    model::Action,
     store::{
         SigningKey, StoreError,
-        answers::Kept,
-        sqlite::{signing_keys::all, writer::Command},
+        commands::{EnsureSigningKey, PurgeSigningKeys, RotateSigningKey},
+        sqlite::{signing_keys::all, writer::RunInSqlite},
     },
 };
 
-/// See [`crate::store::SigningKeyStore::ensure_signing_key`].
-pub(in crate::store::sqlite) struct EnsureSigningKey {
-    pub(in crate::store::sqlite) fresh: SigningKey,
-}
-
-impl Command for EnsureSigningKey {
-    type Output = Vec<SigningKey>;
-
+impl RunInSqlite for EnsureSigningKey {
     fn run(&self, connection: &Connection) -> Result<Vec<SigningKey>, StoreError> {
         let keys = all(connection)?;
         if keys.iter().any(|key| key.retired_at.is_none()) {
@@ -30,15 +23,7 @@ impl Command for EnsureSigningKey {
     }
 }
 
-/// See [`crate::store::SigningKeyStore::rotate_signing_key`].
-pub(in crate::store::sqlite) struct RotateSigningKey {
-    pub(in crate::store::sqlite) fresh: SigningKey,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for RotateSigningKey {
-    type Output = Vec<SigningKey>;
-
+impl RunInSqlite for RotateSigningKey {
     fn run(&self, connection: &Connection) -> Result<Vec<SigningKey>, StoreError> {
         connection
             .prepare_cached("UPDATE signing_keys SET retired_at = ?1 WHERE retired_at IS NULL")?
@@ -48,24 +33,9 @@ impl Command for RotateSigningKey {
         log_event(connection, Action::KeysRotated, &Event { target: &target, ..Event::default() }, &self.meta)?;
         all(connection)
     }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, _: &Vec<SigningKey>) -> Result<Option<Kept>, StoreError> {
-        Kept::prepared(None, &self.meta)
-    }
 }
 
-/// See [`crate::store::SigningKeyStore::purge_signing_keys`].
-pub(in crate::store::sqlite) struct PurgeSigningKeys {
-    pub(in crate::store::sqlite) retired_before: Timestamp,
-}
-
-impl Command for PurgeSigningKeys {
-    type Output = u32;
-
+impl RunInSqlite for PurgeSigningKeys {
     fn run(&self, connection: &Connection) -> Result<u32, StoreError> {
         let removed = connection
             .prepare_cached("DELETE FROM signing_keys WHERE retired_at < ?1")?

@@ -2,16 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use crate::store::{SessionUse, StoreError, sqlite::writer::Command};
+use crate::store::{StoreError, commands::TouchSessions, sqlite::writer::RunInSqlite};
 
-/// See [`crate::store::SessionStore::touch_sessions`].
-pub(in crate::store::sqlite) struct TouchSessions {
-    pub(in crate::store::sqlite) uses: Vec<SessionUse>,
-}
-
-impl Command for TouchSessions {
-    type Output = ();
-
+impl RunInSqlite for TouchSessions {
     fn run(&self, connection: &Connection) -> Result<(), StoreError> {
         let mut statement = connection.prepare_cached(
             "UPDATE sessions SET last_used_at = ?2, remote_address = ?3 WHERE id = ?1 AND last_used_at <= ?2",

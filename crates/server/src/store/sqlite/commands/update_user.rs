@@ -2,13 +2,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::{
-    change_user::{Change, UserAfter},
-    keep_an_admin, log_change,
-};
+use super::{change_user::Change, keep_an_admin, log_change};
 use crate::{
-    model::{Action, ChangeMeta, User, UserPatch, inputs},
-    store::{StoreError, StoredUser, derived::Derived},
+    model::{Action, ChangeMeta, User, UserPatch},
+    store::{
+        StoreError, StoredUser,
+        commands::{UserAfter, patched},
+        derived::Derived,
+    },
 };
 
 impl Change for UserPatch {
@@ -18,10 +19,7 @@ impl Change for UserPatch {
         (pk, before, stored): (i64, User, StoredUser),
         meta: &ChangeMeta,
     ) -> Result<UserAfter, StoreError> {
-        let (user, changed) = UserPatch::apply(self, &before, meta.at);
-        // Keys can be added one by one, so only the user as it becomes shows whether they are too many.
-        inputs::check_attributes_size(&user.attributes)
-            .map_err(|description| StoreError::Rejected { field: "attributes".into(), description })?;
+        let (user, changed) = patched(self, &before, meta.at)?;
         if changed.is_empty() {
             return Ok(UserAfter { user: stored, ends_grants: false });
         }

@@ -4,31 +4,18 @@ use rusqlite::{Connection, params};
 
 use super::{current_user, log_change, set_password::write_password};
 use crate::{
-    auth::PasswordHash,
-    model::{Action, ChangeMeta, MailKind, User, UserId, UserStatus, text},
+    model::{Action, ChangeMeta, User, UserStatus, text},
     store::{
-        Ended, StoreError, StoredUser,
-        answers::Kept,
-        sqlite::writer::{Command, ShowUser},
+        StoreError, StoredUser,
+        commands::{UseToken, verified},
+        sqlite::writer::RunInSqlite,
     },
 };
 
-/// See [`crate::store::MailStore::verify_email`] and [`crate::store::MailStore::reset_password`].
-pub(in crate::store::sqlite) struct UseToken {
-    pub(in crate::store::sqlite) id: UserId,
-    pub(in crate::store::sqlite) hash: [u8; 32],
-    /// With a password the token is one that resets it; else one that verifies the address.
-    pub(in crate::store::sqlite) password: Option<PasswordHash>,
-    pub(in crate::store::sqlite) meta: ChangeMeta,
-}
-
-impl Command for UseToken {
-    type Output = StoredUser;
-
+impl RunInSqlite for UseToken {
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
-        let kind = if self.password.is_some() { MailKind::PasswordReset } else { MailKind::Verification };
         let (pk, user, stored) = current_user(connection, &self.id)?;
-        if user.status != UserStatus::Active || !take(connection, (pk, &user), kind, &self.hash, &self.meta)? {
+        if user.status != UserStatus::Active || !take(connection, (pk, &user), self)? {
             return Err(StoreError::NotFound);
         }
         if let Some(password) = &self.password {
@@ -37,39 +24,17 @@ impl Command for UseToken {
         // A reset shows that the address is the user's as well as a verification does.
         if user.email_verified { Ok(stored) } else { mark_verified(connection, (pk, user, &stored), &self.meta) }
     }
-
-    fn meta(&self) -> Option<&ChangeMeta> {
-        Some(&self.meta)
-    }
-
-    fn answer(&self, user: &StoredUser) -> Result<Option<Kept>, StoreError> {
-        if self.password.is_some() { Kept::of(&()) } else { Kept::about(&self.id, user) }
-    }
-
-    fn ends(&self, _: &StoredUser) -> Vec<Ended> {
-        let resets = self.password.is_some();
-        resets.then(|| Ended::SessionsOf { user_id: self.id.clone(), except: None }).into_iter().collect()
-    }
-
-    fn show_users<'a>(&'a self, user: &'a StoredUser, show: &mut ShowUser<'_, 'a>) {
-        show(&self.id, Some(user));
-    }
 }
 
 /// Whether the token stood. It does so no more.
-fn take(
-    connection: &Connection,
-    (pk, user): (i64, &User),
-    kind: MailKind,
-    hash: &[u8; 32],
-    meta: &ChangeMeta,
-) -> Result<bool, StoreError> {
+fn take(connection: &Connection, (pk, user): (i64, &User), command: &UseToken) -> Result<bool, StoreError> {
+    let UseToken { hash, meta, .. } = command;
     let taken = connection
         .prepare_cached(
             "DELETE FROM one_time_tokens
              WHERE user_pk = ?1 AND kind = ?2 AND hash = ?3 AND email_key = ?4 AND expires_at > ?5",
         )?
-        .execute(params![pk, kind as i64, hash, text::unique_key(&user.email), meta.at])?;
+        .execute(params![pk, command.kind() as i64, hash, text::unique_key(&user.email), meta.at])?;
     Ok(taken == 1)
 }
 
@@ -78,9 +43,7 @@ fn mark_verified(
     (pk, user, before): (i64, User, &StoredUser),
     meta: &ChangeMeta,
 ) -> Result<StoredUser, StoreError> {
-    let user =
-        User { email_verified: true, revision: user.revision + 1, updated_at: meta.at.max(user.updated_at), ..user };
-    let stored = StoredUser::of(&user);
+    let (user, stored) = verified(user, meta.at);
     connection
         .prepare_cached(
             "UPDATE users SET email_verified = TRUE, updated_at = ?2, revision = ?3, message = ?4 WHERE pk = ?1",

@@ -3,6 +3,7 @@
 mod connect;
 mod helper;
 mod messages;
+mod nodes;
 mod older;
 mod rights;
 mod watch;

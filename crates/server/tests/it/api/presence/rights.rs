@@ -134,3 +134,25 @@ async fn streams_end_with_the_session_and_so_does_presence() {
     assert_eq!(end.kind(), ended);
     assert_eq!(observer.change().await, (id, ClientStatus::Disconnected));
 }
+
+#[tokio::test]
+async fn who_is_watched_is_told_as_long_as_the_token_is_good_and_who_is_there_is_so_as_long_as_the_session() {
+    let server = Server::start(|config| config.access_token_lifetime = Duration::from_secs(3));
+    let id = sign_up(&server, "ada").await.id;
+    let token = token_of(&server, "ada").await;
+    let mut notifications = notifications(&server).await;
+    let mut line = Line::open_as(&mut notifications, hello(&id), Some(&token)).await;
+    assert!(matches!(line.next().await, Message::Welcome(_)));
+    let request = WatchClientStatusRequest { client_ids: vec![id.clone()], ..Default::default() };
+    let mut own = notifications.watch_client_status(signed_in(request.clone(), &token)).await.unwrap().into_inner();
+    let end = loop {
+        if let Err(end) = own.message().await {
+            break Problem::in_trailers(&end);
+        }
+    };
+    assert_eq!(end.kind(), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
+    let again = problem(notifications.watch_client_status(signed_in(request, &token)).await);
+    assert_eq!(again.reason, "CREDENTIALS_INVALID");
+    line.exchange(MessageType::Heartbeat).await;
+    assert_eq!(state(&mut notifications, &id).await, (ClientStatus::Connected, 1));
+}

@@ -1,6 +1,7 @@
 //! `WatchUsers` over the wire: what is told of which change, from where, and how a watch ends.
 
 mod ends;
+mod failover;
 mod filters;
 pub(super) mod resume;
 mod tokens;

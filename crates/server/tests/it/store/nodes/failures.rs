@@ -1,10 +1,13 @@
 //! What is left when the database ends sessions, and when callers go.
 
-use roster_server::store::{FeedStore as _, NewUser, Store as _, StoreError};
+use roster_server::store::{
+    AnswerStore as _, FeedStore as _, NewUser, Store as _, StoreError, postgres::PostgresStore,
+};
+use tokio_postgres::Client;
 
 use super::{node, until_blocked};
 use crate::{
-    postgres::Database,
+    postgres::{Cluster, Database, connect, options},
     store::{
         create,
         idempotency::{call, with},
@@ -104,5 +107,56 @@ async fn what_cannot_be_prepared_leaves_no_transaction_behind() {
     // On the same connection, since there is no other yet.
     store.delete_user(ada.id.clone(), None, meta()).await.unwrap();
     assert!(store.find_user(&ada.id).await.unwrap().is_none());
+    store.close().await;
+}
+
+/// Waits until so many commits of commands wait for a standby.
+async fn until_commits_wait(observer: &Client, commits: i64) {
+    const SQL: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+    while observer.query_one(SQL, &[]).await.unwrap().get::<_, i64>(0) != commits {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_no_standby_has_yet_is_neither_shown_nor_acknowledged() {
+    // A server of its own: its commits are to wait for a standby that is not there.
+    let cluster = Cluster::start().unwrap();
+    let store = PostgresStore::open(options(cluster.url.as_str())).unwrap();
+    let owner = connect(&cluster.url).await.unwrap();
+    let wait_for = async |standby: &str| {
+        owner.batch_execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'")).await.unwrap();
+        owner.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    };
+    wait_for("nobody").await;
+    let mut number = 0;
+    let (held, key) = loop {
+        // The server takes the setting up when it gets to it.
+        number += 1;
+        let (user, key) = (user(&format!("user{number}")), call(&format!("key{number}"), "request"));
+        let new = NewUser { user: user.clone(), password_hash: None, mail: None };
+        tokio::select! {
+            created = store.create_user(new, with(&key)) => drop(created.unwrap()),
+            () = until_commits_wait(&owner, 1) => break (user, key),
+        }
+    };
+    // Its caller has gone. What was sent is not cancelled, which would make it look done.
+    for _ in 0..200 {
+        assert_eq!(store.find_user(&held.id).await.unwrap(), None);
+        assert_eq!(store.find_answer(key.id, meta().at).await.unwrap(), None);
+    }
+    // A person may end the wait. Then it is there for all to see, and is acknowledged only with a standby that has it.
+    const CANCEL: &str =
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+    assert_eq!(owner.execute(CANCEL, &[]).await.unwrap(), 1);
+    while store.find_user(&held.id).await.unwrap().is_none() {}
+    tokio::select! {
+        answered = store.find_answer(key.id, meta().at) => panic!("no standby has it: {answered:?}"),
+        () = until_commits_wait(&owner, 1) => {}
+    }
+    wait_for("").await;
+    assert!(store.find_answer(key.id, meta().at).await.unwrap().is_some());
+    let again = NewUser { user: held, password_hash: None, mail: None };
+    assert_eq!(store.create_user(again, with(&key)).await, Err(StoreError::KeyUsed));
     store.close().await;
 }

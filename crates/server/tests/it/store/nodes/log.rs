@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Holds up every transaction with this request id after it has written its row of the log, while somebody holds the lock.
-const HOLD_UP: &str = "
+pub(super) const HOLD_UP: &str = "
     CREATE FUNCTION hold_up() RETURNS TRIGGER LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END';
     CREATE TRIGGER hold_up AFTER INSERT ON changes
@@ -268,7 +268,7 @@ async fn a_log_that_was_copied_to_a_server_with_lower_transaction_ids_goes_on() 
     let mut newest = store.newest_position();
     create(&store, &user("before")).await.unwrap();
     newest.wait_for(|newest| *newest == 1).await.unwrap();
-    let later = "UPDATE positions SET horizon = (pg_current_xact_id()::TEXT::BIGINT + 1000000000)::TEXT::XID8";
+    let later = "UPDATE positions SET seen = format('%1$s:%1$s:', pg_current_xact_id()::TEXT::BIGINT + 1000000000)::PG_SNAPSHOT";
     owner.execute(later, &[]).await.unwrap();
     create(&store, &user("after")).await.unwrap();
     newest.wait_for(|newest| *newest == 2).await.unwrap();

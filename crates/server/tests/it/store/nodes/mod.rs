@@ -1,9 +1,13 @@
 //! Several stores over one PostgreSQL database, as several servers have them.
 
+mod creates;
 mod deadlines;
+mod erasure;
+mod failover;
 mod failures;
 mod grants;
 mod log;
+mod migrations;
 mod races;
 mod replicas;
 mod stale_reads;

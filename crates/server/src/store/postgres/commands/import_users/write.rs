@@ -148,6 +148,9 @@ macro_rules! insert {
 
 const INSERT: &str = insert!();
 const INSERT_FREE: &str = concat!(insert!(), " ON CONFLICT DO NOTHING");
+/// The same, which gives the ids of those that were added.
+pub(in crate::store::postgres::commands) const INSERT_FREE_IDS: &str =
+    concat!(insert!(), " ON CONFLICT DO NOTHING RETURNING id");
 
 const UPDATE: &str = concat!(
     "UPDATE users u SET email = n.email, email_key = n.email_key, username = n.username, username_key = n.username_key,
@@ -159,7 +162,7 @@ const UPDATE: &str = concat!(
 );
 
 /// The columns of users, each as an array.
-fn columns(users: &[Written<'_>]) -> Vec<Value> {
+pub(in crate::store::postgres::commands) fn columns(users: &[Written<'_>]) -> Vec<Value> {
     let texts = |text: for<'w> fn(&'w Written<'_>) -> &'w str| {
         Value::Texts(users.iter().map(|one| Some(text(one).to_owned())).collect())
     };

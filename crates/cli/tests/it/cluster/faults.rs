@@ -1,0 +1,196 @@
+//! What is done to the servers, and how long clients notice it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use tokio::task::spawn_blocking;
+
+use super::{
+    calls::{Calls, Failure},
+    databases::Deed,
+    nodes::NODES,
+    site::Site,
+};
+use crate::random::Random;
+
+/// How soon everybody goes on after it.
+pub const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+/// How often all sessions of the database are ended, and the time between two of these.
+const SESSIONS_ENDED: usize = 10;
+const BETWEEN: Duration = Duration::from_millis(50);
+const END_SESSIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// kill -9 of a node.
+    Kill,
+    /// SIGTERM of a node.
+    Terminate,
+    /// SIGSTOP of a node for some time.
+    Freeze,
+    /// SIGTERM of all nodes, one after the other is back.
+    Rolling,
+    /// The database ends all sessions, again and again.
+    Sessions,
+    /// The database restarts.
+    Restart,
+    /// It dies and recovers.
+    Crash,
+    /// It dies for good, and its standby takes its place.
+    Promote,
+    /// It changes places with its standby.
+    Switch,
+}
+
+impl Fault {
+    /// All that can happen at this site.
+    pub fn all(site: &Site) -> Vec<Self> {
+        let mut all = vec![Self::Kill, Self::Terminate, Self::Freeze, Self::Rolling];
+        all.extend([Self::Sessions, Self::Restart, Self::Crash, Self::Promote]);
+        all.extend(site.databases.lock().unwrap().by_patroni.then_some(Self::Switch));
+        all
+    }
+
+    /// Whether it leaves the database alone: then no client is to see more than a call that takes longer.
+    pub fn is_of_node(self) -> bool {
+        matches!(self, Self::Kill | Self::Terminate | Self::Freeze | Self::Rolling)
+    }
+}
+
+/// What came of one.
+pub struct Aftermath {
+    pub fault: Fault,
+    what: String,
+    /// How long what is broken was broken by itself: a database that restarts.
+    lasted: Duration,
+    /// How long it took from then until everybody could call again.
+    pub recovered_after: Duration,
+    pub failures: Vec<Failure>,
+}
+
+impl fmt::Display for Aftermath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, lasted, recovered_after, failures, .. } = self;
+        write!(f, "{what}: ")?;
+        if !lasted.is_zero() {
+            write!(f, "away for {:.2} s, ", lasted.as_secs_f64())?;
+        }
+        write!(f, "all go on after {:.2} s, calls failed: {}", recovered_after.as_secs_f64(), failures.len())
+    }
+}
+
+/// Who does it all.
+pub struct Faults {
+    site: Arc<Site>,
+    calls: Arc<Calls>,
+    /// Clients that are to go on.
+    clients: Vec<String>,
+    random: Random,
+    frozen_for: Duration,
+}
+
+impl Faults {
+    pub fn new(site: Arc<Site>, calls: Arc<Calls>, clients: Vec<String>, seed: u64, frozen_for: Duration) -> Self {
+        Self { site, calls, clients, random: Random(seed), frozen_for }
+    }
+
+    /// Has it happen, and returns when everybody goes on and all is as before.
+    pub async fn strike(&mut self, fault: Fault) -> Aftermath {
+        let since = Instant::now();
+        let node = self.random.below(NODES as u64) as usize;
+        let (what, lasted, recovered_after) = match fault {
+            Fault::Kill | Fault::Terminate => self.end(fault, node).await,
+            Fault::Freeze => self.freeze(node).await,
+            Fault::Rolling => {
+                let mut longest = Duration::ZERO;
+                for node in 0..NODES {
+                    longest = longest.max(self.end(Fault::Terminate, node).await.2);
+                }
+                ("a restart of all nodes in turn".into(), Duration::ZERO, longest)
+            }
+            Fault::Sessions => {
+                let database = self.site.databases.lock().unwrap().url.clone();
+                let database = super::databases::connect(&database).await;
+                for _ in 0..SESSIONS_ENDED {
+                    database.execute(END_SESSIONS, &[]).await.unwrap();
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                (
+                    format!("all sessions of the database ended {SESSIONS_ENDED} times"),
+                    since.elapsed(),
+                    self.recovered().await,
+                )
+            }
+            Fault::Restart => self.database("a restart of the database", Deed::Restart).await,
+            Fault::Crash => {
+                let outcome = self.database("kill -9 of the database", Deed::Crash).await;
+                // Patroni may have replaced it.
+                self.does(Deed::Join).await;
+                outcome
+            }
+            Fault::Switch => {
+                let outcome = self.database("the database and its standby change places", Deed::Switch).await;
+                self.does(Deed::Join).await;
+                outcome
+            }
+            Fault::Promote => {
+                let outcome = self.database("kill -9 of the database, and a standby promoted", Deed::Promote).await;
+                self.does(Deed::Join).await;
+                outcome
+            }
+        };
+        Aftermath { fault, what, lasted, recovered_after, failures: self.calls.failed_since(since) }
+    }
+
+    async fn recovered(&self) -> Duration {
+        self.calls.until_all_go_well(&self.clients, Instant::now()).await
+    }
+
+    async fn end(&self, how: Fault, node: usize) -> (String, Duration, Duration) {
+        let (signal, code) = if how == Fault::Kill { (Signal::KILL, None) } else { (Signal::TERM, Some(0)) };
+        self.site.nodes[node].signal(signal);
+        let recovered_after = self.recovered().await;
+        let site = Arc::clone(&self.site);
+        let again = move || {
+            assert_eq!(site.nodes[node].ended(), code, "{}", site.nodes[node].log());
+            site.nodes[node].start();
+            site.balancer.until_up(node + 1);
+        };
+        spawn_blocking(again).await.unwrap();
+        (
+            format!("{} of node {}", if code.is_some() { "SIGTERM" } else { "kill -9" }, node + 1),
+            Duration::ZERO,
+            recovered_after,
+        )
+    }
+
+    async fn freeze(&self, node: usize) -> (String, Duration, Duration) {
+        let since = Instant::now();
+        self.site.nodes[node].signal(Signal::STOP);
+        let recovered_after = self.recovered().await;
+        tokio::time::sleep(self.frozen_for.saturating_sub(since.elapsed())).await;
+        let frozen_for = since.elapsed();
+        self.site.nodes[node].signal(Signal::CONT);
+        let site = Arc::clone(&self.site);
+        spawn_blocking(move || site.balancer.until_up(node + 1)).await.unwrap();
+        let what = format!("SIGSTOP of node {} for {:.1} s", node + 1, frozen_for.as_secs_f64());
+        (what, Duration::ZERO, recovered_after.max(self.recovered().await))
+    }
+
+    async fn database(&self, what: &str, deed: Deed) -> (String, Duration, Duration) {
+        let since = Instant::now();
+        self.does(deed).await;
+        (what.into(), since.elapsed(), self.recovered().await)
+    }
+
+    async fn does(&self, deed: Deed) {
+        let databases = Arc::clone(&self.site.databases);
+        spawn_blocking(move || databases.lock().unwrap().does(deed)).await.unwrap();
+    }
+}

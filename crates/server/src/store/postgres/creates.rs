@@ -1,0 +1,245 @@
+//! Creations that come faster than commits: those that wait for one share the next.
+//!
+//! A few at a time have a transaction each, as any command. Whoever comes while they are under way waits for the first of
+//! them to end, and goes with all who wait then. Nobody waits for company: on an idle server nothing is shared. What cannot
+//! be done together with others is done again alone, so that nobody is told of somebody else's error.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
+
+use super::{
+    commands::CreateUsers,
+    database::Database,
+    error::{Aftermath, closed},
+    run::{ATTEMPTS_MAX, pause},
+    stats::SharedStats,
+    tx::{Tx, View},
+};
+use crate::{
+    model::UserId,
+    store::{StoreError, StoredUser, commands::CreateUser},
+};
+
+/// Transactions that are under way at once. More would leave each with fewer users, and commits wait for one disk.
+const FLIGHTS: usize = 4;
+/// Who has waited so long waits for one that is held up, perhaps by a lock. Then there may be more.
+const HELD_UP: Duration = Duration::from_millis(100);
+/// Users in one transaction.
+const BATCH_MAX: usize = 64;
+
+/// What all creations share.
+#[derive(Debug)]
+pub(super) struct Creates {
+    database: Arc<Database>,
+    /// To call after a commit.
+    wake: Arc<Notify>,
+    stats: SharedStats,
+    runtime: Handle,
+    connections_max: usize,
+    waiting_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Transactions.
+    under_way: usize,
+    /// Who waits for one of them to end.
+    queue: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    since: Instant,
+    create: CreateUser,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
+}
+
+/// What becomes of a creation that had to wait.
+enum Outcome {
+    Done(StoredUser),
+    Failed(StoreError),
+    /// It is to be done by itself.
+    Alone(CreateUser),
+}
+
+/// How a creation is to be done.
+pub(super) enum Turn {
+    /// By itself, before what comes with it is dropped.
+    Alone(CreateUser, Option<Flight>),
+    /// With others, as soon as there is a transaction for them.
+    Shared(Answer),
+}
+
+/// What becomes of a creation that waits.
+pub(super) struct Answer(oneshot::Receiver<Outcome>);
+
+/// A transaction that is under way. Those who have come meanwhile have the next when it is dropped.
+pub(super) struct Flight(Arc<Creates>);
+
+impl Creates {
+    pub(super) fn new(
+        database: Arc<Database>,
+        (wake, stats, runtime): (Arc<Notify>, SharedStats, Handle),
+        (connections_max, waiting_max): (usize, usize),
+    ) -> Arc<Self> {
+        let connections_max = connections_max.max(1);
+        Arc::new(Self { database, wake, stats, runtime, connections_max, waiting_max, state: Mutex::default() })
+    }
+
+    /// The way that a creation takes.
+    pub(super) fn turn(self: &Arc<Self>, create: CreateUser) -> Result<Turn, StoreError> {
+        if !create.may_share() {
+            return Ok(Turn::Alone(create, None));
+        }
+        let mut state = self.state();
+        if state.queue.len() >= self.waiting_max {
+            self.stats.refused.increment();
+            return Err(StoreError::Busy);
+        }
+        let is_held_up = state.queue.front().is_some_and(|first| first.since.elapsed() > HELD_UP);
+        let flights = if is_held_up { self.connections_max } else { FLIGHTS.min(self.connections_max) };
+        let begins = state.under_way < flights;
+        state.under_way += usize::from(begins);
+        let flight = begins.then(|| Flight(Arc::clone(self)));
+        if flight.is_some() && state.queue.is_empty() {
+            return Ok(Turn::Alone(create, flight));
+        }
+        let (answer, answered) = oneshot::channel();
+        state.queue.push_back(Waiting { since: Instant::now(), create, answer });
+        drop(state);
+        // One more has those who wait.
+        drop(flight);
+        Ok(Turn::Shared(Answer(answered)))
+    }
+
+    /// Creations that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().queue.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those whose turn it is, without whoever has gone; none if the transaction was the last.
+    fn next(&self) -> Vec<Waiting> {
+        let (mut state, mut batch) = (self.state(), Vec::new());
+        while batch.len() < BATCH_MAX
+            && let Some(waiting) = state.queue.pop_front()
+        {
+            if !waiting.answer.is_closed() {
+                batch.push(waiting);
+            }
+        }
+        state.under_way -= usize::from(batch.is_empty());
+        batch
+    }
+
+    /// Does what waits, until nothing does.
+    async fn fly(self: Arc<Self>, mut batch: Vec<Waiting>) {
+        while !batch.is_empty() {
+            self.create(batch).await;
+            batch = self.next();
+        }
+    }
+
+    /// Does all of them in one transaction, and tells each what became of it.
+    async fn create(&self, batch: Vec<Waiting>) {
+        let (batch, twice) = apart(batch);
+        twice.into_iter().for_each(Waiting::try_alone);
+        match self.commit(&batch).await {
+            Ok(added) => {
+                self.wake.notify_one();
+                for waiting in batch {
+                    match added.contains(waiting.create.id()) {
+                        true => waiting.done(),
+                        // Somebody has what it wants. Alone it is told who, or is answered as it was before.
+                        false => waiting.try_alone(),
+                    }
+                }
+            }
+            // What these say holds for all of them. Whether it was done may not be known.
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy)) => {
+                batch.into_iter().for_each(|waiting| waiting.fail(error.clone()));
+            }
+            Err(_) => batch.into_iter().for_each(Waiting::try_alone),
+        }
+    }
+
+    async fn commit(&self, batch: &[Waiting]) -> Result<HashSet<UserId>, StoreError> {
+        let command = CreateUsers(batch.iter().map(|waiting| &waiting.create).collect());
+        let mut attempt = 1;
+        loop {
+            let mut tx = Tx::new(&self.database, View::Newest).await?;
+            let outcome = match command.run(&mut tx).await {
+                Ok(added) => tx.commit(None).await.map(|()| added),
+                Err(error) => Err(error),
+            };
+            let aftermath = tx.aftermath();
+            drop(tx);
+            match outcome {
+                Err(_) if aftermath != Aftermath::Lasting && attempt < ATTEMPTS_MAX => pause(attempt).await,
+                outcome => return outcome,
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// Those that have an id each, and the rest.
+fn apart(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    let mut ids = HashSet::new();
+    batch.into_iter().partition(|waiting| ids.insert(waiting.create.id().clone()))
+}
+
+impl Answer {
+    /// The user, or what is to be done alone after all.
+    pub(super) async fn wait(self) -> Result<Result<StoredUser, CreateUser>, StoreError> {
+        match self.0.await {
+            Ok(Outcome::Done(user)) => Ok(Ok(user)),
+            Ok(Outcome::Alone(create)) => Ok(Err(create)),
+            Ok(Outcome::Failed(error)) => Err(error),
+            // The store is gone with its runtime.
+            Err(_) => Err(closed()),
+        }
+    }
+}
+
+impl Waiting {
+    fn done(self) {
+        let user = self.create.created().clone();
+        // Who has gone needs no answer.
+        let _ = self.answer.send(Outcome::Done(user));
+    }
+
+    fn fail(self, error: StoreError) {
+        let _ = self.answer.send(Outcome::Failed(error));
+    }
+
+    fn try_alone(self) {
+        let _ = self.answer.send(Outcome::Alone(self.create));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let batch = self.0.next();
+        if !batch.is_empty() {
+            self.0.runtime.spawn(Arc::clone(&self.0).fly(batch));
+        }
+    }
+}

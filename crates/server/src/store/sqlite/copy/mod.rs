@@ -1,0 +1,7 @@
+//! A SQLite file as the source and as the destination of a copy between backends.
+
+mod destination;
+mod rows;
+mod source;
+
+pub(in crate::store) use self::{destination::Destination, source::Source};
