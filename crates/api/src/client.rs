@@ -37,6 +37,10 @@ pub(crate) const GRPC_TIMEOUT: &str = "grpc-timeout";
 pub(crate) const AUTHORIZATION: &str = "authorization";
 /// The metadata that makes a call that changes something safe to make again.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The metadata that says how old what a call reads may be, in milliseconds.
+pub const MAX_STALENESS_MS: &str = "x-max-staleness-ms";
+/// The most that it may say.
+pub const MAX_STALENESS_LONGEST: Duration = Duration::from_secs(3_600);
 /// How long to try to connect, the TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The deadline of a call that has none of its own. Calls that stream have none by default.
@@ -280,6 +284,29 @@ pub fn with_idempotency_key<T>(request: impl IntoRequest<T>, key: &str) -> Resul
     Ok(request)
 }
 
+/// The request of a call that reads, whose answer may be this old: it shows at least all that was done so long before the
+/// server began with it, and may miss what was done since, by this very caller too. The server may then answer from its
+/// memory or from a replica. Whole milliseconds, an hour at most ([`MAX_STALENESS_LONGEST`]); what is longer is cut to that.
+///
+/// ```no_run
+/// # async fn example(client: roster_api::Client) -> Result<(), tonic::Status> {
+/// use std::time::Duration;
+/// use roster_api::{client::with_max_staleness, user::v1::GetUserRequest};
+///
+/// let request = GetUserRequest { user_id: "ada".into() };
+/// let user = client.users().get_user(with_max_staleness(request, Duration::from_secs(5))).await?.into_inner();
+/// println!("{} a moment ago", user.name);
+/// # Ok(())
+/// # }
+/// ```
+pub fn with_max_staleness<T>(request: impl IntoRequest<T>, staleness: Duration) -> Request<T> {
+    let mut request = request.into_request();
+    // No more digits than those of an hour's milliseconds.
+    let millis = u32::try_from(staleness.min(MAX_STALENESS_LONGEST).as_millis()).unwrap_or(u32::MAX);
+    request.metadata_mut().insert(MAX_STALENESS_MS, millis.into());
+    request
+}
+
 /// Characters of a key.
 const IDEMPOTENCY_KEY_MAX: usize = 128;
 
@@ -307,6 +334,15 @@ mod tests {
         let error = Client::connect(&endpoint).await.expect_err("nobody listens").to_string();
         assert!(error.starts_with(&format!("cannot reach a server at {endpoint}: ")), "{error}");
         assert!(error.contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn staleness_is_sent_in_milliseconds_of_which_there_are_as_many_as_may_be() {
+        for (staleness, sent) in
+            [(Duration::ZERO, "0"), (Duration::from_micros(2_500), "2"), (Duration::MAX, "3600000")]
+        {
+            assert_eq!(with_max_staleness((), staleness).metadata().get(MAX_STALENESS_MS).unwrap(), sent);
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Global {
     /// Seconds that a call may take
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub timeout: u32,
+    /// Milliseconds that what is read may be old; the server may then answer from memory or from a replica
+    #[arg(long, global = true, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=3_600_000))]
+    pub max_staleness: Option<u32>,
     /// When to use colours; auto means on a terminal where NO_COLOR is not set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,

@@ -11,7 +11,7 @@ use roster_api::{
     Client, NotificationClient,
     admin::v1::admin_service_client::AdminServiceClient,
     auth::v1::{RefreshTokenRequest, auth_service_client::AuthServiceClient},
-    client::Transport,
+    client::{Transport, with_max_staleness},
     notification::v1::notification_service_client::NotificationServiceClient,
     user::v1::user_service_client::UserServiceClient,
 };
@@ -60,6 +60,8 @@ pub struct Context {
     allow_plaintext: bool,
     /// What each call may take.
     pub timeout: Duration,
+    /// How old what a call reads may be; `None` leaves that to the server.
+    pub max_staleness: Option<Duration>,
     /// Where results go.
     pub out: Output,
     /// How errors look that do not end the command.
@@ -78,6 +80,7 @@ impl Context {
         let client = global.connection.connect().await?;
         Ok(Self {
             timeout: Duration::from_secs(global.timeout.into()),
+            max_staleness: global.max_staleness.map(|millis| Duration::from_millis(millis.into())),
             stderr: Style::for_stderr(global.color),
             input: Box::new(BufReader::new(stdin())),
             interactive: stdin().is_terminal(),
@@ -99,6 +102,7 @@ impl Context {
             keeps_secrets: client.keeps_secrets(),
             allow_plaintext: false,
             timeout: Duration::from_secs(30),
+            max_staleness: None,
             stderr: out.style,
             out,
             input: Box::new(std::io::empty()),
@@ -109,7 +113,7 @@ impl Context {
 
     /// Another over the same connection, as nobody too.
     pub fn beside(&self, out: Output) -> Self {
-        Self { timeout: self.timeout, ..Self::new(&self.server, &self.client, out) }
+        Self { timeout: self.timeout, max_staleness: self.max_staleness, ..Self::new(&self.server, &self.client, out) }
     }
 
     /// What ends a command that would go on for ever.
@@ -176,7 +180,10 @@ impl Context {
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = self.endless_request(message);
         request.set_timeout(self.timeout);
-        request
+        match self.max_staleness {
+            Some(staleness) => with_max_staleness(request, staleness),
+            None => request,
+        }
     }
 
     /// The same for a stream, which has no deadline.

@@ -26,7 +26,7 @@ use crate::{
         self,
         names::{CERTIFICATE_EXPIRES, CONNECTIONS, CONNECTIONS_ACCEPTED},
     },
-    model::{Clock, SystemClock},
+    model::{Clock, Staleness, SystemClock},
     net::{
         self, DrainReport, DrainSwitch, Listeners, Net, NetOptions, Peer,
         operator_socket::{self, SocketError, SocketFile},
@@ -272,6 +272,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let drain = DrainSwitch::new();
     let ops = ops.map_err(|error| failed(&error))?.with_sign_up(config.sign_up == SignUp::Open);
     let ops = ops.with_feed(feed_options(&config)).with_retention(log_retention(&config));
+    let ops = ops.with_staleness_default(Staleness::of(config.max_staleness_default));
     let ops = match redis.clone() {
         Some(redis) => runtime.block_on(ops.with_redis(redis)).map_err(|error| failed(&error))?,
         None => ops,
@@ -494,6 +495,8 @@ fn postgres_options(config: &Config, url: &PostgresUrl) -> PostgresOptions {
         url: url.clone(),
         connections_max: config.database_connections,
         waiting_max: config.write_queue_max,
+        cache_bytes: config.cache_bytes as u64,
+        replicas: config.database_replica_url.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod app;
 pub mod auth;
 mod backlog;
 pub mod config;
+pub mod deadline;
 pub mod http;
 pub mod limits;
 pub mod mail;

@@ -130,6 +130,7 @@ fn nonsense_in_flags_is_told_without_a_call() {
     for (args, fragment) in [
         (&["user", "list", "--timeout", "0"][..], "--timeout"),
         (&["user", "list", "--timeout", "soon"], "--timeout"),
+        (&["user", "list", "--max-staleness", "3600001"], "0..=3600000"),
         (&["user", "list", "--limit", "-1"], "'-1'"),
         (&["user", "list", "--limit=-1"], "--limit"),
         (&["user", "list", "--output", "yaml"], "table, json"),

@@ -68,6 +68,7 @@ fn a_user_from_creation_to_deletion() {
     });
     assert_eq!(created, expected);
     assert_eq!(user(&["get", "ada"]).with_code(0).json()[0], created);
+    assert_eq!(user(&["get", "ada", "--max-staleness", "5000"]).with_code(0).json()[0], created);
     assert_eq!(user(&["get", "--email", "ADA@example.COM"]).with_code(0).json()[0], created);
 
     let etag = created["etag"].as_str().unwrap();

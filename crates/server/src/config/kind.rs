@@ -13,6 +13,7 @@ use super::{
 use crate::{
     model::{Permission, PermissionSet},
     redis::RedisUrl,
+    store::postgres::PostgresUrl,
     tls::ClientCertificates,
 };
 
@@ -30,6 +31,7 @@ pub(super) enum Kind {
     AddressOrOff(Field<Option<SocketAddr>>),
     Port(Field<SocketAddr>),
     Database(Field<DatabaseUrl>),
+    Replicas(Field<Option<PostgresUrl>>),
     LogLevel(Field<LogLevel>),
     LogFormat(Field<LogFormat>),
     Origins(Field<Vec<String>>),
@@ -64,6 +66,8 @@ impl Kind {
             Self::AddressOrOff(field) => *field(config) = Some(address(text).ok_or(())?),
             Self::Port(field) => field(config).set_port(text.trim().parse().map_err(|_| ())?),
             Self::Database(field) => *field(config) = text.parse()?,
+            Self::Replicas(field) if text == "off" => *field(config) = None,
+            Self::Replicas(field) => *field(config) = Some(text.parse().map_err(drop)?),
             Self::LogLevel(field) => *field(config) = text.parse()?,
             Self::LogFormat(field) => *field(config) = LogFormat::parse(text).ok_or(())?,
             Self::SignUp(field) => *field(config) = SignUp::parse(text).ok_or(())?,
@@ -118,6 +122,10 @@ impl Kind {
             Self::AddressOrOff(_) => "IP:PORT, such as 0.0.0.0:8000 or [::1]:8000, or localhost:PORT, or off".into(),
             Self::Port(_) => "a port from 0 (any free one) to 65535".into(),
             Self::Database(_) => DatabaseUrl::TAKES.into(),
+            Self::Replicas(_) => {
+                "postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE with the parameters of database_url, or off"
+                    .into()
+            }
             Self::LogLevel(_) => LogLevel::TAKES.into(),
             Self::LogFormat(_) => LogFormat::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
             Self::SignUp(_) => SignUp::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
@@ -158,6 +166,7 @@ impl Kind {
             Self::AddressOrOff(field) => field(config).map_or("off".into(), |addr| addr.to_string()),
             Self::Port(field) => field(config).port().to_string(),
             Self::Database(field) => field(config).to_string(),
+            Self::Replicas(field) => field(config).as_ref().map_or("off".into(), PostgresUrl::to_string),
             Self::LogLevel(field) => field(config).as_str().to_owned(),
             Self::LogFormat(field) => field(config).name().to_owned(),
             Self::Origins(field) => field(config).join(","),
@@ -189,7 +198,7 @@ impl Kind {
     /// `text` quoted, without what may be secret.
     pub(super) fn redacted(&self, text: &str) -> String {
         match self {
-            Self::Database(_) => DatabaseUrl::redacted(text),
+            Self::Database(_) | Self::Replicas(_) => DatabaseUrl::redacted(text),
             Self::Smtp(_) => SmtpUrl::redacted(text),
             Self::Collector(_) => CollectorUrl::redacted(text),
             Self::Redis(_) => RedisUrl::redacted(text),

@@ -33,6 +33,7 @@ pub use value::{DatabaseUrl, LogFormat, LogLevel, OperatorSocket, SignUp};
 use crate::{
     model::{PermissionSet, Rate, Rates},
     redis::{RedisOptions, RedisUrl},
+    store::postgres::PostgresUrl,
     tls::{ClientCertificates, ClientFiles, TlsFiles},
 };
 use settings::{ENV_PREFIX, OTHER_VARIABLES, SETTINGS};
@@ -101,6 +102,10 @@ pub struct Config {
     pub operator_socket: OperatorSocket,
     /// Where users are kept.
     pub database_url: DatabaseUrl,
+    /// Standbys of it that lists and searches may be read from.
+    pub database_replica_url: Option<PostgresUrl>,
+    /// How old what a call reads may be that does not say.
+    pub max_staleness_default: Duration,
     /// Connections to PostgreSQL for writes, lists and searches.
     pub database_connections: usize,
     /// What servers share beside the database.
@@ -227,6 +232,8 @@ impl Config {
             insecure_plaintext: false,
             operator_socket: OperatorSocket::BesideDatabase,
             database_url: DatabaseUrl::Sqlite(DEFAULT_DATABASE_FILE.into()),
+            database_replica_url: None,
+            max_staleness_default: Duration::ZERO,
             database_connections: DEFAULT_DATABASE_CONNECTIONS,
             redis_url: None,
             redis_cluster: false,
@@ -345,6 +352,7 @@ impl Config {
                 return Err(ConfigError::MailFromMissing { origin });
             }
         }
+        let is_postgres = matches!(self.database_url, DatabaseUrl::Postgres(_));
         if let Some(redis) = self.redis().filter(|redis| redis.is_cluster && redis.url.database() != 0) {
             return Err(ConfigError::ClusterDatabase { number: redis.url.database(), origin: origin(&["redis_url"]) });
         }
@@ -358,6 +366,12 @@ impl Config {
                 self.tls_client_ca.is_some(),
                 "client_certificates = \"optional\" or \"required\"",
                 asked,
+            ),
+            (
+                "database_replica_url",
+                self.database_replica_url.is_some(),
+                "a database_url that starts with postgres://",
+                is_postgres,
             ),
             ("client_certificates", asked, "tls_client_ca", self.tls_client_ca.is_some()),
             ("service_permissions", !self.service_permissions.is_empty(), "client_certificates", asked),

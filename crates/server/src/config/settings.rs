@@ -184,12 +184,32 @@ pub const SETTINGS: &[Setting] = &[
               hosts the one that takes writes is used. docs/postgresql.md says more.",
     },
     Setting {
+        key: "database_replica_url",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Replicas(|c| &mut c.database_replica_url),
+        default: None,
+        doc: "Standbys of the PostgreSQL database that lists and searches may be read from, each host of the URL one. They \
+              are used for calls with x-max-staleness-ms (or max_staleness_default_ms) alone, and only while they have what \
+              the call allows; otherwise the database itself is. docs/postgresql.md says more.",
+    },
+    Setting {
+        key: "max_staleness_default_ms",
+        also_env: &[],
+        flag: None,
+        kind: Kind::Millis(0..=HOUR_MS, |c| &mut c.max_staleness_default),
+        default: None,
+        doc: "How old what a call reads may be that has no x-max-staleness-ms. With 0 a read shows all that was done before \
+              it began, on whichever server. Above that it may miss what its own caller has done just before. On SQLite \
+              reads are never old.",
+    },
+    Setting {
         key: "database_connections",
         also_env: &[],
         flag: None,
         kind: Kind::Count(1..=1000, |c| &mut c.database_connections),
         default: None,
-        doc: "Connections to PostgreSQL for writes, lists and searches. Five more read single rows and follow the \
+        doc: "Connections to PostgreSQL for writes, lists and searches, and as many to each replica. Five more read single rows and follow the \
               change log. All servers together must stay below the database's max_connections.",
     },
     Setting {
@@ -345,7 +365,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         kind: Kind::Bytes(0..=1 << 40, |c| &mut c.cache_bytes),
         default: None,
-        doc: "Memory for users that were read lately; 0 keeps none.",
+        doc: "Memory for users that were read lately; 0 keeps none. On PostgreSQL only calls with x-max-staleness-ms are \
+              answered from it.",
     },
     Setting {
         key: "max_connections",

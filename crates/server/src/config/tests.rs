@@ -198,6 +198,25 @@ fn what_kubernetes_says_of_a_service_called_roster_is_not_ours() {
 }
 
 #[test]
+fn replicas_are_those_of_a_database_that_can_have_some() {
+    const DATABASE: &str = "database_url = 'postgres://app@db/roster'\n";
+    let replicas = |text: &str| load(&format!("{DATABASE}database_replica_url = '{text}'"), &[], &[]);
+    let config = replicas("postgres://app:s3cret@one:1,two/roster").unwrap();
+    assert_eq!(config.database_replica_url.as_ref().unwrap().to_string(), "postgres://app@one:1,two:5432/roster");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert_eq!(replicas("off").unwrap().database_replica_url, None);
+    for bad in ["postgres://app:s3cret@one", "sqlite:x.db?key=s3cret", "s3cret"] {
+        let error = replicas(bad).unwrap_err();
+        assert!(error.contains("database_replica_url") && error.contains("it takes postgres://USER"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    let error = load("database_replica_url = 'postgres://app@one/roster'", &[], &[]).unwrap_err();
+    assert!(error.contains("database_replica_url") && error.contains("starts with postgres://"), "{error}");
+    let error = load("max_staleness_default_ms = 3600001", &[], &[]).unwrap_err();
+    assert!(error.contains("milliseconds from 0 to 3600000"), "{error}");
+}
+
+#[test]
 fn redis_is_off_or_a_server_or_a_cluster_and_keeps_its_password() {
     let redis = |file: &str| load(file, &[], &[]).unwrap().redis();
     assert!(redis("").is_none() && redis("redis_url = 'off'").is_none() && redis("redis_url = ''").is_none());

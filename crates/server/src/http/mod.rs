@@ -23,6 +23,7 @@ use crate::{
     limits::Limits,
     mail::{RESET_PASSWORD, VERIFY_EMAIL},
     metrics::Page,
+    model::Staleness,
     net::{self, DrainSwitch, Listeners, Net, NetOptions, Peer},
     ops::{Called, Ctx, Error, Ops, RefusedCall, RequestId, UserAgent},
 };
@@ -114,5 +115,6 @@ fn ctx(peer: &Peer, request: &Request<Incoming>) -> Ctx {
         remote: peer.addr().map(|addr| addr.ip()),
         user_agent: UserAgent(request.headers().get(USER_AGENT).cloned()),
         idempotency: None,
+        staleness: Staleness::NONE,
     }
 }

@@ -87,7 +87,9 @@ metrics! {
         "How long it took to move the write-ahead log into the database.";
     STORE_WAL = Gauge "roster_store_wal_bytes" [], "Size of the write-ahead log after the last commit.";
     STORE_DISK_FREE = Gauge "roster_store_disk_free_bytes" [], "Room on the disk of the database.";
-    STORE_CACHE = Counter "roster_store_cache_lookups_total" ["result"], "Looks for a user in memory: hit or miss.";
+    STORE_CACHE = Counter "roster_store_cache_lookups_total" ["result"], "Looks for a user in memory: hit or miss. On PostgreSQL, only those of calls with x-max-staleness-ms.";
+    STORE_REPLICA = Counter "roster_store_replica_reads_total" ["outcome"],
+        "Lists and searches that a read replica would have done for: used; behind (no replica had what the caller allows, so the primary was asked); or failed (no replica could be used, so the primary was asked). Only over PostgreSQL.";
     REDIS_UP = Gauge "roster_redis_up" [],
         "1 while Redis answers in time, 0 while no call waits for it. This and the others of Redis only with redis_url.";
     REDIS_PING = Gauge "roster_redis_ping_seconds" [], "How long Redis took to answer the last ping.";

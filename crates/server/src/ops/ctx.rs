@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     auth::Caller,
-    model::{ChangeMeta, Idempotency, Timestamp},
+    model::{ChangeMeta, Idempotency, Staleness, Timestamp},
 };
 
 /// One call.
@@ -28,6 +28,8 @@ pub struct Ctx {
     pub user_agent: UserAgent,
     /// What makes the call known again if it comes twice; `None` if its caller gave it no key.
     pub idempotency: Option<Arc<Idempotency>>,
+    /// How old what the call reads may be.
+    pub staleness: Staleness,
 }
 
 impl Ctx {

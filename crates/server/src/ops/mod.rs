@@ -59,7 +59,7 @@ use crate::{
     auth::{Attempts, Authenticator, Hasher, RefreshTokens},
     mail::Mailer,
     metrics::Page,
-    model::{Clock, IdempotencyKeys},
+    model::{Clock, IdempotencyKeys, Staleness},
     net::DrainSignal,
     presence::PresenceOptions,
     redis::Redis,
@@ -87,6 +87,7 @@ pub struct Ops {
     imports: RunningImports,
     drain: Option<DrainSignal>,
     sign_ins: SignInOutcomes,
+    staleness_default: Staleness,
     redis: Option<Redis>,
 }
 
@@ -130,6 +131,7 @@ impl Ops {
             imports: RunningImports::default(),
             drain: None,
             sign_ins: SignInOutcomes::default(),
+            staleness_default: Staleness::NONE,
             redis: None,
         })
     }
@@ -172,6 +174,18 @@ impl Ops {
     #[must_use]
     pub fn with_drain(self, drain: DrainSignal) -> Self {
         Self { drain: Some(drain), ..self }
+    }
+
+    /// The same, with reads that may be this old if their caller does not say.
+    #[must_use]
+    pub fn with_staleness_default(self, staleness_default: Staleness) -> Self {
+        Self { staleness_default, ..self }
+    }
+
+    /// How old what a call reads may be that does not say.
+    #[must_use]
+    pub fn staleness_default(&self) -> Staleness {
+        self.staleness_default
     }
 
     /// Ends when the server begins to drain. A stream that would go on for ever says then where it can be taken up.

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status};
 
 use super::{call_log::CallRecord, call_stats::CallMeter, status};
-use crate::{net::DrainSignal, ops::Reason, trace::Span};
+use crate::{deadline, net::DrainSignal, ops::Reason, trace::Span};
 
 /// What polling a body gives.
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, Status>>>;
@@ -111,6 +111,7 @@ impl CallBody {
         if watched.ended {
             return Poll::Ready(None);
         }
+        let _by = deadline::enter(watched.deadline.as_ref().map(|deadline| deadline.deadline()));
         // Looked at first: a stream that always has more to say must end in time too.
         if watched.is_late(cx) {
             return watched.cut(&status::of_reason(Reason::DeadlineExceeded, "the deadline has passed"));

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    deadline,
     net::DrainSignal,
     ops::{Reason, RequestId},
     overload::Place,
@@ -177,6 +178,7 @@ impl Call {
         {
             return Poll::Ready(status.into_http());
         }
+        let _entered = deadline::enter(self.way_back.as_ref().and_then(|way_back| way_back.deadline));
         self.response.poll(cx)
     }
 }

@@ -15,7 +15,7 @@ use super::body::CallBody;
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, retry-after, x-request-id";
 /// Request headers that a page may send.
 const ACCEPTED: &str = "authorization, content-type, grpc-timeout, idempotency-key, traceparent, tracestate, \
-    x-grpc-web, x-request-id, x-user-agent";
+    x-grpc-web, x-max-staleness-ms, x-request-id, x-user-agent";
 /// Seconds for which a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
 

@@ -30,13 +30,13 @@ use super::{
     own::Own,
     request_id,
     services::{ENCODING, ResponseFuture, Services},
-    status,
+    staleness, status,
     tokenless::Tokenless,
 };
 use crate::{
     auth::{AuthError, Caller, Credential, Known, KnownCallers, Recalled, Shown},
     limits::{Exceeded, Limits, MessageLimits, Taken},
-    model::{Permission, Timestamp, Violations},
+    model::{Permission, Staleness, Timestamp, Violations},
     net::{DrainSignal, Peer},
     ops::{Called, Ctx, Error, Reason, RefusedCall, RequestId, UserAgent},
     overload::Place,
@@ -256,7 +256,7 @@ impl Pipeline {
         }
         let admitted = self.take_from_caller(&start, &caller);
         let admitted = admitted.and_then(|taken| Ok((check(&request, &start, &caller)?, taken)));
-        let ((method, deadline, key), taken) = match admitted {
+        let (Admitted { method, deadline, key, staleness }, taken) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return refused(self, request, start, caller, refusal.into_http()),
         };
@@ -283,6 +283,7 @@ impl Pipeline {
             remote: start.remote,
             user_agent,
             idempotency: None,
+            staleness: staleness.unwrap_or(self.services.ops().staleness_default()),
         };
         if let Some(method) = start.method.filter(|method| method.rate_class == RateClass::Write)
             && access::is_stream(method.path)
@@ -430,13 +431,18 @@ where
     Call::refused(refusal.into(), WayBack { pipeline, start, caller, drain, grant_end, deadline, over_http1 })
 }
 
-/// Decides before any byte of the message is read; gives the method, the deadline, and the key of a call that may change
-/// something.
-fn check<B>(
-    request: &Request<B>,
-    start: &Start,
-    caller: &Caller,
-) -> Result<(&'static Rpc, Option<Instant>, Option<CallKey>), Status> {
+/// A call that may be answered.
+struct Admitted {
+    method: &'static Rpc,
+    deadline: Option<Instant>,
+    /// Of a call that may change something.
+    key: Option<CallKey>,
+    /// Of one that only reads.
+    staleness: Option<Staleness>,
+}
+
+/// Decides before any byte of the message is read.
+fn check<B>(request: &Request<B>, start: &Start, caller: &Caller) -> Result<Admitted, Status> {
     let method = start.method.ok_or_else(unknown_method)?;
     if request.uri().query().is_some() {
         return Err(status::of_reason(Reason::PathInvalid, "a method's path has no query"));
@@ -451,12 +457,13 @@ fn check<B>(
         return Err(refusal);
     }
     let deadline = deadline_of(request.headers(), start)?;
-    let key = match method.rate_class {
-        RateClass::Read => None,
-        _ => idempotency::parse(request.headers(), method.path).map_err(|violations| refused(violations.into()))?,
+    let invalid = |violations: Violations| refused(violations.into());
+    let (key, staleness) = match method.rate_class {
+        RateClass::Read => (None, staleness::parse(request.headers()).map_err(invalid)?),
+        _ => (idempotency::parse(request.headers(), method.path).map_err(invalid)?, None),
     };
     still_waited_for(deadline)?;
-    Ok((method, deadline, key))
+    Ok(Admitted { method, deadline, key, staleness })
 }
 
 fn unknown_method() -> Status {

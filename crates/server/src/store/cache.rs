@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// More shards than threads that could meet in one.
-const SHARDS: usize = 64;
+pub(super) const SHARDS: usize = 64;
 /// What an entry costs beyond the bytes of its user: map slot and the header of the allocation.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
+pub(super) const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// Users that the map has room for from the start. It grows; room for all would be memory at rest.
 const EXPECTED_USERS: usize = 4_096;

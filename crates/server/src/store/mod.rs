@@ -5,6 +5,7 @@
 //! durable, and every later read sees it. Every backend passes [`the same conformance suite`](../../tests/it/store).
 
 pub mod addresses;
+mod aged_cache;
 pub mod answers;
 pub mod api_keys;
 pub mod audit;
@@ -25,6 +26,7 @@ pub mod sessions;
 pub mod signing_keys;
 mod sql;
 pub mod sqlite;
+mod stale_reads;
 mod stored_user;
 mod traces;
 
@@ -49,6 +51,7 @@ pub use preferences::PreferencesStore;
 pub use query::{Cursor, CursorValue, UserQuery};
 pub use sessions::{Login, LoginKey, NewSession, RefreshUse, SessionStore, SessionUse};
 pub use signing_keys::{SigningKey, SigningKeyStore};
+pub use stale_reads::StaleReads;
 pub use stored_user::StoredUser;
 
 use crate::{
@@ -90,6 +93,7 @@ pub trait Store:
     + PreferencesStore
     + SessionStore
     + SigningKeyStore
+    + StaleReads
     + TransferStore
     + Send
     + Sync

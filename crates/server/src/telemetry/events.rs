@@ -107,6 +107,8 @@ events! {
     Warn "another user of this machine was refused at the operator's socket" ["times"], "";
     Warn "TLS handshake failed" ["addr", "error", "times"], "One of many is named. Port scanners cause it, and clients that lack the CA.";
     Warn "{what}; the server's certificate ends soon: renew it" ["file", "until"], "From 14 days before its end.";
+    Warn "a read replica cannot be used" ["server", "error"],
+        "Lists and searches that may be old are read from another or from the primary. It is tried again every second.";
     Warn "the change log cannot be followed" ["error"],
         "On PostgreSQL: the database is out of reach. Until it is followed again no grant is trusted and open streams end.";
     Warn "the schema cannot be migrated yet; trying again" ["error"],
@@ -129,6 +131,7 @@ events! {
     Warn "traces cannot be exported; calls go on, and their spans are lost" ["error"],
         "Once, until it works again: look at otlp_endpoint and the collector.";
     Warn "the collector of traces takes too long; spans were lost" [], "At the end of the server.";
+    Info "a read replica can be used again" ["server"], "Lists and searches that may be old are read from it again.";
     Info "the change log is followed again" [], "The database is in reach again.";
     Info "Redis is in reach again" ["server", "away"], "And for how long it was not.";
     Info "the clients of another server are known" ["node"],

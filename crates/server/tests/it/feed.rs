@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use roster_server::{
     auth::{Caller, Service},
     mail::{Delivery, Mailer},
-    model::{Grant, Permission, PermissionSet, Role, SessionId, SystemClock, Timestamp, UserId},
+    model::{Grant, Permission, PermissionSet, Role, SessionId, Staleness, SystemClock, Timestamp, UserId},
     ops::{
         ChangeKind, CreateUserInput, Ctx, Error, FeedEvent, FeedOptions, LogRetention, Ops, Reason, RequestId,
         UserAgent, UserWatch, WatchStart, WatchUsersInput,
@@ -64,7 +64,7 @@ impl Bench {
 
 fn ctx(caller: Caller) -> Ctx {
     let (request_id, user_agent) = (RequestId::generate(), UserAgent::default());
-    Ctx { caller, request_id, remote: None, user_agent, idempotency: None }
+    Ctx { caller, request_id, remote: None, user_agent, idempotency: None, staleness: Staleness::NONE }
 }
 
 fn service(permissions: &[Permission]) -> Caller {

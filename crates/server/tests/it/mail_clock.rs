@@ -12,7 +12,7 @@ use roster_server::{
     auth::Caller,
     config::{MailFrom, PublicUrl},
     mail::{Delivery, Links, Mailer, Sender, Smtp},
-    model::{Clock, MailState, Timestamp},
+    model::{Clock, MailState, Staleness, Timestamp},
     ops::{CreateUserInput, Ctx, Error, Ops, RequestId, UserAgent},
     store::Store,
 };
@@ -74,7 +74,14 @@ impl Bench {
 }
 
 fn ctx(caller: Caller) -> Ctx {
-    Ctx { caller, request_id: RequestId::generate(), remote: None, user_agent: UserAgent::default(), idempotency: None }
+    Ctx {
+        caller,
+        request_id: RequestId::generate(),
+        remote: None,
+        user_agent: UserAgent::default(),
+        idempotency: None,
+        staleness: Staleness::NONE,
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 use roster_server::{
     auth::Caller,
     mail::{Delivery, Links, Mailer},
-    model::{Clock, IdempotencyKey, Timestamp},
+    model::{Clock, IdempotencyKey, Staleness, Timestamp},
     ops::{CreateUserInput, Ctx, Error, RequestId, UserAgent},
     store::Store,
 };
@@ -39,6 +39,7 @@ async fn an_answer_is_kept_for_a_day_and_then_removed() {
         remote: None,
         user_agent: UserAgent::default(),
         idempotency: None,
+        staleness: Staleness::NONE,
     };
     let key = IdempotencyKey::parse(b"k").unwrap();
     let call = ops.idempotency_of(&plain, "/method", &key, None, b"request");

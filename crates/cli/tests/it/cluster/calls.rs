@@ -18,6 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// A call that has failed, in spite of the client's own retries.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "they are for who reads why the test failed")]
 pub struct Failure {
     pub at: Instant,
     pub client: String,

@@ -14,7 +14,7 @@ impl Ops {
     pub async fn get_preferences(&self, ctx: &Ctx, user_id: &str) -> Result<Preferences, Error> {
         let user_id = parse_user_id(user_id)?;
         ctx.caller.check_self_or(&user_id, Permission::PreferencesRead)?;
-        let found = self.store.find_preferences(&user_id).await?;
+        let found = self.store.find_preferences_within(&user_id, ctx.staleness).await?;
         found.ok_or(StoreError::NotFound).map_err(Error::for_user(&user_id))
     }
 }

@@ -19,10 +19,10 @@ impl Ops {
         let id = parse_user_id(user_id)?;
         ctx.caller.check_self_or(&id, PERMISSION)?;
         // A user in memory is answered without a future, a box or a thread in between.
-        if let Some(user) = self.store.cached_user(&id) {
+        if let Some(user) = self.store.remembered_user(&id, ctx.staleness) {
             return Ok(visible(ctx, &id, user)?);
         }
-        let found = self.store.find_user(&id).await?;
+        let found = self.store.find_user_within(&id, ctx.staleness).await?;
         let user = found.ok_or_else(|| Error::UserNotFound { field: "id", value: id.to_string() })?;
         Ok(visible(ctx, &id, user)?)
     }
@@ -36,7 +36,7 @@ impl Ops {
         let Some(email) = violations.check("email", inputs::parse_email(email)) else {
             return Err(violations.into());
         };
-        let found = self.store.find_user_by_email(&text::unique_key(&email)).await?;
+        let found = self.store.find_user_by_email_within(&text::unique_key(&email), ctx.staleness).await?;
         // Whoever may only read themselves learns nothing about other addresses: refused before found out.
         let Some(user) = found else {
             ctx.caller.check(PERMISSION)?;

@@ -50,7 +50,7 @@ impl Ops {
             search: "",
         };
         let page = self.check_page(ctx, page, input.violations.clone()).await?;
-        let users = self.store.list_users(page.query().clone()).await?;
+        let users = self.store.list_users_within(page.query().clone(), ctx.staleness).await?;
         let (users, next_page_token) = self.end_page(&page, users)?;
         Ok(UserPage { users: all_visible(ctx, users)?, next_page_token })
     }

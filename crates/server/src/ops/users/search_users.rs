@@ -58,7 +58,8 @@ impl Ops {
             search: &search,
         };
         let page = self.check_page(ctx, page, violations).await?;
-        let (found, counted) = self.store.search_users(page.query().clone(), TOTAL_EXACT_MAX + 1).await?;
+        let (query, total_max) = (page.query().clone(), TOTAL_EXACT_MAX + 1);
+        let (found, counted) = self.store.search_users_within(query, total_max, ctx.staleness).await?;
         let (users, next_page_token) = self.end_page(&page, found)?;
         Ok(SearchUsersOutput {
             users: all_visible(ctx, users)?,

@@ -4,8 +4,6 @@
 //! live on a runtime of the store's own: a query is handed over to it, and its answer comes back.
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::ClientWrapper;
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Connection, Error, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -24,16 +22,16 @@ use super::hosts::each_host;
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Every connection begins with this. Limits are for what goes wrong: a query that nobody waits for is cancelled, and
-/// no transaction of ours idles, unless its process was frozen and holds locks that others wait for.
+/// no transaction of ours idles, unless its process was frozen and holds locks that others wait for. A server that runs a
+/// long statement looks whether its client is still there, where its system lets it (release 14 on Linux, and others later).
 ///
 /// A server that is set up to answer commits before they are durable is told not to.
 const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '5s'; SET jit = off; SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
+    DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '1s', false);
+          EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
-
-/// How long a commit that nobody waits for keeps its place in the pool. A primary that is frozen for good must not keep all.
-const COMMIT_MAX: Duration = Duration::from_secs(5);
 
 /// How much longer than all hosts together may take whoever waits for a connection does wait.
 const SLACK: Duration = Duration::from_secs(1);
@@ -111,40 +109,8 @@ impl Connector {
         Ok(ClientWrapper::new(client, task))
     }
 
-    /// Gives up a connection on which nobody waits for an answer any more: whatever runs on it is cancelled.
-    pub(super) fn abandon(&self, client: ClientWrapper) {
-        let (token, tls) = (client.cancel_token(), self.tls.clone());
-        self.runtime.spawn(async move {
-            // The connection is closed after that: the request is answered when the server has passed it on.
-            let _ = token.cancel_query(tls).await;
-            drop(client);
-        });
-    }
-
-    /// Waits, in the place of a caller that does so no more, for a commit that was sent. To cancel it would be wrong: a
-    /// commit that waits for a standby is done then, for all to see, and is lost with the primary.
-    pub(super) fn see_through(&self, session: Object) {
-        self.runtime.spawn(async move {
-            // Answered after the commit. If that could not be sent after all, this ends the transaction.
-            let settled = timeout(COMMIT_MAX, session.batch_execute("BEGIN; ROLLBACK")).await;
-            if !matches!(settled, Ok(Ok(()))) {
-                // The server goes on with it; others need the place.
-                drop(Object::take(session));
-            }
-        });
-    }
-
     /// The runtime of the connections.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
-    }
-}
-
-impl deadpool_postgres::Connect for Connector {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        Box::pin(self.connect())
     }
 }

@@ -200,10 +200,21 @@ impl Creates {
     }
 }
 
-/// Those that have an id each, and the rest.
+/// Those that want nothing that one before them wants, and the rest: the first to come gets it.
 fn apart(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
-    let mut ids = HashSet::new();
-    batch.into_iter().partition(|waiting| ids.insert(waiting.create.id().clone()))
+    let (mut ids, mut emails, mut usernames) = (HashSet::new(), HashSet::new(), HashSet::new());
+    batch.into_iter().partition(|waiting| {
+        let (id, derived) = (waiting.create.id(), &waiting.create.derived);
+        let is_free = !ids.contains(id)
+            && !emails.contains(&derived.email_key)
+            && derived.username_key.as_ref().is_none_or(|key| !usernames.contains(key));
+        if is_free {
+            ids.insert(id.clone());
+            emails.insert(derived.email_key.clone());
+            usernames.extend(derived.username_key.clone());
+        }
+        is_free
+    })
 }
 
 impl Answer {

@@ -4,19 +4,25 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio::time::timeout;
-use tokio_postgres::{Config, Row};
+use deadpool::{
+    Runtime,
+    managed::{Object, Pool, Timeouts},
+};
+use deadpool_postgres::ClientWrapper;
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_postgres::Row;
 
 use super::{
     connect::Connector,
     error::{Aftermath, aftermath, closed, no_connection},
+    session::Sessions,
+    settle::{CANCELS_AT_ONCE, Left, settle},
     statement::Statement,
     stats::SharedStats,
     value::Value,
@@ -30,10 +36,18 @@ const READ_MAX: Duration = Duration::from_secs(2);
 /// Shared connections. Queries follow each other on them without waiting for answers, so few carry many.
 const SHARED: usize = 4;
 
+/// What a server ends on a shared connection that nobody waits for any more.
+const SHARED_SETTINGS: &str = "SET statement_timeout = '3s'";
+
+/// A connection of the pool; goes back when it is dropped.
+pub(super) type PooledSession = Object<Sessions>;
+
 /// All connections of a store.
 pub(super) struct Database {
+    this: Weak<Self>,
     connector: Connector,
-    pool: Pool,
+    pool: Pool<Sessions>,
+    cancels: Semaphore,
     waiting_max: usize,
     /// Of those who wait for a connection of the pool.
     backlog: Backlog,
@@ -47,24 +61,46 @@ impl Database {
         connector: Connector,
         (connections_max, waiting_max): (usize, usize),
         stats: SharedStats,
-    ) -> Result<Self, String> {
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(Config::new(), connector.clone(), config);
+    ) -> Result<Arc<Self>, String> {
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(connector.patience()), recycle: None };
-        let pool = Pool::builder(manager).max_size(connections_max.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1);
-        let pool = pool.build().map_err(|error| error.to_string())?;
+        let pool = Pool::builder(Sessions(connector.clone())).max_size(connections_max.max(1));
+        let pool = pool.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|error| error.to_string())?;
         let backlog = Backlog::new(connections_max.max(1));
-        Ok(Self { connector, pool, waiting_max, backlog, shared: Default::default(), stats })
+        let cancels = Semaphore::new(CANCELS_AT_ONCE);
+        Ok(Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            connector,
+            pool,
+            cancels,
+            waiting_max,
+            backlog,
+            shared: Default::default(),
+            stats,
+        }))
     }
 
     /// A connection of one's own, for a while.
-    pub(super) async fn take(&self) -> Result<Object, StoreError> {
+    pub(super) async fn take(&self) -> Result<PooledSession, StoreError> {
         if self.pool.status().waiting >= self.waiting_max {
             self.stats.refused.increment();
             return Err(StoreError::Busy);
         }
         let _place = Place::of(&self.backlog);
         self.pool.get().await.map_err(no_connection)
+    }
+
+    /// Takes back a connection on which something still runs that nobody waits for.
+    pub(super) fn take_back(&self, session: PooledSession, left: Left) {
+        match self.this.upgrade() {
+            Some(this) => drop(self.connector.runtime().spawn(settle(this, session, left))),
+            // The store is dropped, and its connections with it.
+            None => drop(PooledSession::take(session)),
+        }
+    }
+
+    /// The turns of those who cancel.
+    pub(super) fn cancels(&self) -> &Semaphore {
+        &self.cancels
     }
 
     /// Takes in how long somebody had a connection.
@@ -132,6 +168,12 @@ impl Database {
         &self.shared[THIS_THREAD.with(|number| number % SHARED)]
     }
 
+    /// Whether others use all connections of the pool.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let status = self.pool.status();
+        status.available == 0 && status.size >= status.max_size
+    }
+
     pub(super) fn connector(&self) -> &Connector {
         &self.connector
     }
@@ -189,7 +231,11 @@ impl Shared {
         if let Some(client) = self.current() {
             return Ok(client);
         }
-        let made = timeout(connector.patience(), connector.client()).await;
+        let connect = async {
+            let client = connector.client().await?;
+            client.batch_execute(SHARED_SETTINGS).await.map(|()| client)
+        };
+        let made = timeout(connector.patience(), connect).await;
         let made = made.map_err(|_| StoreError::Unavailable("the database takes no connections".into()))?;
         let client = Arc::new(made.map_err(|error| no_connection(error.into()))?);
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));

@@ -18,13 +18,18 @@ mod list;
 mod log;
 mod mail;
 mod migrations;
+mod near;
 mod open;
 mod options;
 mod preferences;
+mod replicas;
 mod row;
 mod run;
+mod session;
 mod sessions;
+mod settle;
 mod signing_keys;
+mod stale_reads;
 mod statement;
 mod stats;
 mod tls;
@@ -34,9 +39,17 @@ mod value;
 
 use std::{sync::Arc, thread};
 
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{self, Handle, Runtime};
 
-use self::{connect::Connector, creates::Creates, database::Database, log::Log, stats::SharedStats};
+use self::{
+    connect::Connector,
+    creates::Creates,
+    database::Database,
+    log::{Log, Readers},
+    near::Near,
+    replicas::Replicas,
+    stats::SharedStats,
+};
 pub use self::{
     error::OpenError,
     migrations::NEWEST as NEWEST_SCHEMA,
@@ -53,6 +66,8 @@ const CARRIER_THREADS: usize = 2;
 pub struct PostgresStore {
     database: Arc<Database>,
     live: Arc<LiveGrants>,
+    near: Arc<Near>,
+    replicas: Arc<Replicas>,
     log: Log,
     creates: Arc<Creates>,
     /// Held by the batch of an import that is under way. They take turns in the order in which they were handed in: an
@@ -83,18 +98,21 @@ impl PostgresStore {
         let stats = SharedStats::default();
         let limits = (options.connections_max, options.waiting_max);
         let database = Database::new(connector, limits, Arc::clone(&stats)).map_err(failed)?;
+        let near = Arc::new(Near::new(options.cache_bytes));
+        let replicas = Arc::new(replicas(&options, runtime.handle())?);
+        let readers = Readers { near: Arc::clone(&near), replicas: Arc::clone(&replicas) };
         let trust = Arc::new(Trust::new(log::TRUSTED_FOR));
-        let (database, live) = (Arc::new(database), Arc::new(LiveGrants::trusting(Arc::clone(&trust))));
+        let live = Arc::new(LiveGrants::trusting(Arc::clone(&trust)));
         let opened = block_on(&runtime, async {
             open::open(database.connector(), &server).await?;
-            Log::start(database.connector(), &live, &trust).await.map_err(|error| failed(error.to_string()))
+            Log::start(database.connector(), (&live, &trust), readers).await.map_err(|error| failed(error.to_string()))
         });
         match opened {
             Ok(log) => {
                 let shared = (log.waker(), Arc::clone(&stats), runtime.handle().clone());
                 let creates = Creates::new(Arc::clone(&database), shared, limits);
                 let (import_turn, runtime) = (Default::default(), Some(runtime));
-                Ok(Self { database, live, log, creates, import_turn, stats, runtime })
+                Ok(Self { database, live, near, replicas, log, creates, import_turn, stats, runtime })
             }
             Err(error) => {
                 runtime.shutdown_background();
@@ -102,6 +120,19 @@ impl PostgresStore {
             }
         }
     }
+}
+
+/// The replicas of a database, which need not be there: no connection is made yet.
+fn replicas(options: &PostgresOptions, runtime: &Handle) -> Result<Replicas, OpenError> {
+    let connector = |url: PostgresUrl| {
+        let server = url.server();
+        let tls = tls::connector(&url.trust).map_err(|detail| OpenError::Tls { server: server.clone(), detail })?;
+        Ok((server, Connector::new(&url.config, tls, runtime.clone())))
+    };
+    let urls = options.replicas.iter().flat_map(PostgresUrl::each_replica);
+    let connectors = urls.map(connector).collect::<Result<Vec<_>, OpenError>>()?;
+    let server = options.url.server();
+    Replicas::new(connectors, options.connections_max).map_err(|detail| OpenError::Failed { server, detail })
 }
 
 /// Waits for the future, on a thread that no runtime minds being blocked.

@@ -7,6 +7,8 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
+use super::hosts::each_host;
+
 /// How long a host may take to let us in, unless the URL says so.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same if there is another to turn to.
@@ -25,6 +27,10 @@ pub struct PostgresOptions {
     pub connections_max: usize,
     /// Calls that may wait for one of them.
     pub waiting_max: usize,
+    /// Memory for what was read lately, for reads that may be old; 0 keeps nothing.
+    pub cache_bytes: u64,
+    /// Standbys of it, for lists and searches that may be old; each host is one.
+    pub replicas: Option<PostgresUrl>,
 }
 
 /// What a server's certificate is held against; see `sslmode` of PostgreSQL's `libpq`.
@@ -76,6 +82,17 @@ impl PostgresUrl {
         let named = hosts.iter().enumerate().map(name).collect::<Vec<_>>();
         let given = || self.config.get_hostaddrs().iter().map(ToString::to_string).collect::<Vec<_>>();
         (if named.is_empty() { given() } else { named }).join(",")
+    }
+}
+
+impl PostgresUrl {
+    /// Each host by itself, whether or not it takes writes.
+    pub(super) fn each_replica(&self) -> Vec<Self> {
+        let replica = |mut config: Config| {
+            config.target_session_attrs(TargetSessionAttrs::Any);
+            Self { config, trust: self.trust.clone() }
+        };
+        each_host(&self.config).into_iter().map(replica).collect()
     }
 }
 

@@ -4,18 +4,24 @@
 //! or with the commit. So a command costs as many round trips as it has questions that rest on each other's answers, and
 //! `BEGIN` and `COMMIT` cost none. A statement that fails makes the server refuse all after it, the `COMMIT` included.
 
-use std::{mem, time::Instant};
+use std::{
+    borrow::Cow,
+    mem,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
-use deadpool_postgres::Object;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::{Error, Row, Statement as Prepared};
 
 use super::{
-    database::Database,
+    database::{Database, PooledSession},
     error::{Aftermath, aftermath, full_text},
+    settle::Left,
     statement::{Answer, Statement, in_order, send_only},
     value::{Value, params},
 };
 use crate::{
+    deadline,
     model::Idempotency,
     store::{StoreError, answers::Kept},
 };
@@ -33,6 +39,11 @@ pub(super) enum View {
     Numbered,
 }
 
+/// How much longer than its caller waits the server lets a statement run. Whoever is alive cancels it by then.
+const SLACK: Duration = Duration::from_millis(250);
+/// Every statement may run this long: see the settings of connections.
+const STATEMENT_MAX: Duration = Duration::from_mins(1);
+
 /// Two messages in one: the first ends with its own commit.
 const NUMBER_AND_BEGIN: &str =
     concat!("BEGIN; ", "SELECT number_changes(); COMMIT; ", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -42,11 +53,13 @@ const NUMBER_AND_BEGIN: &str =
 enum Phase {
     /// Nothing was sent.
     Fresh,
+    /// The server was asked to prepare statements, and nothing else.
+    Preparing,
     /// It was begun, and no answer is outstanding.
     Open,
     /// Answers are outstanding: whoever drops it now does not know what the server is at.
     Waiting,
-    /// The same, and one of them is that of the commit.
+    /// Answers are outstanding, that of the commit too.
     Committing,
     /// It has ended.
     Ended,
@@ -56,10 +69,14 @@ enum Phase {
 pub(super) struct Tx<'d> {
     database: &'d Database,
     /// `None` only while it is dropped.
-    session: Option<Object>,
+    session: Option<PooledSession>,
     began: Instant,
     view: View,
+    /// How long each of its statements may run, if that is less than any may.
+    limit: Option<Duration>,
     phase: Phase,
+    /// What came before the first statement was answered.
+    is_begun: AtomicBool,
     queue: Vec<Statement>,
     /// The call that is to be answered once, and how long that is kept, until this was sent.
     claim: Option<(&'d Idempotency, i64)>,
@@ -70,8 +87,19 @@ impl<'d> Tx<'d> {
     /// On a connection of the pool. Nothing is sent yet.
     pub(super) async fn new(database: &'d Database, view: View) -> Result<Self, StoreError> {
         let session = Some(database.take().await?);
-        let (phase, aftermath) = (Phase::Fresh, Aftermath::Lasting);
-        Ok(Self { database, session, began: Instant::now(), view, phase, queue: Vec::new(), claim: None, aftermath })
+        let limit = deadline::current().map(|deadline| deadline.duration_since(tokio::time::Instant::now()) + SLACK);
+        Ok(Self {
+            database,
+            session,
+            began: Instant::now(),
+            view,
+            limit: limit.filter(|limit| *limit < STATEMENT_MAX),
+            phase: Phase::Fresh,
+            is_begun: AtomicBool::new(false),
+            queue: Vec::new(),
+            claim: None,
+            aftermath: Aftermath::Lasting,
+        })
     }
 
     /// Has the call answered at most once: of parallel ones, all but the first wait for its commit and then fail with
@@ -164,17 +192,17 @@ impl<'d> Tx<'d> {
             self.queue.insert(0, Statement::new(CLAIM, claim));
         }
         let statements = mem::take(&mut self.queue);
-        let begin = match self.view {
-            _ if !is_first => None,
-            View::Alone => None,
-            View::Newest => Some("BEGIN"),
-            View::Snapshot => Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-            View::Numbered => Some(NUMBER_AND_BEGIN),
+        let begin = if is_first { self.begin() } else { None };
+        self.phase = if is_first { Phase::Preparing } else { Phase::Waiting };
+        let result = match self.prepare(&statements).await {
+            Ok(prepared) => {
+                self.phase = if end.is_some() { Phase::Committing } else { Phase::Waiting };
+                self.send(begin.as_deref(), &statements, &prepared, end).await
+            }
+            Err(failure) => Err(failure),
         };
-        self.phase = if end.is_some() { Phase::Committing } else { Phase::Waiting };
-        let result = self.send(begin, &statements, end).await;
         self.phase = match result.as_ref().map_or_else(|failure| failure.sent, |_| Sent::All) {
-            _ if self.view == View::Alone => Phase::Ended,
+            _ if self.is_bare() => Phase::Ended,
             Sent::All if end.is_some() => Phase::Ended,
             Sent::Nothing if is_first => Phase::Fresh,
             _ => Phase::Open,
@@ -185,28 +213,55 @@ impl<'d> Tx<'d> {
         })
     }
 
+    /// Whether its statement is sent by itself. The server's limit goes with a transaction, so one with a limit is not.
+    fn is_bare(&self) -> bool {
+        self.view == View::Alone && self.limit.is_none()
+    }
+
+    /// What begins it. A limit is a part of the same message, so that it costs no round trip, and ends with it.
+    fn begin(&self) -> Option<Cow<'static, str>> {
+        let begin = match self.view {
+            View::Alone if self.limit.is_none() => return None,
+            View::Alone => "BEGIN READ ONLY",
+            View::Newest => "BEGIN",
+            View::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            View::Numbered => NUMBER_AND_BEGIN,
+        };
+        Some(match self.limit {
+            None => begin.into(),
+            Some(limit) => format!("{begin}; SET LOCAL statement_timeout = {}", limit.as_millis()).into(),
+        })
+    }
+
+    /// Has the server prepare what it does not know yet. Nothing that is to be undone was sent until then, or the transaction
+    /// is open.
+    async fn prepare(&self, statements: &[Statement]) -> Result<Vec<Option<Prepared>>, Failure> {
+        let Some(client) = &self.session else { return Err(Failure::of("a transaction without a connection")) };
+        let prepared = in_order(statements.iter().map(|statement| statement.prepare(client))).await;
+        prepared.into_iter().collect::<Result<_, _>>().map_err(|error| Failure::undone(error, Sent::Nothing))
+    }
+
     async fn send(
         &self,
-        begin: Option<&'static str>,
+        begin: Option<&str>,
         statements: &[Statement],
+        prepared: &[Option<Prepared>],
         end: Option<&'static str>,
     ) -> Result<Vec<Answer>, Failure> {
         let Some(client) = &self.session else { return Err(Failure::of("a transaction without a connection")) };
-        // Nothing that is to be undone was sent yet, or the transaction is open and goes with its connection.
-        let prepared = in_order(statements.iter().map(|statement| statement.prepare(client))).await;
-        let prepared = prepared
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Failure::undone(error, Sent::Nothing))?;
-        let bare = async |sql: Option<&'static str>| match sql {
+        let bare = async |sql: Option<&str>| match sql {
             Some(sql) => client.batch_execute(sql).await.map(|()| Answer::default()),
             None => Ok(Answer::default()),
         };
-        let of_statements = statements.iter().zip(&prepared).map(|(statement, prepared)| {
+        let of_statements = statements.iter().zip(prepared).map(|(statement, prepared)| {
             let run: Running<'_> = Box::pin(statement.run(client, prepared.as_ref()));
             run
         });
-        let begun: Running<'_> = Box::pin(bare(begin));
+        let begun: Running<'_> = Box::pin(async {
+            let begun = bare(begin).await;
+            self.is_begun.store(true, Ordering::Relaxed);
+            begun
+        });
         let ended: Running<'_> = Box::pin(bare(end));
         let all = std::iter::once(begun).chain(of_statements).chain([ended]);
         let mut answers = Vec::with_capacity(statements.len() + 2);
@@ -239,19 +294,33 @@ const CLAIM: &str = "INSERT INTO answers (id, request, answer, user_id, expires_
 
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>>;
 
+impl Tx<'_> {
+    /// What the server is at if nobody waits for it any more; `None` if it is at nothing.
+    fn left(&self) -> Option<Left> {
+        match self.phase {
+            Phase::Fresh | Phase::Open | Phase::Ended => None,
+            Phase::Committing => Some(Left::Committing),
+            Phase::Waiting if self.view == View::Numbered && !self.is_begun.load(Ordering::Relaxed) => {
+                Some(Left::Numbering)
+            }
+            Phase::Preparing => Some(Left::Alone),
+            Phase::Waiting if self.is_bare() => Some(Left::Alone),
+            Phase::Waiting => Some(Left::Open),
+        }
+    }
+}
+
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
-        let is_bad = self.phase == Phase::Waiting || self.aftermath == Aftermath::RetryElsewhere;
-        if self.phase == Phase::Committing
-            && let Some(session) = self.session.take()
-        {
-            self.database.connector().see_through(session);
-        } else if is_bad && let Some(session) = self.session.take() {
-            self.database.connector().abandon(Object::take(session));
-        } else {
-            self.end_without_waiting("ROLLBACK");
-        }
         self.database.took(self.began.elapsed());
+        match (self.left(), self.aftermath) {
+            (Some(left), _) => {
+                self.session.take().into_iter().for_each(|session| self.database.take_back(session, left));
+            }
+            // Broken, or with a server that is of no use: what it has not committed goes with it.
+            (None, Aftermath::RetryElsewhere) => drop(self.session.take().map(PooledSession::take)),
+            (None, _) => self.end_without_waiting("ROLLBACK"),
+        }
     }
 }
 

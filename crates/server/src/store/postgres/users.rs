@@ -89,11 +89,14 @@ impl Store for PostgresStore {
 
     fn report(&self, page: &mut Page) {
         self.stats.report(page, self.database.waiting() + self.creates.waiting());
+        self.near.report(page);
+        self.replicas.report(page);
         page.value(&LOG_POSITION, &[], self.newest_position().borrow().unsigned_abs());
     }
 
     async fn close(&self) {
         self.log.stop().await;
         self.database.close();
+        self.replicas.close();
     }
 }

@@ -24,6 +24,7 @@ mod row;
 mod search_index;
 mod sessions;
 mod signing_keys;
+mod stale_reads;
 mod stats;
 mod writer;
 

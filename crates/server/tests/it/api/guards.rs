@@ -9,7 +9,7 @@ use roster_server::{
     auth::{Caller, Service},
     config::SignUp,
     mail::{Delivery, Mailer},
-    model::{Grant, Permission, PermissionSet, Role, SessionId, SystemClock, Timestamp, User, UserId},
+    model::{Grant, Permission, PermissionSet, Role, SessionId, Staleness, SystemClock, Timestamp, User, UserId},
     ops::{
         CreateUserInput, Ctx, Error, ListAuditEventsInput, ListUsersInput, Ops, Reason, RequestId, SearchUsersInput,
         SetStatusInput, UpdateUserInput, UserAgent,
@@ -36,6 +36,7 @@ fn ctx(caller: Caller) -> Ctx {
         remote: Some("192.0.2.1".parse().unwrap()),
         user_agent: UserAgent::default(),
         idempotency: None,
+        staleness: Staleness::NONE,
     }
 }
 

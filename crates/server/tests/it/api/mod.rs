@@ -33,6 +33,7 @@ mod redis;
 mod refused_late;
 mod sessions;
 mod sign_in;
+mod staleness;
 mod tls;
 mod tokens;
 mod traces;

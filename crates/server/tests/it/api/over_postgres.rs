@@ -38,6 +38,7 @@ over_postgres! {
     exports::what_changes_under_an_export_does_not_show_in_it,
     idempotency::of_a_hundred_parallel_calls_one_is_done_and_all_have_its_answer,
     idempotency::a_restart_between_changes_nothing,
+    staleness::every_read_takes_it_and_says_what_is_wrong_with_it,
     watch::every_kind_of_change_is_told_with_who_when_and_what,
     watch::resume::a_watch_that_is_cut_a_hundred_times_knows_all_users_in_the_end,
 }

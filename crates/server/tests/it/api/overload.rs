@@ -181,17 +181,6 @@ async fn a_crowd_before_one_worker_is_answered_and_leaves_nothing_behind() {
     assert_eq!(problem(server.users().await.get_user(GetUserRequest::default()).await).reason, "VALIDATION_FAILED");
 }
 
-#[tokio::test]
-async fn a_flood_of_made_up_tokens_is_shed_like_any_other() {
-    let server = before_one_worker();
-    let made_up = |number| as_bearer(grpc("/user.v1.UserService/SearchUsers", b""), &format!("made-up-{number}"));
-    let shed = crowd(&server, made_up, "CREDENTIALS_INVALID").await;
-    assert!((1..CROWD).contains(&shed), "{shed}");
-    let page = Scraped::of(&server).await;
-    assert_eq!(page.get(&refused("bulk", "worker")), shed as f64);
-    assert_eq!(page.get("roster_admission_waiting"), 0.0);
-}
-
 #[test]
 fn a_deadline_does_not_wait_for_a_slow_look_at_new_credentials() {
     on_postgres(hurried_past_a_slow_look);

@@ -174,7 +174,15 @@ async fn browsers_that_ask_first_are_told() {
     assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, Some(PAGE)));
     assert_eq!(allowed.header("access-control-allow-methods"), Some("POST"));
     let headers = allowed.header("access-control-allow-headers").unwrap();
-    for name in ["content-type", "x-grpc-web", "authorization", "x-request-id", "idempotency-key", "grpc-timeout"] {
+    for name in [
+        "content-type",
+        "x-grpc-web",
+        "authorization",
+        "x-request-id",
+        "idempotency-key",
+        "grpc-timeout",
+        "x-max-staleness-ms",
+    ] {
         assert!(headers.split(", ").any(|allowed| allowed == name), "{name}");
     }
     assert_eq!(allowed.header("access-control-allow-credentials"), None);

@@ -18,6 +18,9 @@ const NAMED: &str = "ROSTER_TEST_POSTGRES_URL";
 /// Stays beside the server until this process is gone, and then ends it.
 const GUARD: &str = include_str!("cluster.sh");
 
+/// Settings of a server from which nothing is to outlive the machine.
+const QUICK: &str = "fsync = off\nfull_page_writes = off";
+
 /// A server.
 pub struct Cluster {
     /// A database of it, for connections that create others.
@@ -47,7 +50,13 @@ impl Cluster {
 
     /// A server of our own that forgets what it was told if the machine fails, and is the quicker for it.
     pub fn start() -> Result<Self, String> {
-        Self::start_in(&env::temp_dir(), "fsync = off\nfull_page_writes = off", None)
+        Self::start_in(&env::temp_dir(), QUICK, None)
+    }
+
+    /// A standby of this server, which is our own: it replays what is written here, and may be read.
+    pub fn standby(&self) -> Result<Self, String> {
+        let guard = self.guard.as_ref().ok_or("only a server of our own gets a standby")?;
+        Self::start_in(&env::temp_dir(), QUICK, Some(&guard.folder))
     }
 
     /// A server of our own, in a folder of its own below `parent`, with these lines in its settings. A standby follows
@@ -118,6 +127,9 @@ fn service_user() -> Result<(u32, u32), String> {
         .ok_or_else(|| "there is no user postgres or nobody to run PostgreSQL as".into())
 }
 
+/// What a server and its standby take.
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "pg_basebackup"];
+
 /// The folder with PostgreSQL's programs: one of `PATH`, or where distributions hide it, the newest release first.
 pub fn find_programs() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -134,7 +146,5 @@ pub fn find_programs() -> Option<PathBuf> {
         .collect();
     releases.sort_unstable_by(|one, other| other.cmp(one));
     folders.extend(releases.into_iter().map(|(_, folder)| folder));
-    let has_all =
-        |folder: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup"].iter().all(|name| folder.join(name).is_file());
-    folders.into_iter().find(has_all)
+    folders.into_iter().find(|folder| PROGRAMS.iter().all(|name| folder.join(name).is_file()))
 }

@@ -106,15 +106,34 @@ impl Drop for Database {
 
 /// How tests open the database at this URL.
 pub fn options(url: &str) -> PostgresOptions {
-    PostgresOptions { url: url.parse().unwrap(), connections_max: 8, waiting_max: 100_000 }
+    PostgresOptions {
+        url: url.parse().unwrap(),
+        connections_max: 8,
+        waiting_max: 100_000,
+        cache_bytes: 16 << 20,
+        replicas: None,
+    }
 }
 
 fn server() -> &'static Server {
     SERVER.as_ref().unwrap_or_else(|problem| panic!("{problem}"))
 }
 
+/// A server of its own with a database that has our schema, for what would disturb other tests; and where that is.
+pub fn alone() -> (Cluster, Url) {
+    let cluster = Cluster::start().unwrap();
+    let url = named(&cluster.url, "alone");
+    finish(async {
+        execute(&cluster.url, "CREATE DATABASE alone").await?;
+        PostgresStore::open(options(url.as_str())).map_err(|error| error.to_string())?.close().await;
+        Ok::<_, String>(())
+    })
+    .unwrap();
+    (cluster, url)
+}
+
 /// Another database of the same server.
-fn named(url: &Url, name: &str) -> Url {
+pub fn named(url: &Url, name: &str) -> Url {
     let mut url = url.clone();
     url.set_path(name);
     url

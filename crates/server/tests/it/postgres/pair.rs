@@ -1,15 +1,11 @@
 //! A primary and a standby that follows it, to be parted at will.
 
-use std::env;
-
 use tokio_postgres::Client;
 use url::Url;
 
 use super::{cluster::Cluster, connect, execute, finish, named};
 
 const DATABASE: &str = "roster";
-/// Nothing is to outlive the machine.
-const SETTINGS: &str = "fsync = off\nfull_page_writes = off";
 
 /// Two servers of their own.
 pub struct Pair {
@@ -23,10 +19,9 @@ pub struct Pair {
 impl Pair {
     /// A primary with an empty database, and what follows it.
     pub fn start() -> Self {
-        let primary = Cluster::start_in(&env::temp_dir(), SETTINGS, None).unwrap();
+        let primary = Cluster::start().unwrap();
         finish(execute(&primary.url, &format!("CREATE DATABASE {DATABASE}"))).unwrap();
-        let folder = primary.guard.as_ref().unwrap().folder.clone();
-        let standby = Cluster::start_in(&env::temp_dir(), SETTINGS, Some(&folder)).unwrap();
+        let standby = primary.standby().unwrap();
         let (first, second) = (primary.url.host_str().unwrap(), standby.url.host_str().unwrap());
         let url = format!("postgres://roster@{first},{second}/{DATABASE}");
         Self { primary: Some(primary), standby, url }

@@ -198,6 +198,11 @@ async fn create(store: &dyn Store, user: &User) -> Result<User, StoreError> {
     store.create_user(NewUser { user: user.clone(), password_hash: None, mail: None }, meta()).await.decoded()
 }
 
+/// All users, by their ids.
+fn everybody() -> UserQuery {
+    UserQuery { filter: None, search: None, order: Order::default(), after: None, limit: 1_000 }
+}
+
 /// What a store answers, decoded, so that cases compare users rather than bytes.
 trait Decoded {
     type User;

@@ -52,8 +52,7 @@ impl CreateUsers<'_> {
         Ok(added)
     }
 
-    /// In the order of their addresses: two servers that add the same users meet at the first of them. Who came first stays
-    /// first of those with the same.
+    /// In the order of their addresses: two servers that add the same users meet at the first of them.
     fn users(&self) -> Vec<Written<'_>> {
         let written = |create: &&'_ CreateUser| Written {
             user: Cow::Owned(create.new.user.clone()),
@@ -61,7 +60,7 @@ impl CreateUsers<'_> {
             is_new: true,
         };
         let mut users: Vec<_> = self.0.iter().map(written).collect();
-        users.sort_by(|one, other| one.derived.email_key.cmp(&other.derived.email_key));
+        users.sort_unstable_by(|one, other| one.derived.email_key.cmp(&other.derived.email_key));
         users
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
 use super::{
-    NUMBER, NUMBER_ALL,
+    NUMBER, NUMBER_ALL, Readers,
     ended::{ENDING, ended_by},
 };
 use crate::{
@@ -54,6 +54,7 @@ pub(super) struct Follower {
     connector: Connector,
     live: Arc<LiveGrants>,
     trust: Arc<Trust>,
+    readers: Readers,
     newest: watch::Sender<i64>,
     wake: Arc<Notify>,
     session: Option<Session>,
@@ -78,10 +79,11 @@ impl Follower {
     pub(super) fn new(
         connector: Connector,
         (live, trust): (Arc<LiveGrants>, Arc<Trust>),
+        readers: Readers,
         newest: watch::Sender<i64>,
         wake: Arc<Notify>,
     ) -> Self {
-        Self { connector, live, trust, newest, wake, session: None }
+        Self { connector, live, trust, readers, newest, wake, session: None }
     }
 
     /// The first round. Grants are only read after it.
@@ -132,8 +134,11 @@ impl Follower {
             Some(ended) => self.live.end(&ended),
             None => self.live.end_all(),
         }
-        session.upto = Some(news.newest);
+        let before = session.upto.replace(news.newest);
         self.trust.confirm(began);
+        let before = before.filter(|before| (0..=CATCH_UP_MAX).contains(&news.newest.saturating_sub(*before)));
+        let heard = self.readers.hear(&session.client, began, before, news.newest);
+        timeout(ROUND_MAX, heard).await.map_err(slow)??;
         self.newest.send_if_modified(|newest| std::mem::replace(newest, news.newest) != news.newest);
         Ok(())
     }

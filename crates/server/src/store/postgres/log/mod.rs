@@ -3,6 +3,7 @@
 
 mod ended;
 mod follower;
+mod readers;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,6 +16,7 @@ use tokio::{
 };
 
 use self::follower::Follower;
+pub(super) use self::readers::Readers;
 use super::connect::Connector;
 use crate::store::{LiveGrants, StoreError, Trust};
 
@@ -40,14 +42,14 @@ impl Log {
     /// Starts the task, once it has followed the log to its end for the first time. To be called on the store's runtime.
     pub(super) async fn start(
         connector: &Connector,
-        live: &Arc<LiveGrants>,
-        trust: &Arc<Trust>,
+        (live, trust): (&Arc<LiveGrants>, &Arc<Trust>),
+        readers: Readers,
     ) -> Result<Self, StoreError> {
         let (newest, seen) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let wake = Arc::new(Notify::new());
         let (live, trust) = (Arc::clone(live), Arc::clone(trust));
-        let mut follower = Follower::new(connector.clone(), (live, trust), newest, Arc::clone(&wake));
+        let mut follower = Follower::new(connector.clone(), (live, trust), readers, newest, Arc::clone(&wake));
         follower.begin().await?;
         let task = connector.runtime().spawn(follower.run(stopping));
         Ok(Self { newest: seen, wake, stop, task: Mutex::new(Some(task)) })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roster_server::{
     auth::Caller,
     mail::Mailer,
-    model::SystemClock,
+    model::{Staleness, SystemClock},
     ops::{Ctx, Error, RequestId, UserAgent, WatchClientsInput, WatchEvent},
     presence::PresenceOptions,
 };
@@ -122,7 +122,7 @@ async fn a_watch_in_which_nothing_happens_says_that_it_is_alive() {
     let ops = Arc::new(ops.with_presence(often));
     let request_id = RequestId::generate();
     let (caller, user_agent) = (Caller::Developer, UserAgent::default());
-    let ctx = Ctx { caller, request_id, remote: None, user_agent, idempotency: None };
+    let ctx = Ctx { caller, request_id, remote: None, user_agent, idempotency: None, staleness: Staleness::NONE };
     let mut events = ops.watch_clients::<()>(&ctx, WatchClientsInput::default()).unwrap();
     assert!(matches!(events.next().await, Some(Ok(WatchEvent::PresentStateComplete(0)))));
     for _ in 0..3 {

@@ -1,6 +1,7 @@
 //! Several stores over one PostgreSQL database, as several servers have them.
 
 mod creates;
+mod deadlines;
 mod erasure;
 mod failover;
 mod failures;
@@ -8,7 +9,11 @@ mod grants;
 mod log;
 mod migrations;
 mod races;
+mod replicas;
+mod stale_reads;
 mod start;
+
+use std::collections::BTreeSet;
 
 use roster_server::store::postgres::PostgresStore;
 use tokio_postgres::Client;
@@ -22,9 +27,21 @@ fn node(database: &Database) -> PostgresStore {
 
 /// Waits until so many sessions wait for a lock. The observer must not be in a transaction: it would see the same throughout.
 async fn until_blocked(observer: &Client, sessions: i64) {
-    const SQL: &str = "SELECT count(*) FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()";
-    while observer.query_one(SQL, &[]).await.unwrap().get::<_, i64>(0) != sessions {
+    while blocked(observer).await != sessions {
         tokio::task::yield_now().await;
     }
+}
+
+/// How many sessions wait for a lock.
+async fn blocked(observer: &Client) -> i64 {
+    const SQL: &str = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()";
+    observer.query_one(SQL, &[]).await.unwrap().get(0)
+}
+
+/// The server's processes behind connections of stores, but for those that follow the log.
+async fn backends(observer: &Client) -> BTreeSet<i32> {
+    const SQL: &str =
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'roster'";
+    observer.query(SQL, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
