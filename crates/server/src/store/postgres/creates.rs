@@ -160,7 +160,6 @@ impl Creates {
     /// Does all of them in one transaction, and tells each what became of it.
     async fn create(&self, batch: Vec<Waiting>) {
         let (batch, twice) = apart(batch);
-        twice.into_iter().for_each(Waiting::try_alone);
         match self.commit(&batch).await {
             Ok(added) => {
                 self.wake.notify_one();
@@ -178,6 +177,8 @@ impl Creates {
             }
             Err(_) => batch.into_iter().for_each(Waiting::try_alone),
         }
+        // Only now, or they might come first.
+        twice.into_iter().for_each(Waiting::try_alone);
     }
 
     async fn commit(&self, batch: &[Waiting]) -> Result<HashSet<UserId>, StoreError> {

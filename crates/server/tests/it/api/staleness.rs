@@ -13,6 +13,7 @@ use roster_api::{
 };
 use tonic::{Code, Request};
 
+use super::metrics::Scraped;
 use crate::{
     harness::{Problem, Server, create_all, grpc, problem},
     postgres::{Database, alone, named},
@@ -90,6 +91,8 @@ async fn a_default_holds_for_who_says_nothing_and_nobody_who_says_none_is_shown_
         let now = with_max_staleness(get(), Duration::ZERO);
         assert_eq!(there.get_user(now).await.unwrap().into_inner().name, name);
     }
+    // Until it has heard of the last change, for which it forgets what it has read before.
+    while Scraped::of(&lenient).await.get("roster_change_log_position") < 21.0 {}
     until_named(&lenient, &user_id, "Ada 19").await;
     // Behind the back of both: who says nothing is told what is remembered.
     let owner = database.connect().await;
