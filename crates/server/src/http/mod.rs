@@ -83,7 +83,6 @@ impl Port {
     }
 
     /// Takes what a page does from the bucket that the methods which do the same take from, before the form is read.
-    #[expect(clippy::result_large_err, reason = "the error is the answer, and goes straight to the client")]
     async fn admit(&self, page: &'static str, peer: &Peer, request: &Request<Incoming>) -> Result<Ctx, Answer> {
         let ctx = ctx(peer, request);
         let Some(address) = ctx.remote else { return Ok(ctx) };

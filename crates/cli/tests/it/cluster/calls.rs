@@ -89,12 +89,13 @@ impl Calls {
         let mut first: HashMap<&String, Duration> = HashMap::new();
         while first.len() < clients.len() {
             assert!(since.elapsed() < OUTAGE_MAX, "after {OUTAGE_MAX:?} only {:?} can call", first.keys());
-            let seen = self.seen.lock().unwrap();
-            for client in clients.iter().filter(|client| is_well(&seen, client)) {
-                let took = seen.last[client].1.duration_since(since);
-                first.entry(client).or_insert(took);
+            {
+                let seen = self.seen.lock().unwrap();
+                for client in clients.iter().filter(|client| is_well(&seen, client)) {
+                    let took = seen.last[client].1.duration_since(since);
+                    first.entry(client).or_insert(took);
+                }
             }
-            drop(seen);
             tokio::time::sleep(LOOK_EVERY).await;
         }
         first.into_values().max().unwrap_or_default()

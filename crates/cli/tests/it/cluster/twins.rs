@@ -46,7 +46,7 @@ impl Twins {
     pub async fn step(&mut self) {
         self.round += 1;
         let key = format!("{CHANGED}-{}", self.round);
-        if self.round % 3 == 0 {
+        if self.round.is_multiple_of(3) {
             // Without an id of its own: two executions would be two users, or a refusal.
             let message = CreateUserRequest { email: format!("{key}@example.com"), ..Default::default() };
             let one = self

@@ -73,13 +73,13 @@ enum Outcome {
     Done(StoredUser),
     Failed(StoreError),
     /// It is to be done by itself.
-    Alone(CreateUser),
+    Alone(Box<CreateUser>),
 }
 
 /// How a creation is to be done.
 pub(super) enum Turn {
     /// By itself, before what comes with it is dropped.
-    Alone(CreateUser, Option<Flight>),
+    Alone(Box<CreateUser>, Option<Flight>),
     /// With others, as soon as there is a transaction for them.
     Shared(Answer),
 }
@@ -103,7 +103,7 @@ impl Creates {
     /// The way that a creation takes.
     pub(super) fn turn(self: &Arc<Self>, create: CreateUser) -> Result<Turn, StoreError> {
         if !create.may_share() {
-            return Ok(Turn::Alone(create, None));
+            return Ok(Turn::Alone(Box::new(create), None));
         }
         let mut state = self.state();
         if state.queue.len() >= self.waiting_max {
@@ -116,7 +116,7 @@ impl Creates {
         state.under_way += usize::from(begins);
         let flight = begins.then(|| Flight(Arc::clone(self)));
         if flight.is_some() && state.queue.is_empty() {
-            return Ok(Turn::Alone(create, flight));
+            return Ok(Turn::Alone(Box::new(create), flight));
         }
         let (answer, answered) = oneshot::channel();
         state.queue.push_back(Waiting { since: Instant::now(), create, answer });
@@ -220,7 +220,7 @@ fn apart(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
 
 impl Answer {
     /// The user, or what is to be done alone after all.
-    pub(super) async fn wait(self) -> Result<Result<StoredUser, CreateUser>, StoreError> {
+    pub(super) async fn wait(self) -> Result<Result<StoredUser, Box<CreateUser>>, StoreError> {
         match self.0.await {
             Ok(Outcome::Done(user)) => Ok(Ok(user)),
             Ok(Outcome::Alone(create)) => Ok(Err(create)),
@@ -243,7 +243,7 @@ impl Waiting {
     }
 
     fn try_alone(self) {
-        let _ = self.answer.send(Outcome::Alone(self.create));
+        let _ = self.answer.send(Outcome::Alone(Box::new(self.create)));
     }
 }
 

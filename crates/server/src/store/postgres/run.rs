@@ -46,13 +46,13 @@ impl PostgresStore {
     pub(super) async fn create(&self, create: CreateUser) -> Result<StoredUser, StoreError> {
         let name = name_of::<CreateUser>();
         let answer = match self.creates.turn(create)? {
-            Turn::Alone(create, _flight) => return self.execute(create).await,
+            Turn::Alone(create, _flight) => return self.execute(*create).await,
             Turn::Shared(answer) => answer,
         };
         let started = Instant::now();
         let span = traces::begin(SYSTEM, || name);
         let output = match answer.wait().await {
-            Ok(Err(create)) => return self.execute(create).await,
+            Ok(Err(create)) => return self.execute(*create).await,
             Ok(Ok(user)) => Ok(user),
             Err(error) => Err(error),
         };
