@@ -10,7 +10,7 @@
 //! wait. Nothing is locked: two calls that meet can at worst let a newcomer share another's bucket. A call costs about
 //! 50 ns.
 //!
-//! With Redis, servers share what has been taken; see [`shared`]. Whatever Redis says or does, nobody gets more from a
+//! With Redis, servers share what has been taken; see `limits::shared`. Whatever Redis says or does, nobody gets more from a
 //! server than its own buckets have.
 
 mod shared;

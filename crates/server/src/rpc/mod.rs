@@ -1,7 +1,7 @@
 //! The gRPC faces: thin services and everything that every call goes through.
 //!
 //! [`pipeline`] is the way of a call, top to bottom. Only this module knows tonic and prost, and
-//! only [`status`] turns an error into a status.
+//! only `status` turns an error into a status.
 
 mod access;
 mod admin_v1;

@@ -45,7 +45,7 @@ const PROBE: Tick = Tick(10);
 /// Who was not watched for longer than this was not silent in that time: it was us who slept.
 const SLEPT: Tick = Tick(5);
 
-/// The other nodes, as one of them knows them. See the [module](self).
+/// The other nodes, as one of them knows them. See the module.
 #[derive(Debug)]
 pub struct Peers {
     presence: Arc<Presence>,
