@@ -6,7 +6,7 @@
 //!
 //! A server counts in memory, which is bounded: when there is no more room, those that failed least are forgotten first.
 //! With Redis all servers count as one, there; each keeps beside it what it has heard, and goes on from that while Redis is
-//! away. See [`shared`].
+//! away. See `attempts/shared.rs`.
 
 mod local;
 mod shared;
