@@ -123,6 +123,8 @@ impl Context {
 
     /// Calls with what `ROSTER_TOKEN` holds from now on, or as whoever is signed in to the server, if anyone is.
     pub async fn identify(&mut self) -> Result<(), Failure> {
+        // A call for a new token is refused if it shows one that has ended.
+        self.authorization = None;
         let token = match env::var(TOKEN_VARIABLE) {
             Ok(token) if !token.is_empty() => Some(token),
             _ => self.token_of_session().await?,
