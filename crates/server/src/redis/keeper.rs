@@ -206,8 +206,13 @@ impl Keeper {
         loop {
             let began = Instant::now();
             let mut wire = link.wire.clone();
-            match timeout(PING_MAX, ask::<redis::Value>(&mut wire, &redis::cmd("PING"), &server)).await {
-                Ok(Ok(_)) => self.answered(&link, began.elapsed()).await,
+            let looked = async {
+                ask::<redis::Value>(&mut wire, &redis::cmd("PING"), &server).await?;
+                let took = began.elapsed();
+                self.shared.connector.try_out(&mut wire).await.map(|()| took)
+            };
+            match timeout(PING_MAX, looked).await {
+                Ok(Ok(took)) => self.answered(&link, took).await,
                 Ok(Err(error)) => return error,
                 Err(_) => return lost("it does not answer in time"),
             }
