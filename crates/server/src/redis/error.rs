@@ -141,7 +141,7 @@ impl OpenError {
             ErrorKind::Server(ServerErrorKind::NoPerm) => Self::NotAllowed { server, detail },
             ErrorKind::Server(ServerErrorKind::ReadOnly) => Self::ReadOnly { server, detail },
             ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Cluster { server, detail },
-            // The library says so of a number of a database that there is not, too.
+            // These have no kind of their own.
             ErrorKind::Server(ServerErrorKind::ResponseError) if detail.contains("cluster support disabled") => {
                 Self::NoCluster { server, detail }
             }

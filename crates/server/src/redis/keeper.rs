@@ -175,10 +175,9 @@ impl Keeper {
         let mut first = Some(first);
         loop {
             let outcome = self.shared.connector.connect().await;
-            if let Some(first) = first.take() {
-                // Whoever has waited too long waits no more.
-                let _ = first.send(outcome.as_ref().err().cloned());
-            }
+            // A start that fails says why itself; one that has waited too long hears nothing any more.
+            let is_told = first.take().is_some_and(|first| first.send(outcome.as_ref().err().cloned()).is_ok())
+                && outcome.as_ref().is_err_and(OpenError::is_lasting);
             let error = match outcome {
                 Ok(connection) => {
                     self.shared.stats.connected.increment();
@@ -191,7 +190,7 @@ impl Keeper {
                 }
             };
             self.shared.give_up();
-            self.tell_away(error);
+            self.tell_away(error, is_told);
             sleep(pause(self.failed)).await;
             self.failed = self.failed.saturating_add(1);
         }
@@ -207,8 +206,13 @@ impl Keeper {
         loop {
             let began = Instant::now();
             let mut wire = link.wire.clone();
-            match timeout(PING_MAX, ask::<redis::Value>(&mut wire, &redis::cmd("PING"), &server)).await {
-                Ok(Ok(_)) => self.answered(&link, began.elapsed()).await,
+            let looked = async {
+                ask::<redis::Value>(&mut wire, &redis::cmd("PING"), &server).await?;
+                let took = began.elapsed();
+                self.shared.connector.try_out(&mut wire).await.map(|()| took)
+            };
+            match timeout(PING_MAX, looked).await {
+                Ok(Ok(took)) => self.answered(&link, took).await,
                 Ok(Err(error)) => return error,
                 Err(_) => return lost("it does not answer in time"),
             }
@@ -242,8 +246,8 @@ impl Keeper {
         }
     }
 
-    fn tell_away(&mut self, error: OpenError) {
-        if self.away_since.is_none() {
+    fn tell_away(&mut self, error: OpenError, is_told: bool) {
+        if self.away_since.is_none() && !is_told {
             self.away_since = Some(Instant::now());
             tracing::warn!(%error, mend = error.mend(), "Redis is out of reach: each server limits by itself");
         }

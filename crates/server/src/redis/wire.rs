@@ -196,10 +196,7 @@ impl Connector {
         if pong != "PONG" {
             return Err(OpenError::NotRedis { server, detail: "it does not answer PING with PONG".into() });
         }
-        let RedisOptions { prefix, .. } = &self.options;
-        let mut check = redis::cmd("EVAL");
-        check.arg(CHECK).arg(1).arg(format!("{prefix}:check")).arg(format!("{prefix}:check"));
-        ask::<i64>(wire, &check, &server).await?;
+        self.try_out(wire).await?;
         // Not every user may ask; a node of a cluster has only some of the keys, and others tomorrow.
         let info = redis::cmd("INFO").arg("cluster").query_async::<String>(wire).await;
         match info {
@@ -208,6 +205,14 @@ impl Connector {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Does once what we need: a server that answers may have become a replica, or be full.
+    pub(super) async fn try_out(&self, wire: &mut Wire) -> Result<(), OpenError> {
+        let name = format!("{}:check", self.options.prefix);
+        let mut check = redis::cmd("EVAL");
+        check.arg(CHECK).arg(1).arg(&name).arg(&name);
+        ask::<i64>(wire, &check, &self.server()).await.map(drop)
     }
 
     fn sign_in(&self) -> RedisConnectionInfo {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use roster_server::{
     metrics::Page,
-    redis::{Away, Purpose, Redis, RedisOptions, State},
+    redis::{Away, OpenError, Purpose, Redis, RedisOptions, State},
 };
 
 use super::{connected, count, options, start, up};
@@ -110,6 +110,17 @@ async fn what_redis_refuses_is_no_reason_to_give_it_up() {
     assert_eq!(answers, [redis::Value::Okay, redis::Value::Int(42)]);
     assert_eq!(number(&redis, "roster_redis_commands_total{purpose=\"limit\",outcome=\"refused\"}"), 1.0);
     assert_eq!(number(&redis, "roster_redis_commands_total{purpose=\"presence\",outcome=\"done\"}"), 1.0);
+}
+
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_is_given_up_until_it_takes_writes_again() {
+    let server = RedisServer::start();
+    let redis = connected(&server).await;
+    server.ask::<()>("REPLICAOF 127.0.0.1 1");
+    let read_only = |state: &State| matches!(state, State::Away(OpenError::ReadOnly { .. }));
+    redis.state().wait_for(read_only).await.unwrap();
+    server.ask::<()>("REPLICAOF NO ONE");
+    assert_eq!(count(&up(redis).await, "a").await, Ok(1));
 }
 
 #[tokio::test]
