@@ -129,7 +129,7 @@ async fn streams_take_nothing_of_the_limit_and_places_come_back() {
 }
 
 /// More calls than may wait for a worker, in one go. How many of them do wait is up to the scheduler.
-const CROWD: usize = 12_000;
+const CROWD: usize = 3_000;
 
 /// A server with a single worker, and with patience for it: behind a crowd it may not read the answer to a ping for long.
 fn before_one_worker() -> Server {
