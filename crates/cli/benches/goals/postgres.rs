@@ -2,6 +2,7 @@
 //! what tokio-postgres reaches by itself in the same tables, and what a second and a third node add.
 
 use std::{
+    collections::HashMap,
     fs,
     path::Path,
     sync::{
@@ -56,14 +57,21 @@ impl Postgres {
         Ok(url.to_string())
     }
 
-    /// Processor time that its processes have used. Those that end between two looks are not counted, so look only
-    /// while connections stay.
-    fn cpu_time(&self) -> anyhow::Result<Duration> {
+    /// Processor time that each of its processes has used, by id.
+    fn cpu_times(&self) -> anyhow::Result<HashMap<String, Duration>> {
         let guard = self.0.guard.as_ref().context("PostgreSQL is not ours")?;
         let first = fs::read_to_string(guard.folder.join("data/postmaster.pid"))?;
         let first = first.lines().next().context("postmaster.pid is empty")?.to_owned();
         let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
-        children.split_whitespace().map(cpu_time).sum()
+        // One that has ended meanwhile is none any more.
+        Ok(children.split_whitespace().filter_map(|id| Some((id.to_owned(), cpu_time(id).ok()?))).collect())
+    }
+
+    /// Processor time that those of its processes have used since then that were there then and still are: all that serve
+    /// connections that stay.
+    fn cpu_since(&self, before: &HashMap<String, Duration>) -> anyhow::Result<Duration> {
+        let now = self.cpu_times()?;
+        Ok(now.iter().filter_map(|(id, time)| time.checked_sub(*before.get(id)?)).sum())
     }
 }
 
@@ -80,11 +88,11 @@ pub fn point_reads(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     let (mut own, mut beside) = (Vec::new(), Vec::new());
     let (measured, limit, ratio) = setting.compare(
         || {
-            let before = postgres.cpu_time()?;
+            let before = postgres.cpu_times()?;
             let sample = setting.sample(&server, GET, &requests, IN_FLIGHT)?;
             // With those of the warm-up, which take as long as others.
             let calls = sample.rate() * (setting.duration + WARM_UP).as_secs_f64();
-            beside.push((postgres.cpu_time()? - before).as_secs_f64() / calls * 1e6);
+            beside.push(postgres.cpu_since(&before)?.as_secs_f64() / calls * 1e6);
             own.push(1e6 / sample.calls_per_cpu());
             Ok(sample.rate())
         },

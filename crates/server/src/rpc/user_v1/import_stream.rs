@@ -27,7 +27,7 @@ use crate::{
 const ROWS_PER_TURN: usize = 64;
 /// Pieces under way. What gathers while the writer is at work is written in one transaction, and a page that many rows
 /// change is then written once; few enough not to keep the writes of others waiting.
-const PIECES_MAX: usize = 8;
+const PIECES_MAX: usize = 32;
 
 type Begin = Pin<Box<dyn Future<Output = Result<ImportRun, Error>> + Send>>;
 type Piece = Pin<Box<dyn Future<Output = Result<Vec<ImportVerdict>, Error>> + Send>>;

@@ -33,6 +33,10 @@ impl ImportUsers {
 impl Command for ImportUsers {
     type Output = Imported;
 
+    fn is_bulk(&self) -> bool {
+        true
+    }
+
     fn ends(&self, imported: &Imported) -> Vec<Ended> {
         imported.ended.clone()
     }

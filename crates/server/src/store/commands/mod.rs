@@ -59,6 +59,11 @@ pub trait Command: Send + 'static {
         self.meta().is_none_or(|meta| !meta.validate_only)
     }
 
+    /// Whether it takes as long as hundreds of others, which therefore go before it.
+    fn is_bulk(&self) -> bool {
+        false
+    }
+
     /// The grants that it ends or changes.
     fn ends(&self, _: &Self::Output) -> Vec<Ended> {
         Vec::new()

@@ -16,9 +16,8 @@ use crate::{
 #[async_trait]
 impl TransferStore for SqliteStore {
     async fn find_import(&self, key: ImportKey) -> Result<i64, StoreError> {
-        // In the writer's queue, behind the batches that are in it.
         let find = move |connection: &Connection| Ok(find_run(connection, &key)?.map_or(0, |run| run.last_row));
-        self.writer.execute(super::Read(find)).await
+        self.writer.execute(super::Read::behind_imports(find)).await
     }
 
     async fn find_verdicts(&self, key: ImportKey, number: i64) -> Result<Vec<RowVerdict>, StoreError> {

@@ -150,7 +150,7 @@ impl SqliteStore {
                 }
                 result
             }
-            None => self.writer.execute(Read(read)).await,
+            None => self.writer.execute(Read::now(read)).await,
         }
     }
 
@@ -162,13 +162,27 @@ impl SqliteStore {
     {
         match &self.readers {
             Some(readers) => readers.scan(read).await,
-            None => self.writer.execute(Read(read)).await,
+            None => self.writer.execute(Read::now(read)).await,
         }
     }
 }
 
 /// A read in the writer's queue.
-struct Read<F>(F);
+struct Read<F> {
+    read: F,
+    behind_imports: bool,
+}
+
+impl<F> Read<F> {
+    fn now(read: F) -> Self {
+        Self { read, behind_imports: false }
+    }
+
+    /// After the imports that are in the queue.
+    fn behind_imports(read: F) -> Self {
+        Self { read, behind_imports: true }
+    }
+}
 
 impl<T, F> Command for Read<F>
 where
@@ -176,6 +190,10 @@ where
     F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
 {
     type Output = T;
+
+    fn is_bulk(&self) -> bool {
+        self.behind_imports
+    }
 }
 
 impl<T, F> RunInSqlite for Read<F>
@@ -184,7 +202,7 @@ where
     F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
 {
     fn run(&self, connection: &Connection) -> Result<T, StoreError> {
-        self.0(connection)
+        (self.read)(connection)
     }
 }
 

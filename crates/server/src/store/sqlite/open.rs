@@ -76,7 +76,7 @@ pub(super) fn open(location: &Location) -> Result<Opened, OpenError> {
             let open = || -> rusqlite::Result<Connection> {
                 let writer = Connection::open_in_memory()?;
                 writer.pragma_update(None, "foreign_keys", true)?;
-                writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+                keep_statements(&writer)?;
                 migrations::run(&writer)?;
                 Ok(writer)
             };
@@ -115,7 +115,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
         // Checkpoints have a thread of their own.
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
         writer.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
-        writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        keep_statements(&writer)?;
         migrations::run(&writer)
     };
     set_up().map_err(failed)?;
@@ -190,6 +190,31 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -i64::from(READER_CACHE_KIB))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    keep_statements(&connection)?;
     Ok(connection)
+}
+
+/// Has the connection keep its statements, each as it was first prepared. Without that promise SQLite compares what is
+/// bound with the conditions of partial indexes, and prepares such a statement anew whenever it is run.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{StatementStatus, params};
+
+    use super::*;
+
+    #[test]
+    fn statements_are_not_prepared_anew_when_they_are_run() {
+        let connection = open(&Location::Memory).unwrap().writer;
+        // There is a partial index with a condition on the status.
+        let mut statement = connection.prepare_cached("SELECT pk FROM users WHERE id = ?1 AND status = ?2").unwrap();
+        for status in [1, 2, 1] {
+            assert!(!statement.exists(params!["ada", status]).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

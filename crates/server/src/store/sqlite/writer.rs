@@ -8,6 +8,9 @@
 //! anything: their first change is the one that can meet a conflict. So only rehearsals run in a
 //! savepoint; should a command fail half-way after all, the batch is run again with one for each.
 
+mod job;
+mod queue;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -18,29 +21,25 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::{
+    job::{Close, Job, Pending},
+    queue::{BATCH_MAX, Pace, Queue},
+};
 use super::{
-    SYSTEM, answers::run_once, checkpoint::Checkpointer, error::closed, feed, lock::FileLock,
-    search_index::SearchIndex, stats::SharedStats,
+    SYSTEM, checkpoint::Checkpointer, error::closed, feed, lock::FileLock, search_index::SearchIndex,
+    stats::SharedStats,
 };
 use crate::{
     backlog::Backlog,
     model::UserId,
     store::{
-        Ended, LiveGrants, StoreError,
+        LiveGrants, StoreError,
         cache::UserCache,
-        commands::{Command, ShowUser, name_of},
+        commands::{Command, name_of},
         traces,
     },
     trace::Span,
 };
-
-/// Commands in one commit, at most and at least if so many wait; see [`Pace`].
-const BATCH_MAX: usize = 512;
-const BATCH_MIN: usize = 16;
-/// How long the commands of a batch may run even if a sync takes less.
-const RUN_MIN: Duration = Duration::from_millis(1);
-/// How long the writer stays awake for a caller whose last command came as soon as this.
-const AWAKE_MAX: Duration = Duration::from_micros(200);
 
 /// How a command runs in SQLite. Many share a transaction, so it must not begin or end one.
 pub(super) trait RunInSqlite: Command {
@@ -70,6 +69,7 @@ impl Writer {
         let newest = watch::Sender::new(feed::newest(&connection).map_err(std::io::Error::other)?);
         let newest_seen = newest.subscribe();
         let backlog = Arc::new(Backlog::new(BATCH_MAX));
+        let waiting = Queue::new(jobs, Arc::clone(&backlog), Arc::clone(&stats));
         let of_thread = (Arc::clone(&stats), Arc::clone(&backlog));
         let run = move || {
             let (stats, backlog) = of_thread;
@@ -87,7 +87,7 @@ impl Writer {
                 suspended,
                 _lock: lock,
             };
-            thread.run(jobs);
+            thread.run(waiting);
         };
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(run)?;
         Ok(Self { queue, backlog, newest: newest_seen, stats, thread: Mutex::new(Some(thread)) })
@@ -118,7 +118,8 @@ impl Writer {
                 mpsc::error::TrySendError::Closed(_) => closed(),
             }
         })?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        // The command comes back with the answer, because memory is freed for less on the thread that it was made on.
+        answer.await.map_or_else(|_| Err(closed()), |(result, _command)| result)
     }
 
     /// See [`FeedStore::newest_position`](crate::store::FeedStore::newest_position).
@@ -134,7 +135,7 @@ impl Writer {
     /// How many commands wait for the thread, and how many may.
     pub(super) fn waiting(&self) -> (usize, usize) {
         let max = self.queue.max_capacity();
-        (max - self.queue.capacity(), max)
+        (self.backlog.waiting().min(max), max)
     }
 
     /// Whether the thread takes commands.
@@ -152,121 +153,6 @@ impl Writer {
             tracing::error!("the SQLite writer thread panicked");
         }
     }
-}
-
-/// A command with its caller, whatever its type.
-trait Job: Send {
-    /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool {
-        false
-    }
-    /// What it is called in numbers.
-    fn name(&self) -> &'static str;
-    /// Since when it waits; `None` if nobody asks.
-    fn since(&self) -> Option<Instant> {
-        None
-    }
-    /// The command in a trace, if its call is traced.
-    fn span(&self) -> Option<&Span> {
-        None
-    }
-    /// Whether this is the last job.
-    fn is_close(&self) -> bool {
-        false
-    }
-    /// Whether the changes are taken back even if all goes well.
-    fn is_rehearsal(&self) -> bool {
-        false
-    }
-    /// Runs; `Ok(true)` if the changes are to be kept.
-    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError>;
-    /// The users that it has changed: none if it failed or was a rehearsal. See [`Command::show_users`].
-    fn show_users<'a>(&'a self, _: &mut ShowUser<'_, 'a>) {}
-    /// The grants that it has ended or changed; see [`Command::ends`].
-    fn ends(&self) -> Vec<Ended> {
-        Vec::new()
-    }
-    /// Answers, after the commit.
-    fn finish(self: Box<Self>, committed: &Result<(), StoreError>);
-}
-
-struct Pending<C: RunInSqlite> {
-    command: C,
-    reply: oneshot::Sender<Result<C::Output, StoreError>>,
-    outcome: Option<Result<C::Output, StoreError>>,
-    since: Instant,
-    span: Option<Span>,
-}
-
-impl<C: RunInSqlite> Job for Pending<C> {
-    fn name(&self) -> &'static str {
-        name_of::<C>()
-    }
-
-    fn since(&self) -> Option<Instant> {
-        Some(self.since)
-    }
-
-    fn span(&self) -> Option<&Span> {
-        self.span.as_ref()
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn is_rehearsal(&self) -> bool {
-        !self.command.keep()
-    }
-
-    fn run(&mut self, connection: &Connection) -> Result<bool, StoreError> {
-        let outcome = run_once(&self.command, connection);
-        let keep = outcome.as_ref().map(|_| self.command.keep()).map_err(Clone::clone);
-        self.outcome = Some(outcome);
-        keep
-    }
-
-    fn show_users<'a>(&'a self, show: &mut ShowUser<'_, 'a>) {
-        if let Some(Ok(output)) = &self.outcome
-            && self.command.keep()
-        {
-            self.command.show_users(output, show);
-        }
-    }
-
-    fn ends(&self) -> Vec<Ended> {
-        match &self.outcome {
-            Some(Ok(output)) if self.command.keep() => self.command.ends(output),
-            _ => Vec::new(),
-        }
-    }
-
-    fn finish(self: Box<Self>, committed: &Result<(), StoreError>) {
-        let result = match (committed, self.outcome) {
-            // A refusal too: it may rest on what another command of the lost transaction had done.
-            (Err(error), _) => Err(error.clone()),
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(StoreError::Internal("a command was answered before it ran".into())),
-        };
-        // The caller may have gone; the change stands.
-        let _ = self.reply.send(result);
-    }
-}
-
-/// Ends the thread.
-struct Close;
-
-impl Job for Close {
-    fn name(&self) -> &'static str {
-        "Close"
-    }
-    fn is_close(&self) -> bool {
-        true
-    }
-    fn run(&mut self, _: &Connection) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-    fn finish(self: Box<Self>, _: &Result<(), StoreError>) {}
 }
 
 /// Who is told of every commit to a file.
@@ -291,54 +177,6 @@ enum Ran {
     HalfWay,
 }
 
-/// How many commands go into a batch.
-///
-/// One that takes all that wait leaves the callers idle while it runs and the writer idle while they
-/// are answered. So its commands run about as long as a sync takes: long enough to pay for it, and
-/// short enough that the next batch gathers meanwhile.
-struct Pace {
-    batch: usize,
-    /// How long the last commit took.
-    sync: Duration,
-}
-
-impl Pace {
-    /// Takes in that a batch of so many commands took so long, its commit included.
-    fn learn(&mut self, commands: usize, took: Duration) {
-        let each = took.saturating_sub(self.sync).as_nanos() / commands.max(1) as u128;
-        let fitting = self.sync.max(RUN_MIN).as_nanos() / each.max(1);
-        self.batch = usize::try_from(fitting).unwrap_or(BATCH_MAX).clamp(BATCH_MIN, BATCH_MAX);
-    }
-}
-
-/// How to wait for a caller that writes one thing after the other.
-///
-/// To put a thread to sleep and to wake it costs such a caller as much as the sync, so the writer
-/// stays awake a little where the next command came soon the last time, and gives its core to
-/// whoever else can use it. Where many write at once there is always more to do, and nothing to wait for.
-#[derive(Default)]
-struct Lone {
-    soon: bool,
-}
-
-impl Lone {
-    /// Waits for jobs and takes up to `max` of them; none only at the end of the queue.
-    fn await_jobs(
-        &mut self,
-        queue: &mut mpsc::Receiver<Box<dyn Job>>,
-        jobs: &mut Vec<Box<dyn Job>>,
-        max: usize,
-    ) -> usize {
-        let begun = Instant::now();
-        while self.soon && queue.is_empty() && begun.elapsed() < AWAKE_MAX {
-            thread::yield_now();
-        }
-        let count = queue.blocking_recv_many(jobs, max);
-        self.soon = count == 1 && begun.elapsed() < AWAKE_MAX;
-        count
-    }
-}
-
 struct WriterThread {
     connection: Connection,
     cache: Arc<UserCache>,
@@ -355,26 +193,16 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    fn run(mut self, mut queue: Queue) {
         let mut jobs = Vec::with_capacity(BATCH_MAX);
-        let mut lone = Lone::default();
-        while lone.await_jobs(&mut queue, &mut jobs, self.pace.batch) > 0 {
-            // The last job was not counted when it joined.
-            let last = jobs.iter().filter(|job| job.is_close()).count();
-            let close = last > 0;
-            self.backlog.left(jobs.len() - last);
-            jobs.retain(|job| !job.is_abandoned());
+        while queue.begin_batch(&mut jobs, self.pace.batch) {
             let started = Instant::now();
-            for (job, since) in jobs.iter().filter_map(|job| Some((job, job.since()?))) {
-                self.stats.waits.observe(started.duration_since(since));
-                if let Some(span) = job.span() {
-                    span.record("wait", since, started);
-                }
-            }
-            self.stats.batches.record(jobs.len() as u64);
-            let committed = self.commit(&mut jobs);
+            let committed = self.commit(&mut jobs, &mut queue);
             let took = started.elapsed();
-            self.pace.learn(jobs.len(), took);
+            self.stats.batches.record(jobs.len() as u64);
+            if !queue.has_given_bulk() {
+                self.pace.learn(jobs.len(), took);
+            }
             self.backlog.took(took);
             self.backlog.set_at_once(self.pace.batch);
             if let Err(error) = &committed {
@@ -386,11 +214,11 @@ impl WriterThread {
                 self.live.end(&jobs.iter().flat_map(|job| job.ends()).collect::<Vec<_>>());
                 self.wake_feed();
             }
+            if jobs.iter().any(|job| job.is_close()) {
+                queue.close();
+            }
             for job in jobs.drain(..) {
                 job.finish(&committed);
-            }
-            if close {
-                queue.close();
             }
             if let Some(followers) = &self.followers {
                 followers.checkpointer.after_commit(&self.connection, queue.is_empty());
@@ -425,17 +253,22 @@ impl WriterThread {
         }
     }
 
-    /// Runs the jobs in one transaction.
-    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        match self.in_transaction(jobs, Savepoints::ForRehearsals) {
+    /// Runs the jobs in one transaction, and adds the bulk jobs to them that the queue gives.
+    fn commit(&mut self, jobs: &mut Vec<Box<dyn Job>>, queue: &mut Queue) -> Result<(), StoreError> {
+        match self.in_transaction(jobs, Savepoints::ForRehearsals, |jobs| queue.add_bulk(jobs)) {
             Ok(Ran::Whole) => Ok(()),
-            Ok(Ran::HalfWay) => self.in_transaction(jobs, Savepoints::ForAll).map(|_| ()),
+            Ok(Ran::HalfWay) => self.in_transaction(jobs, Savepoints::ForAll, |_| false).map(|_| ()),
             Err(error) => Err(error),
         }
     }
 
-    fn in_transaction(&mut self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
-        let result = self.execute("BEGIN IMMEDIATE").and_then(|()| self.run_all(jobs, savepoints));
+    fn in_transaction(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        savepoints: Savepoints,
+        add: impl FnMut(&mut Vec<Box<dyn Job>>) -> bool,
+    ) -> Result<Ran, StoreError> {
+        let result = self.execute("BEGIN IMMEDIATE").and_then(|()| self.run_all(jobs, savepoints, add));
         if !matches!(result, Ok(Ran::Whole)) && !self.connection.is_autocommit() {
             // Nothing more can be done if this fails too; the next BEGIN will say so.
             let _ = self.connection.execute_batch("ROLLBACK");
@@ -443,10 +276,19 @@ impl WriterThread {
         result
     }
 
-    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<Ran, StoreError> {
+    /// `add` adds a job to those that are done, or says that there is no other.
+    fn run_all(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        savepoints: Savepoints,
+        mut add: impl FnMut(&mut Vec<Box<dyn Job>>) -> bool,
+    ) -> Result<Ran, StoreError> {
         let mut kept = false;
         let mut begun = Instant::now();
-        for job in jobs.iter_mut() {
+        let mut done = 0;
+        while done < jobs.len() || add(jobs) {
+            let Some(job) = jobs.get_mut(done) else { break };
+            done += 1;
             let savepoint = savepoints == Savepoints::ForAll || job.is_rehearsal();
             if savepoint {
                 self.execute("SAVEPOINT command")?;
@@ -527,6 +369,7 @@ mod tests {
         }
     }
 
+    /// In the order in which they were written.
     struct Numbers;
 
     impl Command for Numbers {
@@ -535,7 +378,7 @@ mod tests {
 
     impl RunInSqlite for Numbers {
         fn run(&self, connection: &Connection) -> Result<Vec<i64>, StoreError> {
-            let mut statement = connection.prepare("SELECT number FROM numbers ORDER BY number")?;
+            let mut statement = connection.prepare("SELECT number FROM numbers ORDER BY rowid")?;
             Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
         }
     }
@@ -562,6 +405,55 @@ mod tests {
         assert_eq!(batch.await, (true, Ok(1), Err(StoreError::Stale), true, Ok(3)));
         assert_eq!(writer.execute(Numbers).await.unwrap(), [1, 3]);
         assert_eq!(writer.wait(0), Duration::ZERO, "whoever joined the queue has left it");
+        tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
+    }
+
+    /// Takes long, and notes when it was done.
+    struct Bulk(i64, Mutex<sync::Receiver<()>>);
+
+    impl Command for Bulk {
+        type Output = ();
+
+        fn is_bulk(&self) -> bool {
+            true
+        }
+    }
+
+    impl RunInSqlite for Bulk {
+        fn run(&self, connection: &Connection) -> Result<(), StoreError> {
+            let _ = self.1.lock().unwrap().recv();
+            connection.execute("INSERT INTO numbers VALUES (?1)", [self.0])?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn others_wait_for_no_bulk_but_what_has_begun() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE numbers (number); CREATE TABLE changes (position)").unwrap();
+        let writer =
+            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 64)
+                .unwrap();
+        let (release, held) = sync::channel::<()>();
+        let bulk = async |number| {
+            let (done, gone) = sync::channel();
+            drop(done);
+            writer.execute(Bulk(number, Mutex::new(gone))).await
+        };
+        let first = writer.execute(Bulk(1, Mutex::new(held)));
+        let (first, second, third, other, ()) =
+            tokio::join!(first, bulk(2), bulk(3), writer.execute(Insert { number: 4, fails: false }), async {
+                drop(release);
+            });
+        assert_eq!((first, second, third, other), (Ok(()), Ok(()), Ok(()), Ok(4)));
+        let mut order = writer.execute(Numbers).await.unwrap();
+        assert!(
+            order.iter().position(|number| *number == 4) < order.iter().position(|number| *number == 2),
+            "{order:?}"
+        );
+        order.retain(|number| *number != 4);
+        assert_eq!(order, [1, 2, 3]);
+        assert_eq!(writer.waiting().0, 0);
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 }

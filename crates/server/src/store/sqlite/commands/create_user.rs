@@ -1,6 +1,6 @@
 //! Adds a user, its credentials and its change-log row.
 
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::{log_change, request_mail::write_mail};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 impl RunInSqlite for CreateUser {
     fn run(&self, connection: &Connection) -> Result<StoredUser, StoreError> {
         let user = &self.new.user;
-        let pk = insert(connection, user, &self.derived)?;
+        let pk = NewRows::open(connection)?.insert(user, &self.derived)?;
         if let Some(hash) = &self.new.password_hash {
             insert_password(connection, pk, hash)?;
         }
@@ -32,16 +32,22 @@ pub(super) fn insert_password(connection: &Connection, pk: i64, hash: &PasswordH
     Ok(())
 }
 
-/// Writes the row of a new user. A conflict leaves nothing behind.
-pub(super) fn insert(connection: &Connection, user: &User, derived: &Derived) -> Result<i64, StoreError> {
-    connection
-        .prepare_cached(
+/// Writes rows of new users.
+pub(super) struct NewRows<'c>(CachedStatement<'c>);
+
+impl<'c> NewRows<'c> {
+    pub(super) fn open(connection: &'c Connection) -> Result<Self, StoreError> {
+        Ok(Self(connection.prepare_cached(
             "INSERT INTO users (id, email, email_key, username, username_key, name, name_key, role, status, age,
                                 phone, locale, attributes, email_verified, created_at, updated_at, revision, search_text,
                                 message)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-        )?
-        .execute(params![
+        )?))
+    }
+
+    /// Writes one; gives its `pk`. A conflict leaves nothing behind.
+    pub(super) fn insert(&mut self, user: &User, derived: &Derived) -> Result<i64, StoreError> {
+        Ok(self.0.insert(params![
             user.id,
             user.email,
             derived.email_key,
@@ -61,6 +67,6 @@ pub(super) fn insert(connection: &Connection, user: &User, derived: &Derived) ->
             user.revision,
             derived.search_text,
             derived.stored,
-        ])?;
-    Ok(connection.last_insert_rowid())
+        ])?)
+    }
 }

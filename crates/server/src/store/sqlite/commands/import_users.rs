@@ -6,7 +6,11 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    create_user, current_user, keep_an_admin, log_change, set_password::write_password, set_user_status::write_status,
+    ChangeLog,
+    create_user::{NewRows, insert_password},
+    current_user, keep_an_admin, log_change,
+    set_password::write_password,
+    set_user_status::write_status,
     update_user,
 };
 use crate::{
@@ -25,13 +29,11 @@ impl RunInSqlite for ImportUsers {
     fn run(&self, connection: &Connection) -> Result<Imported, StoreError> {
         // First: a run that has gone on elsewhere is refused before anything changes.
         let run = self.batch.step.as_ref().map(|step| imports::check_step(connection, step)).transpose()?;
-        let mut ended = Vec::new();
+        let mut importer = Importer::new(connection, &self.batch)?;
         let mut verdicts = Vec::with_capacity(self.batch.rows.len());
         for (row, derived) in self.batch.rows.iter().zip(&self.derived) {
             let outcome = match (&row.content, derived) {
-                (RowContent::User(user), Some(derived)) => {
-                    import(connection, (&self.batch, user), derived, &mut ended)?
-                }
+                (RowContent::User(user), Some(derived)) => importer.import(user, derived)?,
                 (RowContent::Decided(outcome), _) => outcome.clone(),
                 (RowContent::User(_), None) => return Err(StoreError::Internal("a row was not readied".into())),
             };
@@ -40,38 +42,57 @@ impl RunInSqlite for ImportUsers {
         if let (Some(run), Some(step)) = (run, &self.batch.step) {
             imports::keep(connection, (run, step), &verdicts, self.batch.meta.at)?;
         }
-        Ok(Imported { verdicts, ended })
+        Ok(Imported { verdicts, ended: importer.ended })
     }
 }
 
-fn import(
-    connection: &Connection,
-    (batch, row): (&ImportBatch, &ImportUser),
-    derived: &Derived,
-    ended: &mut Vec<Ended>,
-) -> Result<RowOutcome, StoreError> {
-    let conflict = match create(connection, row, derived, &batch.meta) {
-        Ok(()) => return Ok(RowOutcome::Created(row.user.id.clone())),
-        Err(StoreError::Conflict(unique)) => unique,
-        Err(error) => return Err(error),
-    };
-    match find_existing(connection, row, &derived.email_key)? {
-        None => Ok(RowOutcome::Failed(first_taken(connection, &row.user.id, &derived.email_key, conflict)?)),
-        Some(id) if !batch.update_existing => Ok(RowOutcome::Skipped(Some(id))),
-        Some(id) => {
-            let change = Change::plan(connection, batch, row, &id)?;
-            let change = match change {
-                Ok(change) => change,
-                Err(failure) => return Ok(RowOutcome::Failed(failure)),
-            };
-            match change.write(connection, row.password_hash.as_ref(), &batch.meta, ended) {
-                Ok(()) => Ok(RowOutcome::Updated(Some(id))),
-                Err(StoreError::Conflict(unique)) => {
-                    Ok(RowOutcome::Failed(first_taken(connection, &id, &derived.email_key, unique)?))
+/// Imports rows, one after the other.
+struct Importer<'c> {
+    connection: &'c Connection,
+    batch: &'c ImportBatch,
+    users: NewRows<'c>,
+    log: ChangeLog<'c>,
+    /// The grants that the rows have ended.
+    ended: Vec<Ended>,
+}
+
+impl<'c> Importer<'c> {
+    fn new(connection: &'c Connection, batch: &'c ImportBatch) -> Result<Self, StoreError> {
+        let (users, log) = (NewRows::open(connection)?, ChangeLog::open(connection, &batch.meta)?);
+        Ok(Self { connection, batch, users, log, ended: Vec::new() })
+    }
+
+    fn import(&mut self, row: &ImportUser, derived: &Derived) -> Result<RowOutcome, StoreError> {
+        let conflict = match self.create(row, derived) {
+            Ok(()) => return Ok(RowOutcome::Created(row.user.id.clone())),
+            Err(StoreError::Conflict(unique)) => unique,
+            Err(error) => return Err(error),
+        };
+        let taken = |id, unique| Ok(RowOutcome::Failed(first_taken(self.connection, id, &derived.email_key, unique)?));
+        match find_existing(self.connection, row, &derived.email_key)? {
+            None => taken(&row.user.id, conflict),
+            Some(id) if !self.batch.update_existing => Ok(RowOutcome::Skipped(Some(id))),
+            Some(id) => match Change::plan(self.connection, self.batch, row, &id)? {
+                Err(failure) => Ok(RowOutcome::Failed(failure)),
+                Ok(change) => {
+                    let password = row.password_hash.as_ref();
+                    match change.write(self.connection, password, &self.batch.meta, &mut self.ended) {
+                        Ok(()) => Ok(RowOutcome::Updated(Some(id))),
+                        Err(StoreError::Conflict(unique)) => taken(&id, unique),
+                        Err(error) => Err(error),
+                    }
                 }
-                Err(error) => Err(error),
-            }
+            },
         }
+    }
+
+    /// Adds the user; a conflict leaves nothing behind.
+    fn create(&mut self, row: &ImportUser, derived: &Derived) -> Result<(), StoreError> {
+        let pk = self.users.insert(&row.user, derived)?;
+        if let Some(hash) = &row.password_hash {
+            insert_password(self.connection, pk, hash)?;
+        }
+        self.log.write(Action::Created, (pk, &row.user), (None, Some(&derived.stored)), &[])
     }
 }
 
@@ -84,15 +105,6 @@ fn first_taken(
 ) -> Result<RowFailure, StoreError> {
     let by_another = connection.with_email(email_key)?.is_some_and(|holder| holder != *id);
     Ok(RowFailure::Taken(if by_another { Unique::Email } else { conflict }))
-}
-
-/// Adds the user; a conflict leaves nothing behind.
-fn create(connection: &Connection, row: &ImportUser, derived: &Derived, meta: &ChangeMeta) -> Result<(), StoreError> {
-    let pk = create_user::insert(connection, &row.user, derived)?;
-    if let Some(hash) = &row.password_hash {
-        create_user::insert_password(connection, pk, hash)?;
-    }
-    log_change(connection, Action::Created, (pk, &row.user), (None, Some(&derived.stored)), &[], meta)
 }
 
 /// The user that the row is about: by its id if it says one, else by its email.

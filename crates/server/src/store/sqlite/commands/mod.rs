@@ -12,6 +12,7 @@ mod end_session;
 mod end_sessions;
 mod fail_sign_in;
 mod import_users;
+mod log;
 mod purge_answers;
 mod purge_imports;
 mod purge_sessions;
@@ -31,14 +32,15 @@ mod update_preferences;
 mod update_user;
 mod use_token;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 
+use self::log::{ChangeLog, Event, log_change, log_event};
 use super::addresses;
 use crate::{
-    model::{Action, Address, AddressId, ChangeMeta, User, UserId},
+    model::{Address, AddressId, ChangeMeta, User, UserId},
     store::{
         StoreError, StoredUser,
-        commands::{check_rank, check_ruled, is_by_another, json, may_leave_no_admin},
+        commands::{check_rank, check_ruled, may_leave_no_admin},
     },
 };
 
@@ -109,75 +111,4 @@ fn keep_an_admin(
     let holds = |sql| connection.prepare_cached(sql)?.query_row([pk], |row| row.get::<_, bool>(0));
     // One who cannot sign in leaves as many who can.
     if !holds(HAS_PASSWORD)? || holds(ANOTHER)? { Ok(()) } else { Err(StoreError::LastAdmin) }
-}
-
-/// Writes the change-log row that belongs to a change.
-fn log_change(
-    connection: &Connection,
-    action: Action,
-    (pk, user): (i64, &User),
-    (before, after): (Option<&StoredUser>, Option<&StoredUser>),
-    fields: &[&str],
-    meta: &ChangeMeta,
-) -> Result<(), StoreError> {
-    let fields = json(fields)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, before, after,
-                                  remote_address, by_another)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            meta.at,
-            meta.actor.to_string(),
-            action.name(),
-            user.id,
-            pk,
-            user.revision,
-            meta.request_id,
-            fields,
-            before,
-            after,
-            meta.remote_address,
-            is_by_another(&meta.actor, Some(&user.id)),
-        ])?;
-    Ok(())
-}
-
-/// A row of the change log that changes no user: what was done beside one, or refused.
-#[derive(Debug, Default)]
-struct Event<'a> {
-    /// Whom it concerns; `None` for nobody that there is.
-    user: Option<(i64, &'a UserId)>,
-    /// What it was done to if not a user, such as `sessions/ID`; empty for nothing.
-    target: &'a str,
-    /// The names of the fields that changed.
-    fields: &'a [&'a str],
-    /// The reason of the error if it was refused; empty if it was done.
-    reason: &'a str,
-}
-
-/// Writes an [`Event`] to the change log, where the audit log reads it. Followers of users pass over it.
-fn log_event(connection: &Connection, action: Action, event: &Event<'_>, meta: &ChangeMeta) -> Result<(), StoreError> {
-    let (pk, id) = event.user.map_or((0, None), |(pk, id)| (pk, Some(id)));
-    connection
-        .prepare_cached(
-            "INSERT INTO changes (at, actor, action, user_id, user_pk, revision, request_id, fields, remote_address,
-                                  target, reason, by_another)
-             VALUES (?1, ?2, ?3, ifnull(?4, ''), ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            meta.at,
-            meta.actor.to_string(),
-            action.name(),
-            id,
-            pk,
-            meta.request_id,
-            json(event.fields)?,
-            meta.remote_address,
-            event.target,
-            event.reason,
-            is_by_another(&meta.actor, id),
-        ])?;
-    Ok(())
 }
