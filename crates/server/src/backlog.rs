@@ -10,6 +10,34 @@ use std::{
 
 /// A new measurement counts for one part in this many.
 const AVERAGE_OVER: u64 = 8;
+/// Turns that somebody may wait in a queue that stands, and the least that this is taken to be.
+const TURNS_IN_STANDING: u32 = 6;
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
+
+/// How long who joins a queue now will wait there, and what queue that is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// An estimate; nothing where nobody waits.
+    pub expected: Duration,
+    /// How long a turn takes.
+    turn: Duration,
+    /// How long it has been since all who waited had their turn at once.
+    pub standing: Duration,
+}
+
+impl Wait {
+    /// Whether it is too long where nobody is to wait longer than `max`.
+    ///
+    /// A crowd may wait so long. But a queue that has not become short for as long is no crowd: more comes than can be
+    /// done, and a long queue would only make all of them wait that are let in. There it is to be no longer than it has to be
+    /// for nobody to be idle.
+    #[must_use]
+    pub fn is_too_long(self, max: Duration) -> bool {
+        let patience =
+            if self.standing < max { max } else { (self.turn * TURNS_IN_STANDING).max(PATIENCE_MIN).min(max) };
+        self.expected > patience
+    }
+}
 
 /// What is known of a queue.
 #[derive(Debug)]
@@ -22,6 +50,8 @@ pub(crate) struct Backlog {
     turn: AtomicU64,
     /// When the queue moved last, or ceased to be empty, in nanoseconds since the epoch.
     moved: AtomicU64,
+    /// When all who waited had their turn at once the last time, or nobody waited, in nanoseconds since the epoch.
+    short: AtomicU64,
 }
 
 impl Backlog {
@@ -33,20 +63,21 @@ impl Backlog {
             at_once: AtomicUsize::new(at_once),
             turn: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            short: AtomicU64::new(0),
         }
     }
 
     /// One has joined the queue.
     pub(crate) fn joined(&self) {
         if self.waiting.fetch_add(1, Relaxed) == 0 {
-            self.move_on();
+            self.move_on(0);
         }
     }
 
     /// So many have left it, because their turn has come or because they did not get in after all.
     pub(crate) fn left(&self, count: usize) {
-        self.waiting.fetch_sub(count, Relaxed);
-        self.move_on();
+        let before = self.waiting.fetch_sub(count, Relaxed);
+        self.move_on(before.saturating_sub(count));
     }
 
     /// How many wait.
@@ -71,19 +102,24 @@ impl Backlog {
     ///
     /// Nothing if nobody waits: there may be no more to the last measurement than that one job was long, and if nobody
     /// were let in for it, there would never be another.
-    pub(crate) fn wait(&self, ahead: usize) -> Duration {
+    pub(crate) fn wait(&self, ahead: usize) -> Wait {
         let at_once = self.at_once.load(Relaxed).max(1);
         let joined = self.waiting.load(Relaxed);
         let waiting = joined.max(ahead.saturating_sub(at_once));
         if waiting == 0 {
-            return Duration::ZERO;
+            return Wait::default();
         }
         // The turn that is under way, those of all who wait, and the newcomer's own.
         let turns = (waiting / at_once + 2) as u64;
-        let expected = self.turn.load(Relaxed).saturating_mul(turns);
+        let turn = self.turn.load(Relaxed);
+        let expected = turn.saturating_mul(turns);
         // A queue that has stood still for a while is as likely as not to stand still for as long again.
-        let still = if joined == 0 { 0 } else { self.now().saturating_sub(self.moved.load(Relaxed)) };
-        Duration::from_nanos(expected.max(still))
+        let since = |then: &AtomicU64| if joined == 0 { 0 } else { self.now().saturating_sub(then.load(Relaxed)) };
+        Wait {
+            expected: Duration::from_nanos(expected.max(since(&self.moved))),
+            turn: Duration::from_nanos(turn),
+            standing: Duration::from_nanos(since(&self.short)),
+        }
     }
 
     /// How long it takes until all who wait now, and those whose turn it is, are done.
@@ -92,8 +128,13 @@ impl Backlog {
         Duration::from_nanos(self.turn.load(Relaxed).saturating_mul(turns as u64))
     }
 
-    fn move_on(&self) {
-        self.moved.store(self.now(), Relaxed);
+    /// The queue has moved; so many wait now.
+    fn move_on(&self, waiting: usize) {
+        let now = self.now();
+        self.moved.store(now, Relaxed);
+        if waiting <= self.at_once.load(Relaxed) {
+            self.short.store(now, Relaxed);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -116,17 +157,17 @@ mod tests {
     fn the_wait_is_the_turns_before_and_the_own() {
         let backlog = Backlog::new(2);
         backlog.took(100_000 * MS);
-        assert_eq!(backlog.wait(0), Duration::ZERO, "nobody waits");
+        assert_eq!(backlog.wait(0).expected, Duration::ZERO, "nobody waits");
         (0..5).for_each(|_| backlog.joined());
-        assert_eq!(backlog.wait(0), 400_000 * MS);
+        assert_eq!(backlog.wait(0).expected, 400_000 * MS);
         assert_eq!(backlog.empty_in(), 400_000 * MS, "the turn under way, and three more");
         backlog.set_at_once(5);
-        assert_eq!(backlog.wait(0), 300_000 * MS);
+        assert_eq!(backlog.wait(0).expected, 300_000 * MS);
         backlog.left(4);
-        assert_eq!(backlog.wait(0), 200_000 * MS);
+        assert_eq!(backlog.wait(0).expected, 200_000 * MS);
         backlog.left(1);
-        assert_eq!(backlog.wait(5), Duration::ZERO, "all of them have their turn at once");
-        assert_eq!(backlog.wait(6), 200_000 * MS, "one of those on their way will wait");
+        assert_eq!(backlog.wait(5).expected, Duration::ZERO, "all of them have their turn at once");
+        assert_eq!(backlog.wait(6).expected, 200_000 * MS, "one of those on their way will wait");
     }
 
     #[test]
@@ -137,7 +178,7 @@ mod tests {
         for _ in 0..100 {
             backlog.took(1_000_000 * MS);
         }
-        let wait = backlog.wait(0);
+        let wait = backlog.wait(0).expected;
         assert!(wait >= 3_000_000 * MS && wait < 3_100_000 * MS, "{wait:?}");
     }
 
@@ -147,9 +188,30 @@ mod tests {
         backlog.took(MS);
         backlog.joined();
         backlog.epoch = Instant::now().checked_sub(5_000 * MS).unwrap_or_else(Instant::now);
-        assert!(backlog.wait(0) >= backlog.epoch.elapsed() - 1_000 * MS && backlog.wait(0) > 2 * MS);
+        assert!(backlog.wait(0).expected >= backlog.epoch.elapsed() - 1_000 * MS && backlog.wait(0).expected > 2 * MS);
         backlog.left(1);
         backlog.joined();
-        assert!(backlog.wait(0) < 1_000 * MS, "it moves again");
+        assert!(backlog.wait(0).expected < 1_000 * MS, "it moves again");
+    }
+
+    #[test]
+    fn in_a_queue_that_stands_nobody_waits_long() {
+        let mut backlog = Backlog::new(2);
+        backlog.took(10 * MS);
+        (0..100).for_each(|_| backlog.joined());
+        assert!(!backlog.wait(0).is_too_long(1_000 * MS), "a crowd may wait");
+        assert!(backlog.wait(0).is_too_long(500 * MS), "but not longer than anybody may");
+        let stand = |backlog: &mut Backlog| {
+            backlog.epoch = Instant::now().checked_sub(2_000 * MS).unwrap_or_else(Instant::now);
+            backlog.left(2);
+        };
+        stand(&mut backlog);
+        assert!(backlog.wait(0).is_too_long(1_000 * MS), "it has not become short for two seconds");
+        backlog.left(90);
+        assert_eq!(backlog.wait(0).expected, 60 * MS);
+        assert!(!backlog.wait(0).is_too_long(1_000 * MS), "six turns");
+        backlog.left(6);
+        (0..98).for_each(|_| backlog.joined());
+        assert!(!backlog.wait(0).is_too_long(1_000 * MS), "it has become short");
     }
 }

@@ -15,7 +15,10 @@ use super::{
     phc::{self, Argon2Hash, Digest, StoredHash},
     pool::{Memory, Pool},
 };
-use crate::trace::{Fault, Traced as _};
+use crate::{
+    backlog::Wait,
+    trace::{Fault, Traced as _},
+};
 
 /// Bytes of a hash.
 const OUTPUT_BYTES: usize = 32;
@@ -131,7 +134,7 @@ impl Hasher {
 
     /// How long a password that comes now will wait for its hash.
     #[must_use]
-    pub fn wait(&self) -> Duration {
+    pub fn wait(&self) -> Wait {
         self.pool.wait()
     }
 

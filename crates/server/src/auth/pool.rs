@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::HashError;
 use crate::{
-    backlog::Backlog,
+    backlog::{Backlog, Wait},
     metrics::{
         Counter, Histogram, LATENCIES, Page,
         names::{HASH_CAPACITY, HASH_DURATION, HASH_QUEUE, HASH_REFUSED, HASH_WAIT},
@@ -129,7 +129,7 @@ impl Pool {
     }
 
     /// How long a job that joins now will wait; see [`Backlog::wait`].
-    pub(super) fn wait(&self) -> Duration {
+    pub(super) fn wait(&self) -> Wait {
         self.shared.backlog.wait(0)
     }
 
@@ -144,7 +144,7 @@ impl Pool {
 
     fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.shared.lock();
-        if state.queue.len() >= self.shared.capacity || self.shared.backlog.wait(0) > self.shared.wait_max {
+        if state.queue.len() >= self.shared.capacity || self.shared.backlog.wait(0).is_too_long(self.shared.wait_max) {
             self.shared.refused.increment();
             return Err(HashError::Busy { retry_after: self.shared.backlog.empty_in() });
         }

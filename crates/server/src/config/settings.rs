@@ -357,7 +357,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Millis(1..=HOUR_MS, |c| &mut c.queue_wait_max),
         default: None,
         doc: "How long a call may have to wait for the database or for a password to be hashed. One that would wait \
-              longer, or past its deadline, is refused at once with RESOURCE_EXHAUSTED and the time after which to try again.",
+              longer, or past its deadline, is refused at once with RESOURCE_EXHAUSTED and the time after which to try again. \
+              Where so much has come for so long that the queue never became short, six turns are the most.",
     },
     Setting {
         key: "cache_bytes",

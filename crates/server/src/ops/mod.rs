@@ -57,6 +57,7 @@ use self::{
 };
 use crate::{
     auth::{Attempts, Authenticator, Hasher, RefreshTokens},
+    backlog::Wait,
     mail::Mailer,
     metrics::Page,
     model::{Clock, IdempotencyKeys, Staleness},
@@ -198,13 +199,13 @@ impl Ops {
 
     /// How long a call that joins this queue of the store now will wait, with at least so many `ahead` of it.
     #[must_use]
-    pub fn store_wait(&self, queue: Queue, ahead: usize) -> Duration {
+    pub fn store_wait(&self, queue: Queue, ahead: usize) -> Wait {
         self.store.wait(queue, ahead)
     }
 
     /// How long a password that comes now will wait for its hash.
     #[must_use]
-    pub fn hash_wait(&self) -> Duration {
+    pub fn hash_wait(&self) -> Wait {
         self.hasher.wait()
     }
 

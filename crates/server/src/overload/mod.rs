@@ -28,7 +28,9 @@
 //! **Each queue of ours has a `Backlog`**, and a call that would wait in it longer than its deadline
 //! leaves, or than `queue_wait_max_ms`, is refused before its message is read. By Little's law that is a limit on what waits
 //! that follows the speed of the disk and the dearness of a hash at once, without probing. The bounds by number stay
-//! behind it. A crowd that comes in one read is let in before the first of it has got anywhere, so those on their way
+//! behind it. A crowd may wait so long; a queue that has not become short for so long is no crowd but more than can be
+//! done, and then six turns are the most that anybody waits in it ([`Wait`]): those that are let in are served about as
+//! before, and nothing is gained by a longer queue. A crowd that comes in one read is let in before the first of it has got anywhere, so those on their way
 //! are counted too; not so for hashes, of which many a call turns out to need none: there the pool looks again.
 //!
 //! A refusal has `RetryInfo` and `grpc-retry-pushback-ms`. It is `UNAVAILABLE` (OVERLOADED) where a worker is behind,
@@ -80,9 +82,12 @@ use roster_api::access::LoadClass;
 
 pub(crate) use gate::{Gate, Place};
 
-use crate::metrics::{
-    Counter, Page,
-    names::{ADMISSION_DELAY, ADMISSION_LIMIT, ADMISSION_REFUSED, ADMISSION_WAITING},
+use crate::{
+    backlog::Wait,
+    metrics::{
+        Counter, Page,
+        names::{ADMISSION_DELAY, ADMISSION_LIMIT, ADMISSION_REFUSED, ADMISSION_WAITING},
+    },
 };
 
 /// Classes of methods by their numbers.
@@ -135,12 +140,17 @@ impl Overload {
     ///
     /// Where more comes than can be done, the queue is always as long as it may be. So the wait is taken to be a quarter
     /// longer than it seems: or about half of those that were let in would just miss their deadline.
-    pub(crate) fn check_wait(&self, wait: Duration, left: Option<Duration>) -> Result<(), Cause> {
+    pub(crate) fn check_wait(&self, wait: Wait, left: Option<Duration>) -> Result<(), Cause> {
         match left {
-            Some(left) if wait + wait / 4 > left => Err(Cause::Deadline),
-            _ if wait > self.queue_wait_max => Err(Cause::Queue),
+            Some(left) if wait.expected + wait.expected / 4 > left => Err(Cause::Deadline),
+            _ if wait.is_too_long(self.queue_wait_max) => Err(Cause::Queue),
             _ => Ok(()),
         }
+    }
+
+    /// When to come again to a queue that is too long.
+    pub(crate) fn retry_after(&self, wait: Wait) -> Duration {
+        wait.expected.max(wait.standing.min(self.queue_wait_max))
     }
 
     /// Counts a refusal.
@@ -181,10 +191,16 @@ mod tests {
     fn who_would_wait_too_long_or_past_the_deadline_does_not_begin() {
         const MS: Duration = Duration::from_millis(1);
         let overload = Overload::new(1_000 * MS);
-        assert_eq!(overload.check_wait(1_000 * MS, None), Ok(()));
-        assert_eq!(overload.check_wait(1_001 * MS, None), Err(Cause::Queue));
-        assert_eq!(overload.check_wait(1_001 * MS, Some(5_000 * MS)), Err(Cause::Queue));
-        assert_eq!(overload.check_wait(40 * MS, Some(50 * MS)), Ok(()));
-        assert_eq!(overload.check_wait(41 * MS, Some(50 * MS)), Err(Cause::Deadline));
+        let check = |wait: u32, left: Option<Duration>| {
+            overload.check_wait(Wait { expected: wait * MS, ..Wait::default() }, left)
+        };
+        assert_eq!(check(1_000, None), Ok(()));
+        assert_eq!(check(1_001, None), Err(Cause::Queue));
+        assert_eq!(check(1_001, Some(5_000 * MS)), Err(Cause::Queue));
+        assert_eq!(check(40, Some(50 * MS)), Ok(()));
+        assert_eq!(check(41, Some(50 * MS)), Err(Cause::Deadline));
+        let standing = Wait { expected: 60 * MS, standing: 1_500 * MS, ..Wait::default() };
+        assert_eq!(overload.check_wait(standing, None), Err(Cause::Queue));
+        assert_eq!(overload.retry_after(standing), 1_000 * MS);
     }
 }

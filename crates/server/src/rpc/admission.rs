@@ -17,7 +17,7 @@ use super::status;
 use crate::{
     ops::{Error, Ops, RequestId},
     overload::{Cause, Gate, Overload, Place},
-    store,
+    store::{self, Wait},
 };
 
 /// After how long those are to come back that a worker has refused: not all at once.
@@ -65,10 +65,10 @@ impl Admission {
             self.overload.refused(class, cause);
             Box::new(self.refusal())
         })?;
-        let queued = Queue::of(class).map_or(Duration::ZERO, |queue| queue.wait(ops, place.ahead()));
-        let wait = self.gate.delay() + queued;
+        let mut wait = Queue::of(class).map_or_else(Wait::default, |queue| queue.wait(ops, place.ahead()));
+        wait.expected += self.gate.delay();
         // What is vital may be late.
-        if wait > Duration::ZERO && class != LoadClass::Vital {
+        if wait.expected > Duration::ZERO && class != LoadClass::Vital {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             self.overload.check_wait(wait, left).map_err(|cause| {
                 self.overload.refused(class, cause);
@@ -85,9 +85,13 @@ impl Admission {
         response
     }
 
-    fn too_late(&self, class: LoadClass, cause: Cause, wait: Duration, request_id: &RequestId) -> Response<Body> {
-        // What waits longer than a call may is to become less first; otherwise it is the deadline that was short.
-        let retry_after = if cause == Cause::Queue { wait } else { wait / 2 };
+    fn too_late(&self, class: LoadClass, cause: Cause, wait: Wait, request_id: &RequestId) -> Response<Body> {
+        // What waits longer than a call may is to become less first, and a queue that has stood for long will stand for longer;
+        // otherwise it is the deadline that was short.
+        let retry_after = match cause {
+            Cause::Queue => self.overload.retry_after(wait),
+            Cause::Worker | Cause::Deadline => wait.expected / 2,
+        };
         match class {
             LoadClass::Hash => status::of_error(&Error::HashingBusy { retry_after }, request_id.as_str()).into_http(),
             LoadClass::Write | LoadClass::Bulk => {
@@ -115,7 +119,7 @@ impl Queue {
         }
     }
 
-    fn wait(self, ops: &Ops, ahead: usize) -> Duration {
+    fn wait(self, ops: &Ops, ahead: usize) -> Wait {
         match self {
             Self::Store(queue) => ops.store_wait(queue, ahead),
             // Whoever guesses too often or says the same twice needs none.

@@ -30,8 +30,6 @@ mod stale_reads;
 mod stored_user;
 mod traces;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 pub use addresses::AddressStore;
@@ -54,6 +52,7 @@ pub use signing_keys::{SigningKey, SigningKeyStore};
 pub use stale_reads::StaleReads;
 pub use stored_user::StoredUser;
 
+pub use crate::backlog::Wait;
 use crate::{
     auth::PasswordHash,
     metrics::Page,
@@ -154,8 +153,8 @@ pub trait Store:
 
     /// How long who joins this queue now will wait, with at least so many `ahead`, as far as can be said; nothing if there
     /// is no such queue.
-    fn wait(&self, _queue: Queue, _ahead: usize) -> Duration {
-        Duration::ZERO
+    fn wait(&self, _queue: Queue, _ahead: usize) -> Wait {
+        Wait::default()
     }
 
     /// Puts what it does in numbers on the page.

@@ -27,7 +27,10 @@ use super::{
     stats::SharedStats,
     value::Value,
 };
-use crate::{backlog::Backlog, store::StoreError};
+use crate::{
+    backlog::{Backlog, Wait},
+    store::StoreError,
+};
 
 /// How long a call waits for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(5);
@@ -109,7 +112,7 @@ impl Database {
     }
 
     /// How long who asks for a connection now will wait; see [`Backlog::wait`].
-    pub(super) fn wait(&self, ahead: usize) -> Duration {
+    pub(super) fn wait(&self, ahead: usize) -> Wait {
         self.backlog.wait(ahead)
     }
 

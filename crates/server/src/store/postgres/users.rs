@@ -1,7 +1,5 @@
 //! Users in PostgreSQL: the commands and reads of [`Store`] itself.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::{PostgresStore, list, row::column, tx::View, value::params};
@@ -10,7 +8,7 @@ use crate::{
     metrics::{Page, names::LOG_POSITION},
     model::{ChangeMeta, UserId, UserPatch, UserStatus},
     store::{
-        FeedStore as _, NewUser, Queue, Store, StoreError, StoredUser, UserQuery,
+        FeedStore as _, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, Wait,
         commands::{ChangeUser, CreateUser, DeleteUser, Secret},
     },
 };
@@ -83,7 +81,7 @@ impl Store for PostgresStore {
     }
 
     /// Commands and scans share the connections.
-    fn wait(&self, _: Queue, ahead: usize) -> Duration {
+    fn wait(&self, _: Queue, ahead: usize) -> Wait {
         self.database.wait(ahead)
     }
 

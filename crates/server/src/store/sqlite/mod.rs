@@ -35,7 +35,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -55,7 +54,7 @@ pub use self::{
     open::Location,
 };
 use super::{
-    LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery,
+    LiveGrants, NewUser, Queue, Store, StoreError, StoredUser, UserQuery, Wait,
     cache::UserCache,
     commands::{ChangeUser, Command, CreateUser, DeleteUser, Secret},
     traces,
@@ -317,7 +316,7 @@ impl Store for SqliteStore {
         self.point(|connection| Ok(connection.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)).await
     }
 
-    fn wait(&self, queue: Queue, ahead: usize) -> Duration {
+    fn wait(&self, queue: Queue, ahead: usize) -> Wait {
         match (&self.readers, queue) {
             (Some(readers), Queue::Scans) => readers.wait(ahead),
             (None, Queue::Scans) | (_, Queue::Writes) => self.writer.wait(ahead),

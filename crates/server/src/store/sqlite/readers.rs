@@ -13,7 +13,7 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::{SYSTEM, error::closed, open, search_index, stats::SharedStats};
 use crate::{
-    backlog::Backlog,
+    backlog::{Backlog, Wait},
     store::{StoreError, traces},
 };
 
@@ -138,7 +138,7 @@ impl Readers {
     }
 
     /// How long a scan that joins now will wait; see [`Backlog::wait`].
-    pub(super) fn wait(&self, ahead: usize) -> Duration {
+    pub(super) fn wait(&self, ahead: usize) -> Wait {
         self.backlog.wait(ahead)
     }
 

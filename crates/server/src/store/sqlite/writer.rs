@@ -30,7 +30,7 @@ use super::{
     stats::SharedStats,
 };
 use crate::{
-    backlog::Backlog,
+    backlog::{Backlog, Wait},
     model::UserId,
     store::{
         LiveGrants, StoreError,
@@ -128,7 +128,7 @@ impl Writer {
     }
 
     /// How long a command that joins now will wait; see [`Backlog::wait`].
-    pub(super) fn wait(&self, ahead: usize) -> Duration {
+    pub(super) fn wait(&self, ahead: usize) -> Wait {
         self.backlog.wait(ahead)
     }
 
@@ -404,7 +404,7 @@ mod tests {
         };
         assert_eq!(batch.await, (true, Ok(1), Err(StoreError::Stale), true, Ok(3)));
         assert_eq!(writer.execute(Numbers).await.unwrap(), [1, 3]);
-        assert_eq!(writer.wait(0), Duration::ZERO, "whoever joined the queue has left it");
+        assert_eq!(writer.wait(0), Wait::default(), "whoever joined the queue has left it");
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 
