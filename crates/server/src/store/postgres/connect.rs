@@ -27,7 +27,7 @@ pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<S
 ///
 /// A server that is set up to answer commits before they are durable is told not to.
 const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '5s'; SET jit = off; SET client_min_messages = warning;
+    SET idle_in_transaction_session_timeout = '2s'; SET jit = off; SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
     DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '1s', false);
           EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$;
