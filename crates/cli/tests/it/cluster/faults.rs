@@ -125,7 +125,8 @@ impl Faults {
         seed: u64,
         frozen_for: Duration,
     ) -> Self {
-        limits::assert_shared(&site, "before").await;
+        limits::until_redis_is_used(&site).await;
+        limits::assert_shared(&site, 0).await;
         let online = Online::start(&site).await;
         Self { site, calls, clients, online, random: Random(seed), frozen_for, struck: 0 }
     }
@@ -186,7 +187,7 @@ impl Faults {
         let failures = self.calls.failed_since(since);
         if fault.is_of_redis() {
             limits::until_redis_is_used(&self.site).await;
-            limits::assert_shared(&self.site, &format!("after-{}", self.struck)).await;
+            limits::assert_shared(&self.site, self.struck).await;
         }
         let presence = self.online.until_right().await;
         Aftermath { fault, what, lasted, recovered_after, presence, failures }
