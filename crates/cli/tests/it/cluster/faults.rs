@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{random::Random, redis_server::RedisServer};
 
-/// How soon everybody goes on after it.
-pub const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon everybody goes on after what spares the database.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon once the database is back, after however long: servers, the balancer and clients find out one after the other,
+/// and clients that have failed for some time ask every four seconds.
+const RECOVERED_FROM_OUTAGE_WITHIN: Duration = Duration::from_secs(15);
 /// How often all sessions of the database are ended, and the time between two of these.
 const SESSIONS_ENDED: usize = 10;
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -69,6 +72,11 @@ impl Fault {
     /// Whether it leaves the database alone: then no client is to see more than a call that takes longer.
     pub fn spares_database(self) -> bool {
         matches!(self, Self::Kill | Self::Terminate | Self::Freeze | Self::Rolling) || self.is_of_redis()
+    }
+
+    /// How soon everybody has to go on after it.
+    pub fn recovers_within(self) -> Duration {
+        if self.spares_database() { RECOVERED_WITHIN } else { RECOVERED_FROM_OUTAGE_WITHIN }
     }
 
     fn is_of_redis(self) -> bool {

@@ -41,7 +41,7 @@ use tokio::{
 
 use self::{
     calls::Calls,
-    faults::{Aftermath, Fault, Faults, RECOVERED_WITHIN},
+    faults::{Aftermath, Fault, Faults},
     nodes::{NODES, Node},
     revocations::{REFUSED_WITHIN, Revoker},
     site::Site,
@@ -219,7 +219,7 @@ async fn chaos(plan: Plan) {
         revoker.refused,
     );
     for aftermath in &aftermaths {
-        assert!(aftermath.recovered_after < RECOVERED_WITHIN, "{aftermath}");
+        assert!(aftermath.recovered_after < aftermath.fault.recovers_within(), "{aftermath}");
         assert!(
             !aftermath.fault.spares_database() || aftermath.failures.is_empty(),
             "{aftermath}: {:#?}",
