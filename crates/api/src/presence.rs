@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
@@ -30,8 +30,9 @@ use crate::{
     client::Transport,
     notification::v1::{
         ClientStatus, ConnectRequest, ConnectResponse, GetClientStatusRequest, MessageType, SendMessageRequest,
-        connect_response::Message, notification_service_client::NotificationServiceClient,
+        Welcome, connect_response::Message, notification_service_client::NotificationServiceClient,
     },
+    transport::chance,
 };
 
 /// Clients on a page of a list that is read to its end.
@@ -40,12 +41,14 @@ const PAGE_SIZE: i32 = 10_000;
 const WAITING_MAX: usize = 2;
 /// A heartbeat this often if the server does not say how often.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// Intervals after which a client counts as gone if the server does not say when.
+const HEARTBEATS_MISSED_MAX: u32 = 3;
 /// How long a goodbye may take before the connection is let go without an answer.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Before a lost stream is opened again for the first time. Each further failure doubles it.
+/// About how long before a lost stream is opened again for the first time. Each further failure doubles it, up to the
+/// interval of heartbeats: who waited longer would count as gone when the server has long been back, and to ask as often as
+/// that costs it no more than the heartbeats did.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// And at most so long.
-const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Says who comes and goes, and asks who is there. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
@@ -145,7 +148,7 @@ impl NotificationClient {
                     ControlFlow::Continue(Some(error)) if is_final(&error) => return Some(error),
                     ControlFlow::Continue(_) => {}
                 }
-                line = match reopen(&stub, &client_id, &mut stopped).await {
+                line = match reopen(&stub, &client_id, line.pace, &mut stopped).await {
                     Ok(Some(line)) => line,
                     Ok(None) => return None,
                     Err(error) => return Some(error),
@@ -196,7 +199,33 @@ impl Presence {
 struct Line {
     say: mpsc::Sender<ConnectRequest>,
     hear: Streaming<ConnectResponse>,
+    pace: Pace,
+}
+
+/// What the server says of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
     heartbeat_interval: Duration,
+    /// Who is silent for so long is gone. The server answers every heartbeat, so that holds for it too.
+    timeout: Duration,
+}
+
+impl Pace {
+    fn of(welcome: &Welcome) -> Self {
+        let said = |duration: &Option<prost_types::Duration>| {
+            let duration = duration.as_ref().and_then(|duration| Duration::try_from(*duration).ok());
+            duration.filter(|duration| !duration.is_zero())
+        };
+        let heartbeat_interval = said(&welcome.heartbeat_interval).unwrap_or(HEARTBEAT_INTERVAL);
+        let timeout = said(&welcome.presence_timeout).unwrap_or(heartbeat_interval * HEARTBEATS_MISSED_MAX);
+        Self { heartbeat_interval, timeout }
+    }
+
+    /// How long to wait after so many attempts to open a stream again; `chance` is 0 to 1.
+    fn wait(self, attempts: u32, chance: f64) -> Duration {
+        let whole = RETRY_FIRST.saturating_mul(1 << attempts.min(16)).min(self.heartbeat_interval);
+        whole.mul_f64(0.5 + chance / 2.0)
+    }
 }
 
 impl Line {
@@ -211,17 +240,17 @@ impl Line {
                 return Err(tonic::Status::unavailable("the server ended the stream before it began").into());
             };
             if let Some(Message::Welcome(welcome)) = first.message {
-                let interval = welcome.heartbeat_interval.and_then(|interval| Duration::try_from(interval).ok());
-                let heartbeat_interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(HEARTBEAT_INTERVAL);
-                return Ok(Self { say, hear, heartbeat_interval });
+                return Ok(Self { say, hear, pace: Pace::of(&welcome) });
             }
         }
     }
 
-    /// Sends heartbeats until it is to stop, or the stream ends.
+    /// Sends heartbeats until it is to stop, or the stream ends, or the server is as silent as no client may be: what hangs
+    /// keeps its connections open, and its clients are gone for all others.
     async fn keep(&mut self, stopped: &mut oneshot::Receiver<()>) -> ControlFlow<(), Option<Error>> {
-        let mut heartbeats = interval(self.heartbeat_interval);
+        let mut heartbeats = interval(self.pace.heartbeat_interval);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_heard = Instant::now();
         loop {
             tokio::select! {
                 // Whether it was told or dropped.
@@ -232,10 +261,11 @@ impl Line {
                 }
                 _ = heartbeats.tick() => self.send(MessageType::Heartbeat),
                 heard = self.hear.message() => match heard {
-                    Ok(Some(_)) => {}
+                    Ok(Some(_)) => last_heard = Instant::now(),
                     Ok(None) => return ControlFlow::Continue(None),
                     Err(status) => return ControlFlow::Continue(Some(status.into())),
                 },
+                () = sleep_until(last_heard + self.pace.timeout) => return ControlFlow::Continue(None),
             }
         }
     }
@@ -258,23 +288,25 @@ impl Line {
 async fn reopen(
     stub: &NotificationServiceClient<Transport>,
     client_id: &str,
+    pace: Pace,
     stopped: &mut oneshot::Receiver<()>,
 ) -> Result<Option<Line>, Error> {
-    let mut wait = RETRY_FIRST;
+    let mut attempts: u32 = 0;
     loop {
         tokio::select! {
             _ = &mut *stopped => return Ok(None),
-            () = sleep(wait) => {}
+            () = sleep(pace.wait(attempts, chance())) => {}
         }
-        wait = (wait * 2).min(RETRY_MAX);
+        attempts = attempts.saturating_add(1);
         let opened = tokio::select! {
             _ = &mut *stopped => return Ok(None),
-            opened = Line::open(stub.clone(), client_id) => opened,
+            opened = timeout(pace.timeout, Line::open(stub.clone(), client_id)) => opened,
         };
         match opened {
-            Err(error) if is_final(&error) => return Err(error),
-            Err(_) => {}
-            Ok(line) => return Ok(Some(line)),
+            Ok(Err(error)) if is_final(&error) => return Err(error),
+            // One that hangs is left alone for another, if there is one.
+            Ok(Err(_)) | Err(_) => {}
+            Ok(Ok(line)) => return Ok(Some(line)),
         }
     }
 }
@@ -282,4 +314,24 @@ async fn reopen(
 /// Whether trying again cannot help.
 fn is_final(error: &Error) -> bool {
     matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_stream_is_opened_again_as_often_as_a_heartbeat_would_come() {
+        let duration = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+        let told = Pace::of(&Welcome { heartbeat_interval: duration(1), presence_timeout: duration(5) });
+        assert_eq!(told, Pace { heartbeat_interval: Duration::from_secs(1), timeout: Duration::from_secs(5) });
+        assert_eq!(told.wait(0, 1.0), RETRY_FIRST);
+        assert_eq!(told.wait(0, 0.0), RETRY_FIRST / 2);
+        assert_eq!(told.wait(3, 1.0), RETRY_FIRST * 8);
+        for attempts in [4, 16, u32::MAX] {
+            assert_eq!(told.wait(attempts, 1.0), told.heartbeat_interval);
+        }
+        let untold = Pace::of(&Welcome { heartbeat_interval: None, presence_timeout: duration(0) });
+        assert_eq!(untold, Pace { heartbeat_interval: HEARTBEAT_INTERVAL, timeout: HEARTBEAT_INTERVAL * 3 });
+    }
 }

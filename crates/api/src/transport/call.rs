@@ -245,7 +245,7 @@ pub(crate) fn new_idempotency_key() -> Result<String, Status> {
 
 /// From 0 to 1.
 #[expect(clippy::cast_precision_loss, reason = "a chance needs no more digits")]
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     // Without randomness all wait the same, which is no reason to fail.
     getrandom::u64().map_or(1.0, |number| (number >> 11) as f64 / (1_u64 << 53) as f64)
 }

@@ -22,7 +22,11 @@ use tower::Service;
 
 use self::budget::Budget;
 pub use self::policy::RetryPolicy;
-pub(crate) use self::{call::new_idempotency_key, endpoints::Endpoints, health::watch_health};
+pub(crate) use self::{
+    call::{chance, new_idempotency_key},
+    endpoints::Endpoints,
+    health::watch_health,
+};
 use crate::on_call::OnCall;
 
 /// What stubs call through. Cheap to clone; clones share connections, breakers and budget.

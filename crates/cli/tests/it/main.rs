@@ -9,7 +9,6 @@ mod backup;
 mod bad_input;
 mod bench;
 mod cli;
-#[cfg(feature = "chaos")]
 mod cluster;
 mod copy;
 mod crash;

@@ -105,3 +105,23 @@ async fn a_server_that_was_frozen_is_right_again_when_it_wakes() {
     told.sort();
     assert_eq!(told, [is("fresh", true), is("there", false)]);
 }
+
+#[tokio::test]
+async fn who_is_on_a_server_that_hangs_goes_to_another() {
+    let redis = RedisServer::start();
+    let (frozen, witness) = (server(&redis), server(&redis));
+    let of_both = Client::builder().endpoint(&frozen.grpc).endpoint(&witness.grpc).connect().await.unwrap();
+    let of_both = NotificationClient::over(&of_both);
+    let mut stub = Client::connect(&witness.grpc).await.unwrap().notifications();
+    let mut watch = Watching::of(&mut stub, &["one", "other"]).await;
+    // One is on each.
+    let _one = of_both.stay("one").await.unwrap();
+    let _other = of_both.stay("other").await.unwrap();
+    let mut came = [watch.next().await, watch.next().await];
+    came.sort();
+    assert_eq!(came, ["one", "other"].map(|id| (id.to_owned(), true)));
+    kill_process(frozen.pid(), Signal::STOP).unwrap();
+    let (id, is_there) = watch.next().await;
+    assert!(!is_there, "nobody vouches for {id}");
+    assert_eq!(watch.next().await, (id, true));
+}

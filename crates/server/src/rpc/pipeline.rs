@@ -198,15 +198,15 @@ impl Pipeline {
         start: &Start,
         headers: &HeaderMap,
     ) -> Result<(Place, Option<Instant>), Box<Response<tonic::body::Body>>> {
+        // One without a method was turned away before.
+        let Some(method) = start.method else { return Err(Box::new(unknown_method().into_http())) };
         let in_time = || {
             // Whoever it is, what is shared with other servers is taken from when that is known.
-            let _ = self.take_from_address(start)?;
+            let _ = self.take_class_from_address(method, class_of_unknown(method), start)?;
             let deadline = deadline_of(headers, start)?;
             still_waited_for(deadline).map(|()| deadline)
         };
         let deadline = in_time().map_err(|refusal| Box::new(refusal.into_http()))?;
-        // One without a method was turned away before.
-        let Some(method) = start.method else { return Err(Box::new(unknown_method().into_http())) };
         let place = self.admission.admit(method, self.services.ops(), deadline, &start.request_id)?;
         Ok((place, deadline))
     }
@@ -408,6 +408,16 @@ impl Pipeline {
 fn class_for(method: &Rpc, caller: &Caller) -> RateClass {
     match method.rate_class {
         RateClass::SignUp if caller.check(Permission::UsersCreate).is_ok() => RateClass::Write,
+        class => class,
+    }
+}
+
+/// What a call counts as while it is yet to be found out who makes it. Nothing rare is done before that, so nothing of what
+/// there is little of is taken: else a service that creates users would use up the sign-ups of its address whenever its
+/// grant has to be read anew, as when the database was away.
+fn class_of_unknown(method: &Rpc) -> RateClass {
+    match method.rate_class {
+        RateClass::SignIn | RateClass::SignUp | RateClass::Mail => RateClass::Write,
         class => class,
     }
 }

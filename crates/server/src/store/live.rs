@@ -60,15 +60,24 @@ pub struct Live {
     /// What it lets its holder do.
     pub grant: Grant,
     ended: AtomicBool,
-    /// It has ended because nobody could say whether it still stands.
+    /// It has ended because nobody could say whether it still stands, or stood when it was read.
     in_doubt: AtomicBool,
     bell: Notify,
     trust: Option<Arc<Trust>>,
 }
 
 impl Live {
-    fn new(grant: Grant, ended: bool, trust: Option<Arc<Trust>>) -> Arc<Self> {
-        let (ended, in_doubt) = (AtomicBool::new(ended), AtomicBool::new(false));
+    fn standing(grant: Grant, trust: Option<Arc<Trust>>) -> Arc<Self> {
+        Self::new(grant, false, trust)
+    }
+
+    /// One of which it is not known whether it stands, and that serves one call at most.
+    fn doubtful(grant: Grant) -> Arc<Self> {
+        Self::new(grant, true, None)
+    }
+
+    fn new(grant: Grant, in_doubt: bool, trust: Option<Arc<Trust>>) -> Arc<Self> {
+        let (ended, in_doubt) = (AtomicBool::new(in_doubt), AtomicBool::new(in_doubt));
         Arc::new(Self { grant, ended, in_doubt, bell: Notify::new(), trust })
     }
 
@@ -78,8 +87,8 @@ impl Live {
         !self.ended.load(Ordering::Acquire) && self.trust.as_ref().is_none_or(|trust| trust.lasts())
     }
 
-    /// Whether it does not stand only because it is not known what other servers have ended: whoever holds it may try
-    /// again.
+    /// Whether it does not stand only because it is not known what has ended, elsewhere or while it was read: whoever holds
+    /// it may try again.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         !self.stands() && (self.in_doubt.load(Ordering::Acquire) || !self.ended.load(Ordering::Acquire))
@@ -210,13 +219,13 @@ impl LiveGrants {
     pub fn admit(&self, ticket: Ticket, grant: Grant) -> Arc<Live> {
         let mut inner = self.lock();
         if inner.generation != ticket.0 {
-            return Live::new(grant, true, None);
+            return Live::doubtful(grant);
         }
         if inner.by_holder.len() >= inner.sweep_at {
             inner.by_holder.retain(|_, list| list.iter().any(|live| live.strong_count() > 0));
             inner.sweep_at = SWEEP_MIN.max(inner.by_holder.len() * 2);
         }
-        let live = Live::new(grant, false, self.trust.clone());
+        let live = Live::standing(grant, self.trust.clone());
         let list = inner.by_holder.entry(holder_of(&live.grant)).or_default();
         list.retain(|other| other.strong_count() > 0);
         list.push(Arc::downgrade(&live));
@@ -343,7 +352,8 @@ mod tests {
         let grants = LiveGrants::default();
         let early = grants.ticket();
         grants.end(&[Ended::User(user("ada"))]);
-        assert!(!grants.admit(early, session("ada", 1)).stands());
+        let doubtful = grants.admit(early, session("bea", 2));
+        assert!(!doubtful.stands() && doubtful.is_in_doubt(), "who was not meant may try again");
         assert!(grants.admit(grants.ticket(), session("ada", 1)).stands());
     }
 

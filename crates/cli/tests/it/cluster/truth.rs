@@ -46,8 +46,10 @@ pub async fn assert_consistent(database: &Client) {
     );
     const ORDER: (&str, &str) = (
         "changes of a user in another order than they happened in",
-        "SELECT FROM (SELECT revision, lag(revision) OVER (PARTITION BY user_id ORDER BY position) AS before
-                      FROM positions JOIN changes USING (seq) WHERE revision > 0) AS c WHERE before + 1 <> revision",
+        // A password is no part of the revision.
+        "SELECT FROM (SELECT revision - (action <> 'password.changed')::INT AS expected,
+                             lag(revision) OVER (PARTITION BY user_id ORDER BY position) AS before
+                      FROM positions JOIN changes USING (seq) WHERE revision > 0) AS c WHERE before <> expected",
     );
     for (broken, sql) in BROKEN.iter().chain([&ALL, &GAPS, &ORDER]) {
         let count: i64 = number(database, &format!("SELECT count(*) FROM ({sql}) AS broken")).await;

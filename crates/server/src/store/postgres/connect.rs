@@ -22,12 +22,13 @@ use super::hosts::each_host;
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Every connection begins with this. Limits are for what goes wrong: a query that nobody waits for is cancelled, and
-/// no transaction of ours idles, unless its process was frozen and holds locks that others wait for. A server that runs a
-/// long statement looks whether its client is still there, where its system lets it (release 14 on Linux, and others later).
+/// no transaction of ours idles, unless its process was frozen and holds locks that others wait for, such as the retry of its
+/// own call on another server: these are gone before a balancer has found it out. A server that runs a long statement
+/// looks whether its client is still there, where its system lets it (release 14 on Linux, and others later).
 ///
 /// A server that is set up to answer commits before they are durable is told not to.
 const SETTINGS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '10s';
-    SET idle_in_transaction_session_timeout = '5s'; SET jit = off; SET client_min_messages = warning;
+    SET idle_in_transaction_session_timeout = '2s'; SET jit = off; SET client_min_messages = warning;
     SET default_transaction_isolation = 'read committed';
     DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '1s', false);
           EXCEPTION WHEN invalid_parameter_value THEN NULL; END $$;
