@@ -122,7 +122,7 @@ metrics! {
     WATCH_LAG = Gauge "roster_watch_lag_changes" ["share"],
         "By how many positions of the change log watchers are behind: as far as half of them, nine in ten, or all are at most.";
     WATCHES_ENDED = Counter "roster_watches_ended_total" ["reason"],
-        "Watches that are over: client (it has gone), too_slow (it read nothing for a minute), shutting_down, or other.";
+        "Watches that are over: client (it has gone, or lost its access), too_slow (it read nothing for a minute), shutting_down, or other.";
     WATCH_RING = Gauge "roster_watch_ring_changes" [], "The newest changes that are kept in memory for watchers.";
     WATCH_RING_BYTES = Gauge "roster_watch_ring_bytes" [], "Memory that they take.";
     WATCH_READS = Counter "roster_watch_reads_total" [],

@@ -167,8 +167,13 @@ impl Redis {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.shared.channel_name(channel)).arg(message);
         self.ask(Purpose::Message, WORK_MAX, async move |mut wire| command.query_async::<()>(&mut wire).await).await?;
-        self.shared.stats.said(channel);
+        self.said(channel, 1);
         Ok(())
+    }
+
+    /// Counts messages that a script has said.
+    pub fn said(&self, channel: Channel, messages: u64) {
+        self.shared.stats.said(channel, messages);
     }
 
     /// What is said on a channel from now on.

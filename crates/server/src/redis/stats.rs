@@ -82,8 +82,8 @@ impl Stats {
         self.heard[channel as usize].increment();
     }
 
-    pub(super) fn said(&self, channel: Channel) {
-        self.said[channel as usize].increment();
+    pub(super) fn said(&self, channel: Channel, messages: u64) {
+        self.said[channel as usize].add(messages);
     }
 
     pub(super) fn pinged(&self, took: Duration) {

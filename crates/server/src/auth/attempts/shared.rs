@@ -36,7 +36,7 @@ const BATCH_MAX: usize = 200;
 const BEGINNING: &str = "
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
-    local channel, longest = ARGV[1], tonumber(ARGV[2])
+    local channel, longest, told = ARGV[1], tonumber(ARGV[2]), 0
     local function read(key, forgets)
         local found = redis.call('HMGET', key, 'failures', 'since', 'locked', 'met', 'stays')
         local failures = tonumber(found[1] or 0)
@@ -66,6 +66,7 @@ const BEGINNING: &str = "
     local function tell(name, entry)
         local failures, age, locked = standing(entry)
         redis.call('PUBLISH', channel, string.format('%s %d %.0f %.0f', name, failures, age, locked))
+        told = told + 1
     end
     local function afresh(key, name, forgets, stays)
         local entry = {failures = 0, since = now, locked = 0, met = false, stays = stays}
@@ -82,7 +83,8 @@ const BEGINNING: &str = "
     end
 ";
 
-/// Counts an attempt, or says which key is locked, and whether somebody met that lock. Gives with it how each key stands.
+/// Counts an attempt, or says which key is locked, and whether nobody has met that lock before. Where it is counted, it gives
+/// 0, how many keys others were told of, and how each key stands; else the key's place, the answer, and how it stands.
 /// More arguments: the first delay and after how many doublings it is the longest; for each key how it stands here, and
 /// whether that is known here alone.
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
@@ -119,6 +121,7 @@ static BEGIN: LazyLock<Script> = LazyLock::new(|| {
             write(KEYS[number], entry, forgets)
             for _, part in ipairs({standing(entry)}) do answer[#answer + 1] = part end
         end
+        answer[2] = told
         return answer",
     )
 });
@@ -146,7 +149,7 @@ static END: LazyLock<Script> = LazyLock::new(|| {
                 if failures >= free then tell(name, entry) end
             end
         end
-        return 0",
+        return told",
     )
 });
 
@@ -160,7 +163,7 @@ static FORGET: LazyLock<Script> = LazyLock::new(|| {
             local forgets = tonumber(ARGV[place + 2])
             afresh(key, ARGV[place + 1], forgets, now + most * forgets)
         end
-        return 0",
+        return told",
     )
 });
 
@@ -175,7 +178,7 @@ static TELL: LazyLock<Script> = LazyLock::new(|| {
             write(key, entry, forgets)
             if entry.locked > now then tell(ARGV[place + 1], entry) end
         end
-        return 0",
+        return told",
     )
 });
 
@@ -206,9 +209,10 @@ impl Shared {
             script.arg(u8::from(is_ahead));
         }
         let answer: Vec<u64> = self.redis.run(Purpose::Guess, script).await?;
-        let [number, is_first, standings @ ..] = answer.as_slice() else { return Err(Away) };
+        let [number, more, standings @ ..] = answer.as_slice() else { return Err(Away) };
         let mut standings = standings.chunks_exact(3).map(standing_of);
         if *number == 0 {
+            self.redis.said(Channel::Lockouts, *more);
             for (key, standing) in keys.iter().zip(standings) {
                 self.local.take_in(*key, standing, now);
             }
@@ -217,7 +221,7 @@ impl Shared {
         let locked_key = usize::try_from(*number - 1).ok().and_then(|place| keys.get(place));
         let (Some(key), Some(standing)) = (locked_key, standings.next()) else { return Err(Away) };
         self.local.take_in(*key, standing, now);
-        Ok(Err(Locked { retry_after: standing.locked, first: *is_first == 1 }))
+        Ok(Err(Locked { retry_after: standing.locked, first: *more == 1 }))
     }
 
     /// It was right.
@@ -284,11 +288,12 @@ impl Shared {
                 self.put(&mut script, *key);
                 put_standing(&mut script, *standing);
             }
-            if self.redis.work::<i64>(Purpose::Guess, script).await.is_err() {
+            let Ok(told) = self.redis.work(Purpose::Guess, script).await else {
                 // With the next ping that is answered.
                 self.local.put_ahead(ahead[number * BATCH_MAX..].iter().map(|(key, _)| *key));
                 return;
-            }
+            };
+            self.redis.said(Channel::Lockouts, told);
         }
     }
 
@@ -308,7 +313,9 @@ impl Shared {
 
     /// For what nobody can do anything about if it fails: it errs to the side of a lock.
     async fn run(&self, script: ScriptInvocation<'static>) {
-        let _ = self.redis.run::<i64>(Purpose::Guess, script).await;
+        if let Ok(told) = self.redis.run(Purpose::Guess, script).await {
+            self.redis.said(Channel::Lockouts, told);
+        }
     }
 }
 

@@ -70,6 +70,9 @@ impl Desk {
             script.arg(message.as_slice());
         }
         let sent = redis.work::<()>(Purpose::Presence, script).await;
+        if sent.is_ok() {
+            redis.said(Channel::Presence, messages.len() as u64);
+        }
         peers.sent(sent.is_ok(), self.ticker.now());
     }
 }

@@ -72,6 +72,9 @@ async fn until_shown(notifications: &mut Notifications, id: &str, status: Client
 async fn who_is_online_on_one_server_is_seen_on_all() {
     let shared = Shared::new();
     let (servers, [mut a, mut b, mut c]) = servers::<3>(&shared, |_| ()).await;
+    for server in &servers {
+        at_least(server, "roster_redis_messages_total{channel=\"presence\",direction=\"sent\"}", 1.0).await;
+    }
     let mut on_b = Watching::start(&mut b, vec![], "").await.unwrap().1;
     let mut on_c = Watching::start(&mut c, vec!["bea".into()], "ada/").await.unwrap().1;
     let mut both = async |id: &str, status| {

@@ -105,6 +105,7 @@ async fn a_lock_stands_on_every_server_whether_redis_goes_away_or_comes_back_emp
     assert!(!is_locked(&here, "ada").await);
     // The other has heard of it, though nobody has guessed there.
     at_least(&there, "roster_failed_guesses_remembered", 1.0).await;
+    at_least(&here, "roster_redis_messages_total{channel=\"lockouts\",direction=\"sent\"}", 1.0).await;
     shared.redis.ask::<()>("FLUSHALL");
     for server in [&there, &here] {
         assert!(is_locked(server, "ada").await, "flushed");
