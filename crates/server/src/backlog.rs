@@ -20,7 +20,7 @@ pub struct Wait {
     /// An estimate; nothing where nobody waits.
     pub expected: Duration,
     /// How long a turn takes.
-    turn: Duration,
+    pub turn: Duration,
     /// How long it has been since all who waited had their turn at once.
     pub standing: Duration,
 }
