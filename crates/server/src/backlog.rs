@@ -10,9 +10,10 @@ use std::{
 
 /// A new measurement counts for one part in this many.
 const AVERAGE_OVER: u64 = 8;
-/// Turns that somebody may wait in a queue that stands, and the least that this is taken to be.
+/// Turns that somebody may wait in a queue that stands, and the least that this is taken to be: as long as calls that come in
+/// crowds need for nobody to be idle between two of them.
 const TURNS_IN_STANDING: u32 = 6;
-const PATIENCE_MIN: Duration = Duration::from_millis(50);
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
 /// How long who joins a queue now will wait there, and what queue that is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,10 +208,12 @@ mod tests {
         };
         stand(&mut backlog);
         assert!(backlog.wait(0).is_too_long(1_000 * MS), "it has not become short for two seconds");
-        backlog.left(90);
-        assert_eq!(backlog.wait(0).expected, 60 * MS);
-        assert!(!backlog.wait(0).is_too_long(1_000 * MS), "six turns");
-        backlog.left(6);
+        backlog.left(80);
+        assert_eq!(backlog.wait(0).expected, 110 * MS);
+        assert!(backlog.wait(0).is_too_long(1_000 * MS), "more than six turns, and more than a tenth of a second");
+        backlog.left(2);
+        assert!(!backlog.wait(0).is_too_long(1_000 * MS));
+        backlog.left(14);
         (0..98).for_each(|_| backlog.joined());
         assert!(!backlog.wait(0).is_too_long(1_000 * MS), "it has become short");
     }

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(check(1_001, Some(5_000 * MS)), Err(Cause::Queue));
         assert_eq!(check(40, Some(50 * MS)), Ok(()));
         assert_eq!(check(41, Some(50 * MS)), Err(Cause::Deadline));
-        let standing = Wait { expected: 60 * MS, standing: 1_500 * MS, ..Wait::default() };
+        let standing = Wait { expected: 110 * MS, standing: 1_500 * MS, ..Wait::default() };
         assert_eq!(overload.check_wait(standing, None), Err(Cause::Queue));
         assert_eq!(overload.retry_after(standing), 1_000 * MS);
     }
