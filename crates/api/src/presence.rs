@@ -202,6 +202,9 @@ struct Line {
     pace: Pace,
 }
 
+/// Longer than any server means, and short enough to reckon with.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What the server says of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pace {
@@ -214,7 +217,7 @@ impl Pace {
     fn of(welcome: &Welcome) -> Self {
         let said = |duration: &Option<prost_types::Duration>| {
             let duration = duration.as_ref().and_then(|duration| Duration::try_from(*duration).ok());
-            duration.filter(|duration| !duration.is_zero())
+            duration.filter(|duration| !duration.is_zero()).map(|duration| duration.min(LONGEST))
         };
         let heartbeat_interval = said(&welcome.heartbeat_interval).unwrap_or(HEARTBEAT_INTERVAL);
         let timeout = said(&welcome.presence_timeout).unwrap_or(heartbeat_interval * HEARTBEATS_MISSED_MAX);

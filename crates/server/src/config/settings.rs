@@ -358,7 +358,7 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         doc: "How long a call may have to wait for the database or for a password to be hashed. One that would wait \
               longer, or past its deadline, is refused at once with RESOURCE_EXHAUSTED and the time after which to try again. \
-              Where so much has come for so long that the queue never became short, six turns are the most.",
+              Where so much has come for so long that the queue never became short, six turns or a tenth of a second are the most, whichever is longer.",
     },
     Setting {
         key: "cache_bytes",

@@ -29,7 +29,7 @@
 //! leaves, or than `queue_wait_max_ms`, is refused before its message is read. By Little's law that is a limit on what waits
 //! that follows the speed of the disk and the dearness of a hash at once, without probing. The bounds by number stay
 //! behind it. A crowd may wait so long; a queue that has not become short for so long is no crowd but more than can be
-//! done, and then six turns are the most that anybody waits in it ([`Wait`]): those that are let in are served about as
+//! done, and then six turns, or a tenth of a second if that is longer, are the most that anybody waits in it ([`Wait`]): those that are let in are served about as
 //! before, and nothing is gained by a longer queue. A crowd that comes in one read is let in before the first of it has got anywhere, so those on their way
 //! are counted too; not so for hashes, of which many a call turns out to need none: there the pool looks again.
 //!

@@ -190,12 +190,13 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -i64::from(READER_CACHE_KIB))?;
-    keep_statements(&connection)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
 }
 
-/// Has the connection keep its statements, each as it was first prepared. Without that promise SQLite compares what is
-/// bound with the conditions of partial indexes, and prepares such a statement anew whenever it is run.
+/// Has the writer keep its statements, each as it was first prepared. Without that promise SQLite compares what is
+/// bound with the conditions of partial indexes, and prepares such a statement anew whenever it is run. For lists that is
+/// right: a filter for active administrators finds their index by it.
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)

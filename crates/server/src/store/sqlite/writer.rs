@@ -84,6 +84,7 @@ impl Writer {
                 backlog,
                 followers,
                 pace,
+                bulk_ran: Duration::ZERO,
                 suspended,
                 _lock: lock,
             };
@@ -107,9 +108,12 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Pending { command, reply, outcome: None, since: Instant::now(), span });
         // Before it is there, so that the thread never takes one that was not counted.
-        self.backlog.joined();
+        let counted = usize::from(!job.is_bulk());
+        if counted > 0 {
+            self.backlog.joined();
+        }
         self.queue.try_send(job).map_err(|error| {
-            self.backlog.left(1);
+            self.backlog.left(counted);
             match error {
                 mpsc::error::TrySendError::Full(_) => {
                     self.stats.writes_refused.increment();
@@ -135,7 +139,8 @@ impl Writer {
     /// How many commands wait for the thread, and how many may.
     pub(super) fn waiting(&self) -> (usize, usize) {
         let max = self.queue.max_capacity();
-        (self.backlog.waiting().min(max), max)
+        // Those that were taken out of the channel to be put in order, or those in it, with imports.
+        (self.backlog.waiting().max(max - self.queue.capacity()).min(max), max)
     }
 
     /// Whether the thread takes commands.
@@ -186,6 +191,8 @@ struct WriterThread {
     backlog: Arc<Backlog>,
     followers: Option<Followers>,
     pace: Pace,
+    /// How long the bulk jobs of the batch ran.
+    bulk_ran: Duration,
     /// Whether the cache keeps none of the users that the batch has changed.
     suspended: bool,
     /// Given up after the connection, which stands above it.
@@ -200,10 +207,14 @@ impl WriterThread {
             let committed = self.commit(&mut jobs, &mut queue);
             let took = started.elapsed();
             self.stats.batches.record(jobs.len() as u64);
-            if !queue.has_given_bulk() {
-                self.pace.learn(jobs.len(), took);
+            match u32::try_from(queue.bulk_in_batch()) {
+                Ok(0) => {
+                    self.pace.learn(jobs.len(), took);
+                    self.backlog.took(took);
+                }
+                // Whoever comes waits for one of them.
+                bulk => self.backlog.took(took - (self.bulk_ran - self.bulk_ran / bulk.unwrap_or(u32::MAX)).min(took)),
             }
-            self.backlog.took(took);
             self.backlog.set_at_once(self.pace.batch);
             if let Err(error) = &committed {
                 self.stats.failed.increment();
@@ -257,7 +268,10 @@ impl WriterThread {
     fn commit(&mut self, jobs: &mut Vec<Box<dyn Job>>, queue: &mut Queue) -> Result<(), StoreError> {
         match self.in_transaction(jobs, Savepoints::ForRehearsals, |jobs| queue.add_bulk(jobs)) {
             Ok(Ran::Whole) => Ok(()),
-            Ok(Ran::HalfWay) => self.in_transaction(jobs, Savepoints::ForAll, |_| false).map(|_| ()),
+            Ok(Ran::HalfWay) => {
+                let add = |jobs: &mut Vec<_>| queue.bulk_in_batch() == 0 && queue.add_bulk(jobs);
+                self.in_transaction(jobs, Savepoints::ForAll, add).map(|_| ())
+            }
             Err(error) => Err(error),
         }
     }
@@ -286,6 +300,7 @@ impl WriterThread {
         let mut kept = false;
         let mut begun = Instant::now();
         let mut done = 0;
+        self.bulk_ran = Duration::ZERO;
         while done < jobs.len() || add(jobs) {
             let Some(job) = jobs.get_mut(done) else { break };
             done += 1;
@@ -307,6 +322,9 @@ impl WriterThread {
             }
             let ended = Instant::now();
             self.stats.ran(job.name(), ended.duration_since(begun));
+            if job.is_bulk() {
+                self.bulk_ran += ended.duration_since(begun);
+            }
             if let Some(span) = job.span() {
                 span.record("run", begun, ended);
             }
@@ -454,6 +472,24 @@ mod tests {
         order.retain(|number| *number != 4);
         assert_eq!(order, [1, 2, 3]);
         assert_eq!(writer.waiting().0, 0);
+        tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bulk_is_answered_even_if_its_transaction_cannot_begin() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE numbers (number); CREATE TABLE changes (position); BEGIN").unwrap();
+        let writer =
+            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 64)
+                .unwrap();
+        let bulk = async |number| {
+            let (done, gone) = sync::channel();
+            drop(done);
+            writer.execute(Bulk(number, Mutex::new(gone))).await
+        };
+        assert!(bulk(1).await.is_err(), "a transaction within a transaction");
+        assert_eq!(bulk(2).await, Ok(()));
+        assert_eq!(writer.execute(Numbers).await.unwrap(), [2]);
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 }

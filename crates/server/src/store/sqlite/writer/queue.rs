@@ -22,8 +22,9 @@ const AWAKE_MAX: Duration = Duration::from_micros(200);
 /// Bulk commands in one commit: a page that many of them change is written once. More would leave who sends them idle
 /// until they are answered.
 const BULK_MAX: usize = 16;
-/// Bulk commands that wait apart; those behind them wait where they are, and their number is bounded there.
-const BULK_WAITING_MAX: usize = 64;
+/// Bulk commands that wait apart. Those behind them wait where they are, in front of others, so this is far more than imports
+/// have under way.
+const BULK_WAITING_MAX: usize = 1_024;
 
 /// How many commands go into a batch.
 ///
@@ -75,13 +76,13 @@ impl Queue {
         self.coming.close();
     }
 
-    /// Whether the batch has bulk jobs.
-    pub(super) fn has_given_bulk(&self) -> bool {
-        self.bulk_in_batch > 0
+    /// How many bulk jobs the batch has.
+    pub(super) fn bulk_in_batch(&self) -> usize {
+        self.bulk_in_batch
     }
 
-    /// Waits until somebody waits, and begins a batch with at most `max` jobs: none if only bulk jobs wait, which
-    /// [`Self::add_bulk`] adds one after the other. `false` at the end.
+    /// Waits until somebody waits, and begins a batch with at most `max` jobs, or with a bulk job if only such wait. `false` at
+    /// the end.
     pub(super) fn begin_batch(&mut self, jobs: &mut Vec<Box<dyn Job>>, max: usize) -> bool {
         self.bulk_in_batch = 0;
         if self.ordinary.is_empty() && self.bulk.is_empty() && !self.await_job() {
@@ -92,10 +93,14 @@ impl Queue {
         for job in self.ordinary.drain(..max.min(self.ordinary.len())) {
             begin(&self.stats, since, job, jobs);
         }
-        // The last job was not counted when it joined.
+        // The last job was not counted when it joined, as bulk jobs are not: nobody else waits for them.
         let counted = jobs.len() - jobs.iter().filter(|job| job.is_close()).count();
         self.backlog.left(counted);
         jobs.retain(|job| !job.is_abandoned());
+        if jobs.is_empty() {
+            // So that somebody is answered even if the transaction cannot begin.
+            self.add_bulk(jobs);
+        }
         true
     }
 
@@ -106,7 +111,6 @@ impl Queue {
             return false;
         }
         while let Some(job) = self.bulk.pop_front() {
-            self.backlog.left(1);
             if !job.is_abandoned() {
                 self.bulk_in_batch += 1;
                 begin(&self.stats, Instant::now(), job, jobs);
