@@ -25,8 +25,8 @@ use crate::{
 
 /// Rows that are checked before other calls of this thread get their turn.
 const ROWS_PER_TURN: usize = 64;
-/// Pieces under way. What gathers while the writer is at work is written in one transaction, and a page that many rows
-/// change is then written once; few enough not to keep the writes of others waiting.
+/// Pieces under way: twice what a store writes in one transaction, where a page that many rows change is written once, so that
+/// the next ones gather meanwhile.
 const PIECES_MAX: usize = 32;
 
 type Begin = Pin<Box<dyn Future<Output = Result<ImportRun, Error>> + Send>>;

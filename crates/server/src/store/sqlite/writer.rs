@@ -356,6 +356,11 @@ mod tests {
 
     use super::*;
 
+    fn writer_on(connection: Connection) -> Writer {
+        let shared = (Arc::new(UserCache::new(0)), Arc::default(), Arc::default());
+        Writer::start((connection, None), shared, None, 64).unwrap()
+    }
+
     /// Inserts a number, and then may fail.
     struct Insert {
         number: i64,
@@ -407,9 +412,7 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY); CREATE TABLE changes (position)")
             .unwrap();
-        let writer =
-            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 16)
-                .unwrap();
+        let writer = writer_on(connection);
         let (release, held) = sync::channel();
         let insert = |number, fails| writer.execute(Insert { number, fails });
         let batch = async {
@@ -426,8 +429,14 @@ mod tests {
         tokio::task::spawn_blocking(move || writer.close()).await.unwrap();
     }
 
-    /// Takes long, and notes when it was done.
+    /// Takes as long as the sender is kept, and notes when it was done.
     struct Bulk(i64, Mutex<sync::Receiver<()>>);
+
+    impl Bulk {
+        fn at_once(number: i64) -> Self {
+            Self(number, Mutex::new(sync::channel().1))
+        }
+    }
 
     impl Command for Bulk {
         type Output = ();
@@ -449,15 +458,9 @@ mod tests {
     async fn others_wait_for_no_bulk_but_what_has_begun() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number); CREATE TABLE changes (position)").unwrap();
-        let writer =
-            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 64)
-                .unwrap();
+        let writer = writer_on(connection);
         let (release, held) = sync::channel::<()>();
-        let bulk = async |number| {
-            let (done, gone) = sync::channel();
-            drop(done);
-            writer.execute(Bulk(number, Mutex::new(gone))).await
-        };
+        let bulk = |number| writer.execute(Bulk::at_once(number));
         let first = writer.execute(Bulk(1, Mutex::new(held)));
         let (first, second, third, other, ()) =
             tokio::join!(first, bulk(2), bulk(3), writer.execute(Insert { number: 4, fails: false }), async {
@@ -479,14 +482,8 @@ mod tests {
     async fn bulk_is_answered_even_if_its_transaction_cannot_begin() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number); CREATE TABLE changes (position); BEGIN").unwrap();
-        let writer =
-            Writer::start((connection, None), (Arc::new(UserCache::new(0)), Arc::default(), Arc::default()), None, 64)
-                .unwrap();
-        let bulk = async |number| {
-            let (done, gone) = sync::channel();
-            drop(done);
-            writer.execute(Bulk(number, Mutex::new(gone))).await
-        };
+        let writer = writer_on(connection);
+        let bulk = |number| writer.execute(Bulk::at_once(number));
         assert!(bulk(1).await.is_err(), "a transaction within a transaction");
         assert_eq!(bulk(2).await, Ok(()));
         assert_eq!(writer.execute(Numbers).await.unwrap(), [2]);
