@@ -37,10 +37,11 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How long a read on a shared connection may take: whatever holds it up holds up all that follow it there.
 const READ_MAX: Duration = Duration::from_secs(2);
 /// Shared connections. Queries follow each other on them without waiting for answers, so few carry many.
-const SHARED: usize = 4;
+pub(super) const SHARED: usize = 4;
 
-/// What a server ends on a shared connection that nobody waits for any more.
-const SHARED_SETTINGS: &str = "SET statement_timeout = '3s'";
+/// What nobody waits for any more on a shared connection is ended by the server. All that is read there has an index, and a
+/// plan is kept: one that was made while the table was small must not read all of it for ever after.
+const SHARED_SETTINGS: &str = "SET statement_timeout = '3s'; SET enable_seqscan = off";
 
 /// A connection of the pool; goes back when it is dropped.
 pub(super) type PooledSession = Object<Sessions>;
@@ -166,9 +167,7 @@ impl Database {
     }
 
     fn own_shared(&self) -> &Shared {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
-        &self.shared[THIS_THREAD.with(|number| number % SHARED)]
+        &self.shared[this_thread() % SHARED]
     }
 
     /// Whether others use all connections of the pool.
@@ -197,6 +196,13 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("pool", &self.pool.status()).finish_non_exhaustive()
     }
+}
+
+/// The number of this thread among those that have asked for theirs.
+pub(super) fn this_thread() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static THIS_THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed));
+    THIS_THREAD.with(|number| *number)
 }
 
 /// A place among those who wait for a connection, until it is dropped.

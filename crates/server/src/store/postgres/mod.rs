@@ -11,6 +11,7 @@ mod creates;
 mod database;
 mod error;
 mod feed;
+mod finds;
 mod grants;
 mod hosts;
 mod imports;
@@ -45,6 +46,7 @@ use self::{
     connect::Connector,
     creates::Creates,
     database::Database,
+    finds::Finds,
     log::{Log, Readers},
     near::Near,
     replicas::Replicas,
@@ -70,6 +72,7 @@ pub struct PostgresStore {
     replicas: Arc<Replicas>,
     log: Log,
     creates: Arc<Creates>,
+    finds: Finds,
     /// Held by the batch of an import that is under way. They take turns in the order in which they were handed in: an
     /// import hands in the next one while it waits for the last.
     import_turn: tokio::sync::Mutex<()>,
@@ -110,9 +113,9 @@ impl PostgresStore {
         match opened {
             Ok(log) => {
                 let shared = (log.waker(), Arc::clone(&stats), runtime.handle().clone());
-                let creates = Creates::new(Arc::clone(&database), shared, limits);
+                let (creates, finds) = (Creates::new(Arc::clone(&database), shared, limits), Finds::new(&database));
                 let (import_turn, runtime) = (Default::default(), Some(runtime));
-                Ok(Self { database, live, near, replicas, log, creates, import_turn, stats, runtime })
+                Ok(Self { database, live, near, replicas, log, creates, finds, import_turn, stats, runtime })
             }
             Err(error) => {
                 runtime.shutdown_background();

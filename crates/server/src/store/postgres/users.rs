@@ -21,8 +21,7 @@ impl Store for PostgresStore {
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<StoredUser>, StoreError> {
-        let row = self.database.point("SELECT message FROM users WHERE id = $1", params![id]).await?;
-        row.map(|row| column(&row, 0)).transpose()
+        self.finds.find(id).await
     }
 
     async fn find_user_by_email(&self, email_key: &str) -> Result<Option<StoredUser>, StoreError> {

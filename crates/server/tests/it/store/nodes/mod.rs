@@ -5,6 +5,7 @@ mod deadlines;
 mod erasure;
 mod failover;
 mod failures;
+mod finds;
 mod grants;
 mod log;
 mod migrations;
