@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 8;
 /// What is measured at one factor.
 struct Figures {
     goodput: f64,
+    /// The same, per second of the server's processor time.
+    per_cpu: f64,
     p99: f64,
     shed: f64,
     late: f64,
@@ -34,6 +36,8 @@ struct Figures {
 /// One after the other, at all factors.
 struct Round {
     capacity: f64,
+    /// The same, per second of the server's processor time.
+    capacity_per_cpu: f64,
     figures: Vec<Figures>,
 }
 
@@ -66,7 +70,8 @@ fn measure(
 ) -> anyhow::Result<Vec<Row>> {
     let mut rounds = Vec::new();
     for _ in 0..setting.rounds {
-        let capacity = setting.sample(server, path, requests, CLOSED)?.rate();
+        let closed = setting.sample(server, path, requests, CLOSED)?;
+        let (capacity, capacity_per_cpu) = (closed.rate(), closed.calls_per_cpu());
         let figures = FACTORS.iter().map(|factor| {
             let load = OpenLoad {
                 addr: server.addr,
@@ -78,9 +83,14 @@ fn measure(
                 warm_up: WARM_UP + DEADLINE,
                 duration: setting.duration,
             };
-            figures(&load.run()?, setting.duration)
+            let before = server.cpu_time()?;
+            let outcome = load.run()?;
+            // Of the warm-up as well, which is no less busy.
+            let cpu =
+                (server.cpu_time()? - before).div_f64((load.warm_up + load.duration).div_duration_f64(load.duration));
+            figures(&outcome, setting.duration, cpu)
         });
-        rounds.push(Round { capacity, figures: figures.collect::<anyhow::Result<_>>()? });
+        rounds.push(Round { capacity, capacity_per_cpu, figures: figures.collect::<anyhow::Result<_>>()? });
     }
     let over_rounds = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let row = |index: usize| {
@@ -102,23 +112,35 @@ fn measure(
         }
     };
     let mut rows: Vec<Row> = (0..FACTORS.len()).map(row).collect();
+    let last = FACTORS.len() - 1;
+    rows.push(Row {
+        goal: 16,
+        what: format!(
+            "{what} at 10 × capacity: done in time per second of the server's processor time, against 8 at once"
+        ),
+        measured: rate(over_rounds(&|round| round.figures[last].per_cpu), "/CPU-s"),
+        limit: rate(over_rounds(&|round| round.capacity_per_cpu), "/CPU-s"),
+        figure: over_rounds(&|round| round.figures[last].per_cpu / round.capacity_per_cpu),
+        floor: Floor::None,
+    });
     let p99 = |index: usize| over_rounds(&|round| round.figures[index].p99);
     rows.push(Row {
         goal: 16,
         what: format!("{what}: p99 of those that were let in at 10 × capacity, against 1 ×"),
-        measured: time(p99(FACTORS.len() - 1)),
+        measured: time(p99(last)),
         limit: time(p99(0)),
-        figure: over_rounds(&|round| round.figures[FACTORS.len() - 1].p99 / round.figures[0].p99),
+        figure: over_rounds(&|round| round.figures[last].p99 / round.figures[0].p99),
         floor: Floor::AtMost(2.0),
     });
     Ok(rows)
 }
 
-fn figures(outcome: &Outcome, duration: Duration) -> anyhow::Result<Figures> {
+fn figures(outcome: &Outcome, duration: Duration, cpu: Duration) -> anyhow::Result<Figures> {
     ensure!(outcome.failed == 0, "{} calls failed that were neither shed nor late", outcome.failed);
     let each = |count: u64| count as f64 / duration.as_secs_f64();
     Ok(Figures {
         goodput: each(outcome.done.len()),
+        per_cpu: outcome.done.len() as f64 / cpu.as_secs_f64(),
         p99: outcome.done.value_at_quantile(0.99) as f64 / 1e9,
         shed: each(outcome.shed),
         late: each(outcome.late),
