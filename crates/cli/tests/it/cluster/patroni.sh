@@ -126,7 +126,6 @@ while read -r word; do
       ;;
     # In order, as for an upgrade.
     switch)
-      until_joined
       next=$(other "$primary")
       control switchover roster --leader "$primary" --candidate "$next" --force
       until_it_is "$next"
