@@ -27,7 +27,7 @@ pub enum Deed {
     Promote,
     /// The two change places in order; by Patroni alone.
     Switch,
-    /// The one that has died becomes a standby.
+    /// One that has died becomes a standby; returns when commits wait for it.
     Join,
 }
 

@@ -169,22 +169,9 @@ impl Faults {
                 )
             }
             Fault::Restart => self.database("a restart of the database", Deed::Restart).await,
-            Fault::Crash => {
-                let outcome = self.database("kill -9 of the database", Deed::Crash).await;
-                // Patroni may have replaced it.
-                self.does(Deed::Join).await;
-                outcome
-            }
-            Fault::Switch => {
-                let outcome = self.database("the database and its standby change places", Deed::Switch).await;
-                self.does(Deed::Join).await;
-                outcome
-            }
-            Fault::Promote => {
-                let outcome = self.database("kill -9 of the database, and a standby promoted", Deed::Promote).await;
-                self.does(Deed::Join).await;
-                outcome
-            }
+            Fault::Crash => self.database("kill -9 of the database", Deed::Crash).await,
+            Fault::Switch => self.database("the database and its standby change places", Deed::Switch).await,
+            Fault::Promote => self.database("kill -9 of the database, and a standby promoted", Deed::Promote).await,
             Fault::RedisKill | Fault::RedisFreeze => self.redis_away(fault).await,
             Fault::RedisFlush => {
                 let redis = Arc::clone(&self.site.redis);
@@ -252,10 +239,13 @@ impl Faults {
         (what, Duration::ZERO, recovered_after.max(self.recovered().await))
     }
 
+    /// Afterwards there is a standby again that may be promoted.
     async fn database(&self, what: &str, deed: Deed) -> (String, Duration, Duration) {
         let since = Instant::now();
         self.does(deed).await;
-        (what.into(), since.elapsed(), self.recovered().await)
+        let (lasted, recovered_after) = (since.elapsed(), self.recovered().await);
+        self.does(Deed::Join).await;
+        (what.into(), lasted, recovered_after)
     }
 
     async fn does(&self, deed: Deed) {

@@ -8,7 +8,9 @@ network=127.$((64 + $$ / 250 % 60)).$(($$ % 250))
 cd "$folder"
 etcd=
 PGCONNECT_TIMEOUT=2
-export PGCONNECT_TIMEOUT
+# Patroni keeps passwords at home, which is still that of whoever runs the tests.
+HOME=$folder
+export PGCONNECT_TIMEOUT HOME
 
 address() { if [ "$1" = a ]; then echo "$network.1"; else echo "$network.2"; fi; }
 other() { if [ "$1" = a ]; then echo b; else echo a; fi; }
@@ -124,7 +126,6 @@ while read -r word; do
       ;;
     # In order, as for an upgrade.
     switch)
-      until_joined
       next=$(other "$primary")
       control switchover roster --leader "$primary" --candidate "$next" --force
       until_it_is "$next"
