@@ -2,7 +2,7 @@
 //! when most calls fail, trying again only adds to the load.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -17,39 +17,56 @@ const SUCCESS: i64 = 100;
 /// a client that calls once a second would be without a retry for five minutes more.
 const OVER_AFTER: Duration = Duration::from_secs(2);
 
-/// Tokens, shared by all calls of a client.
+/// Tokens, shared by all calls of a client. Calls that meet can at worst lose one count of the other.
 #[derive(Debug)]
-pub(super) struct Budget(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    tokens: i64,
-    last_failure: Option<Instant>,
+pub(super) struct Budget {
+    tokens: AtomicI64,
+    epoch: Instant,
+    /// When a call failed last, in milliseconds since the epoch.
+    failed: AtomicU64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Mutex::new(State { tokens: FULL, last_failure: None }))
+        Self { tokens: AtomicI64::new(FULL), epoch: Instant::now(), failed: AtomicU64::new(0) }
     }
 }
 
 impl Budget {
-    pub(super) fn succeeded(&self, now: Instant) {
-        let mut state = self.lock();
-        let is_over = state.last_failure.is_none_or(|failed| now.saturating_duration_since(failed) >= OVER_AFTER);
-        state.tokens = if is_over { FULL } else { (state.tokens + SUCCESS).min(FULL) };
+    /// Takes in a call that went well.
+    pub(super) fn succeeded(&self) {
+        self.succeeded_by(Instant::now);
     }
 
     /// Takes the failure in; whether there is enough left to try again.
-    pub(super) fn failed(&self, now: Instant) -> bool {
-        let mut state = self.lock();
-        state.tokens = (state.tokens - FAILURE).max(0);
-        state.last_failure = Some(now);
-        state.tokens > FULL / 2
+    pub(super) fn failed(&self) -> bool {
+        self.failed_at(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn succeeded_by(&self, clock: impl FnOnce() -> Instant) {
+        // Full for most of its life: then nothing is written, and no clock is read.
+        if self.tokens.load(Relaxed) >= FULL {
+            return;
+        }
+        let since_failure = self.since_epoch(clock()).saturating_sub(self.failed.load(Relaxed));
+        if since_failure >= OVER_AFTER.as_millis() as u64 {
+            self.tokens.store(FULL, Relaxed);
+        } else {
+            self.tokens.fetch_add(SUCCESS, Relaxed);
+        }
+    }
+
+    fn failed_at(&self, now: Instant) -> bool {
+        self.failed.store(self.since_epoch(now), Relaxed);
+        let before = self.tokens.fetch_sub(FAILURE, Relaxed);
+        if before < FAILURE {
+            self.tokens.store(0, Relaxed);
+        }
+        before - FAILURE > FULL / 2
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_millis() as u64
     }
 }
 
@@ -60,12 +77,12 @@ mod tests {
     #[test]
     fn an_outage_is_not_made_worse_and_odd_failures_are_tried_again() {
         let (budget, now) = (Budget::default(), Instant::now());
-        assert_eq!((0..1_000).filter(|_| budget.failed(now)).count(), 29);
+        assert_eq!((0..1_000).filter(|_| budget.failed_at(now)).count(), 29);
         // The server is back, and after a while one in ten may fail.
-        (0..400).for_each(|_| budget.succeeded(now));
+        (0..400).for_each(|_| budget.succeeded_by(|| now));
         for _ in 0..100 {
-            assert!(budget.failed(now));
-            (0..10).for_each(|_| budget.succeeded(now));
+            assert!(budget.failed_at(now));
+            (0..10).for_each(|_| budget.succeeded_by(|| now));
         }
     }
 
@@ -74,10 +91,10 @@ mod tests {
         let (budget, start) = (Budget::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         // However seldom calls are made while it lasts.
-        assert_eq!((0..100).filter(|minute| budget.failed(at(60 * minute))).count(), 29);
-        budget.succeeded(at(5_941));
-        assert!(!budget.failed(at(5_941)), "a second after a failure it may go on");
-        budget.succeeded(at(5_943));
-        assert_eq!((0..100).filter(|_| budget.failed(at(5_943))).count(), 29);
+        assert_eq!((0..100).filter(|minute| budget.failed_at(at(60 * minute))).count(), 29);
+        budget.succeeded_by(|| at(5_941));
+        assert!(!budget.failed_at(at(5_941)), "a second after a failure it may go on");
+        budget.succeeded_by(|| at(5_943));
+        assert_eq!((0..100).filter(|_| budget.failed_at(at(5_943))).count(), 29);
     }
 }

@@ -101,7 +101,7 @@ impl Call<'_> {
                     }
                     Some(status) if judge(&status) != Verdict::Final => status,
                     _ => {
-                        self.shared.budget.succeeded(std::time::Instant::now());
+                        self.shared.budget.succeeded();
                         return Ok(response);
                     }
                 },
@@ -109,7 +109,7 @@ impl Call<'_> {
             };
             let Verdict::Again { wait, .. } = judge(&status) else { return Err(status) };
             // Told first: every failure counts, the last one too.
-            let affordable = self.shared.budget.failed(std::time::Instant::now());
+            let affordable = self.shared.budget.failed();
             let Some(wait) = self.wait_before_next(attempts, wait).filter(|_| affordable && attempts < attempts_max)
             else {
                 return Err(status);
