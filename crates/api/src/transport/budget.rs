@@ -2,7 +2,7 @@
 //! when most calls fail, trying again only adds to the load.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -13,22 +13,31 @@ const FULL: i64 = 60_000;
 const FAILURE: i64 = 1_000;
 /// What a call that went well gives back: one retry for ten calls.
 const SUCCESS: i64 = 100;
-/// A call that goes well when none has failed for so long gives all of them back: the outage is over. By [`SUCCESS`] alone,
-/// a client that calls once a second would be without a retry for five minutes more.
+/// When none has failed for so long, and so many have gone well since, all of them are back: the outage is over. By
+/// [`SUCCESS`] alone, a client that calls once a second would be without a retry for five minutes more. By the time alone, one
+/// that calls seldom would never be without.
 const OVER_AFTER: Duration = Duration::from_secs(2);
+const OVER_SUCCESSES: u32 = 10;
 
-/// Tokens, shared by all calls of a client. Calls that meet can at worst lose one count of the other.
+/// Tokens, shared by all calls of a client. Nothing is locked: calls that meet can miscount each other, by little.
 #[derive(Debug)]
 pub(super) struct Budget {
     tokens: AtomicI64,
     epoch: Instant,
     /// When a call failed last, in milliseconds since the epoch.
     failed: AtomicU64,
+    /// Calls that have gone well since.
+    successes: AtomicU32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { tokens: AtomicI64::new(FULL), epoch: Instant::now(), failed: AtomicU64::new(0) }
+        Self {
+            tokens: AtomicI64::new(FULL),
+            epoch: Instant::now(),
+            failed: AtomicU64::new(0),
+            successes: AtomicU32::new(0),
+        }
     }
 }
 
@@ -48,8 +57,9 @@ impl Budget {
         if self.tokens.load(Relaxed) >= FULL {
             return;
         }
+        let successes = self.successes.fetch_add(1, Relaxed) + 1;
         let since_failure = self.since_epoch(clock()).saturating_sub(self.failed.load(Relaxed));
-        if since_failure >= OVER_AFTER.as_millis() as u64 {
+        if successes >= OVER_SUCCESSES && since_failure >= OVER_AFTER.as_millis() as u64 {
             self.tokens.store(FULL, Relaxed);
         } else {
             self.tokens.fetch_add(SUCCESS, Relaxed);
@@ -58,6 +68,7 @@ impl Budget {
 
     fn failed_at(&self, now: Instant) -> bool {
         self.failed.store(self.since_epoch(now), Relaxed);
+        self.successes.store(0, Relaxed);
         let before = self.tokens.fetch_sub(FAILURE, Relaxed);
         if before < FAILURE {
             self.tokens.store(0, Relaxed);
@@ -90,11 +101,22 @@ mod tests {
     fn an_outage_that_is_over_is_forgotten() {
         let (budget, start) = (Budget::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        // However seldom calls are made while it lasts.
-        assert_eq!((0..100).filter(|minute| budget.failed_at(at(60 * minute))).count(), 29);
-        budget.succeeded_by(|| at(5_941));
-        assert!(!budget.failed_at(at(5_941)), "a second after a failure it may go on");
-        budget.succeeded_by(|| at(5_943));
-        assert_eq!((0..100).filter(|_| budget.failed_at(at(5_943))).count(), 29);
+        assert_eq!((0..100).filter(|_| budget.failed_at(at(0))).count(), 29);
+        // Many go well, but it may go on: a tenth of them comes back.
+        (0..20).for_each(|_| budget.succeeded_by(|| at(1)));
+        assert!(!budget.failed_at(at(1)));
+        (0..u64::from(OVER_SUCCESSES)).for_each(|second| budget.succeeded_by(|| at(2 + second)));
+        assert_eq!((0..100).filter(|_| budget.failed_at(at(12))).count(), 29);
+    }
+
+    #[test]
+    fn who_calls_seldom_runs_out_too_where_every_second_call_fails() {
+        let (budget, start) = (Budget::default(), Instant::now());
+        let minute = |number| start + Duration::from_mins(number);
+        let may_go_on = (0..100).filter(|number| {
+            budget.succeeded_by(|| minute(2 * number));
+            budget.failed_at(minute(2 * number + 1))
+        });
+        assert!(may_go_on.count() < 40);
     }
 }

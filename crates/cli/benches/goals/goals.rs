@@ -427,7 +427,7 @@ fn search(setting: &Setting) -> anyhow::Result<Vec<Row>> {
     };
     let mut rows = vec![
         against(Scan::Names, "that counts names", Floor::AtLeast(50.0))?,
-        against(Scan::Page, "that answers the same", Floor::None)?,
+        against(Scan::Page, "of names and emails for a page and the total", Floor::None)?,
     ];
     let p99 = median(slowest);
     rows.push(Row {

@@ -1,6 +1,9 @@
 //! Goal 16: what is still done when ten times as much comes as can be done.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 
@@ -83,11 +86,11 @@ fn measure(
                 warm_up: WARM_UP + DEADLINE,
                 duration: setting.duration,
             };
-            let before = server.cpu_time()?;
+            let (before, begun) = (server.cpu_time()?, Instant::now());
             let outcome = load.run()?;
-            // Of the warm-up as well, which is no less busy.
-            let cpu =
-                (server.cpu_time()? - before).div_f64((load.warm_up + load.duration).div_duration_f64(load.duration));
+            // It is as busy before and after what is counted.
+            let busy = (server.cpu_time()? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+            let cpu = setting.duration.mul_f64(busy);
             figures(&outcome, setting.duration, cpu)
         });
         rounds.push(Round { capacity, capacity_per_cpu, figures: figures.collect::<anyhow::Result<_>>()? });

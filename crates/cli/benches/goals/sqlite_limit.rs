@@ -26,7 +26,7 @@ const INSERT: &str =
 pub enum Scan {
     /// How many names have the letters.
     Names,
-    /// What a search of Roster answers: the first page of those whose name or email has them, and how many there are.
+    /// The first page of those whose name or email has them, and how many there are: what a search answers, usernames aside.
     Page,
 }
 

@@ -9,8 +9,13 @@ use std::{
 const PROGRAMS: [&str; 4] = ["go", "gofmt", "protoc-gen-go", "protoc-gen-go-grpc"];
 
 /// Where it finds gRPC, and the protobuf that goes with generated code of today.
-const SOURCES: [&str; 3] =
-    ["google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto/googleapis/rpc/errdetails"];
+const SOURCES: [&str; 4] = [
+    "google.golang.org/grpc",
+    "google.golang.org/protobuf",
+    "google.golang.org/genproto/googleapis/rpc/errdetails",
+    // Older ones have no such file.
+    "github.com/golang/protobuf/proto/registry.go",
+];
 
 /// The folder that holds these, as `src`.
 fn packages() -> PathBuf {
@@ -18,7 +23,7 @@ fn packages() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| env::split_paths(&path).any(|folder| folder.join(name).is_file());
     let programs = PROGRAMS.into_iter().filter(|name| !found(name)).map(PathBuf::from);
-    let sources = SOURCES.iter().map(|name| packages.join("src").join(name)).filter(|folder| !folder.is_dir());
+    let sources = SOURCES.iter().map(|name| packages.join("src").join(name)).filter(|path| !path.exists());
     let missing: Vec<_> = programs.chain(sources).collect();
     assert!(
         missing.is_empty(),

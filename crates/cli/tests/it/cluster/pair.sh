@@ -70,6 +70,11 @@ join() {
   settings "$standby"
   start "$standby"
   waits_for "$primary" '*'
+  until_joined
+}
+
+# Until commits wait for the standby, which may then be promoted.
+until_joined() {
   until [ "$(ask "$primary" 'SELECT count(*) FROM pg_stat_replication WHERE sync_state = $$sync$$')" = 1 ]; do sleep 0.1; done
 }
 
@@ -106,6 +111,7 @@ while read -r word; do
         join
         lost=
       fi
+      until_joined
       ;;
     *) fail ;;
   esac

@@ -5,9 +5,8 @@
 //! be done together with others is done again alone, so that nobody is told of somebody else's error.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -19,6 +18,7 @@ use super::{
     commands::CreateUsers,
     database::Database,
     error::{Aftermath, closed},
+    line::Line,
     run::{ATTEMPTS_MAX, pause},
     stats::SharedStats,
     tx::{Tx, View},
@@ -30,8 +30,6 @@ use crate::{
 
 /// Transactions that are under way at once. More would leave each with fewer users, and commits wait for one disk.
 const FLIGHTS: usize = 4;
-/// Who has waited so long waits for one that is held up, perhaps by a lock. Then there may be more.
-const HELD_UP: Duration = Duration::from_millis(100);
 /// Users in one transaction.
 const BATCH_MAX: usize = 64;
 
@@ -45,19 +43,11 @@ pub(super) struct Creates {
     runtime: Handle,
     connections_max: usize,
     waiting_max: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Transactions.
-    under_way: usize,
-    /// Who waits for one of them to end.
-    queue: VecDeque<Waiting>,
+    /// Transactions, and who waits for one of them to end.
+    line: Mutex<Line<Waiting>>,
 }
 
 struct Waiting {
-    since: Instant,
     create: CreateUser,
     answer: oneshot::Sender<Outcome>,
 }
@@ -97,7 +87,7 @@ impl Creates {
         (connections_max, waiting_max): (usize, usize),
     ) -> Arc<Self> {
         let connections_max = connections_max.max(1);
-        Arc::new(Self { database, wake, stats, runtime, connections_max, waiting_max, state: Mutex::default() })
+        Arc::new(Self { database, wake, stats, runtime, connections_max, waiting_max, line: Mutex::default() })
     }
 
     /// The way that a creation takes.
@@ -105,22 +95,19 @@ impl Creates {
         if !create.may_share() {
             return Ok(Turn::Alone(Box::new(create), None));
         }
-        let mut state = self.state();
-        if state.queue.len() >= self.waiting_max {
+        let mut line = self.line();
+        if line.len() >= self.waiting_max {
             self.stats.refused.increment();
             return Err(StoreError::Busy);
         }
-        let is_held_up = state.queue.front().is_some_and(|first| first.since.elapsed() > HELD_UP);
-        let flights = if is_held_up { self.connections_max } else { FLIGHTS.min(self.connections_max) };
-        let begins = state.under_way < flights;
-        state.under_way += usize::from(begins);
-        let flight = begins.then(|| Flight(Arc::clone(self)));
-        if flight.is_some() && state.queue.is_empty() {
+        let flights = if line.is_held_up() { self.connections_max } else { FLIGHTS.min(self.connections_max) };
+        let flight = line.begin(flights).then(|| Flight(Arc::clone(self)));
+        if flight.is_some() && line.len() == 0 {
             return Ok(Turn::Alone(Box::new(create), flight));
         }
         let (answer, answered) = oneshot::channel();
-        state.queue.push_back(Waiting { since: Instant::now(), create, answer });
-        drop(state);
+        line.join(Waiting { create, answer });
+        drop(line);
         // One more has those who wait.
         drop(flight);
         Ok(Turn::Shared(Answer(answered)))
@@ -128,25 +115,15 @@ impl Creates {
 
     /// Creations that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.state().queue.len()
+        self.line().len()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self) -> MutexGuard<'_, Line<Waiting>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those whose turn it is, without whoever has gone; none if the transaction was the last.
     fn next(&self) -> Vec<Waiting> {
-        let (mut state, mut batch) = (self.state(), Vec::new());
-        while batch.len() < BATCH_MAX
-            && let Some(waiting) = state.queue.pop_front()
-        {
-            if !waiting.answer.is_closed() {
-                batch.push(waiting);
-            }
-        }
-        state.under_way -= usize::from(batch.is_empty());
-        batch
+        self.line().next(BATCH_MAX, |waiting| waiting.answer.is_closed())
     }
 
     /// Does what waits, until nothing does.

@@ -37,10 +37,10 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How long a read on a shared connection may take: whatever holds it up holds up all that follow it there.
 const READ_MAX: Duration = Duration::from_secs(2);
 /// Shared connections. Queries follow each other on them without waiting for answers, so few carry many.
-pub(super) const SHARED: usize = 4;
+const SHARED: usize = 4;
 
-/// What nobody waits for any more on a shared connection is ended by the server. All that is read there has an index, and a
-/// plan is kept: one that was made while the table was small must not read all of it for ever after.
+/// What nobody waits for any more on a shared connection is ended by the server. What is read there has an index or a table
+/// of few rows, and a plan is kept: one that was made while there were few users must not read all of them when there are many.
 const SHARED_SETTINGS: &str = "SET statement_timeout = '3s'; SET enable_seqscan = off";
 
 /// A connection of the pool; goes back when it is dropped.

@@ -15,6 +15,7 @@ mod finds;
 mod grants;
 mod hosts;
 mod imports;
+mod line;
 mod list;
 mod log;
 mod mail;

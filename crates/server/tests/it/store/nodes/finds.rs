@@ -1,6 +1,6 @@
 //! Reads of users that come faster than answers share queries, and nothing else.
 
-use std::cell::Cell;
+use std::{cell::Cell, pin::pin};
 
 use roster_server::{
     model::{User, UserPatch},
@@ -13,7 +13,7 @@ use crate::{
     store::{Decoded as _, create, join_all, meta, user},
 };
 
-/// Connections on which many were looked for last.
+/// Connections on which the last query was one for many.
 const SHARED: &str = "SELECT count(*) FROM pg_stat_activity
      WHERE datname = current_database() AND query LIKE '%FROM users WHERE id = ANY%' AND pid <> pg_backend_pid()";
 
@@ -45,6 +45,27 @@ async fn who_waits_for_the_same_query_gets_what_was_asked_for() {
         assert_eq!(answer, found(index), "{index}");
     }
     assert_eq!(database.number(SHARED), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_gives_up_holds_up_nobody() {
+    let database = Database::new();
+    let (store, holder, observer) = (node(&database), database.connect().await, database.connect().await);
+    let ada = create(&store, &user("ada")).await.unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE users").await.unwrap();
+    // More than there are queries at once: some are asked for, and some wait.
+    let mut gone = Box::pin(join_all((0..5).map(|_| store.find_user(&ada.id))));
+    let mut stays = pin!(store.find_user(&ada.id));
+    tokio::select! {
+        biased;
+        _ = &mut gone => panic!("the table is locked"),
+        _ = &mut stays => panic!("the table is locked"),
+        () = until_blocked(&observer, 1) => {}
+    }
+    drop(gone);
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(stays.await.decoded().unwrap().as_ref(), Some(&ada));
     store.close().await;
 }
 
