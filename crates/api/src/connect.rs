@@ -281,7 +281,13 @@ impl Target {
         if authority.as_str().contains('@') {
             return Err("it has a user name or a password");
         }
-        if bare && uri.port_u16().is_none() {
+        // What is no number of a port is not taken for none: nobody has named 80.
+        let host = uri.host().unwrap_or_default();
+        let has_port = authority.as_str().len() > host.len();
+        if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err("its port is no number from 1 to 65535");
+        }
+        if bare && !has_port {
             return Err("it has no port");
         }
         if uri.path() != "/" || uri.query().is_some() {
@@ -326,7 +332,10 @@ mod tests {
         for (text, problem) in [
             ("", "it cannot be parsed"),
             ("localhost", "it has no port"),
-            ("localhost:99999", "it has no port"),
+            ("localhost:99999", "its port is no number from 1 to 65535"),
+            ("https://roster.example:99999", "its port is no number from 1 to 65535"),
+            ("http://[::1]:", "its port is no number from 1 to 65535"),
+            ("http://127.0.0.1:0", "its port is no number from 1 to 65535"),
             (":50051", "it has no host"),
             ("unix:", "it has no path"),
             ("ftp://localhost:1", "its scheme is neither https nor http"),

@@ -113,6 +113,11 @@ impl From<Status> for CliError {
     }
 }
 
+/// Whether the connection broke in the middle of an answer: whoever spoke gRPC until then is gone.
+pub fn is_broken(status: &Status) -> bool {
+    status.message().contains("error reading a body from connection")
+}
+
 /// What a connection died of that the server would not have: gRPC has no status for it.
 fn cut_off(status: &Status) -> Option<CliError> {
     let first = std::error::Error::source(status);
@@ -127,6 +132,8 @@ fn cut_off(status: &Status) -> Option<CliError> {
         ("the server wants a certificate of yours", "name one with --client-cert and --client-key")
     } else if says("CertificateExpired") {
         ("your certificate has ended", "name a new one with --client-cert and --client-key")
+    } else if is_broken(status) {
+        ("the connection broke", "see with `roster health` whether the server is there")
     } else if says("operation was canceled") {
         (
             "the server closed the connection before it answered",
@@ -145,7 +152,7 @@ fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
             "start again with --snapshot and without the token"
         }
         Code::InvalidArgument if reason == Some("RESUME_TOKEN_INVALID") => {
-            "it is of another filter, another database, or one that was restored: start again with --snapshot, without it"
+            "it is of another filter, another database, or one that was restored: start again with --snapshot and no token"
         }
         Code::InvalidArgument | Code::OutOfRange => {
             "mend what is named and try again; --help says what each flag takes"
@@ -166,6 +173,9 @@ fn next_step(code: Code, reason: Option<&str>) -> Option<&'static str> {
             "make it smaller: to try again is of no use"
         }
         Code::ResourceExhausted => "the server is busy or the request is too large: wait a little, then try again",
+        Code::Unauthenticated if reason == Some("SIGN_IN_FAILED") => {
+            "look at the login and the password again; whoever has forgotten the password can have it reset by mail"
+        }
         Code::Unauthenticated => {
             "sign in with `roster login`, or set ROSTER_TOKEN to an API key; `roster serve --dev` needs neither"
         }

@@ -1,7 +1,7 @@
 //! `roster admin`: what an operator does on the server's own machine, before anybody could sign in.
 
 use std::{
-    io::{BufReader, stdin},
+    io::{BufReader, Write as _, stderr, stdin},
     os::unix::net::UnixStream,
     path::Path,
     time::Duration,
@@ -63,7 +63,10 @@ impl Admin {
         let password = password::read(&mut BufReader::new(stdin()), "Password")?;
         let own = match UnixStream::connect(&path) {
             Ok(stream) => check_peer(&stream, &path).map(|()| None)?,
-            Err(_) => Some(start(config)?),
+            Err(_) => {
+                tell_if_new(&config, &path);
+                Some(start(config)?)
+            }
         };
         let result = super::block_on(create.through(&path, password, global));
         if let Some(running) = own {
@@ -93,6 +96,15 @@ impl Create {
         context.out.note(&format!("{} can sign in now: roster login {}", self.email, self.email))?;
         context.out.flush()
     }
+}
+
+/// Somebody in another folder than the server's would wonder why nobody can sign in.
+fn tell_if_new(config: &Config, socket: &Path) {
+    let Some(database) = config.database_url.path().filter(|path| !path.exists()) else { return };
+    let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
+    let text = format!("no server answers at {}: making a new database, {}", socket.display(), database.display());
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(stderr(), "{}", roster_server::telemetry::escape(&text));
 }
 
 /// A server for as long as this command takes. It is reached through its socket alone: on its port nobody is let in

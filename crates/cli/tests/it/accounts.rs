@@ -65,14 +65,16 @@ fn the_first_administrator_is_made_with_and_without_a_server() {
         |email: &str| with_input(command(ROSTER, folder.path()).args(["admin", "create", "--email", email]), PASSWORD);
     let first = create("root@example.com").with_code(0);
     assert!(first.out.contains("root@example.com") && first.out.contains("admin"), "{first:?}");
+    let made = format!("making a new database, {}", folder.path().join("roster.db").display());
+    assert!(first.err.contains(&made), "{first:?}");
     // The database is free again, and nothing listens.
     let server = serve(folder.path());
-    create("second@example.com").with_code(0);
+    assert_eq!(create("second@example.com").with_code(0).err, "");
     create("second@example.com").refused(73, &["email"]);
 
     let root = Person::new(&server);
     root.runs(&["user", "list"]).refused(REFUSED, &["sign in"]);
-    root.types(&["login", "root@example.com"], "wrong horse battery\n").refused(REFUSED, &["SIGN_IN_FAILED"]);
+    root.types(&["login", "root@example.com"], "wrong horse battery\n").refused(REFUSED, &["SIGN_IN_FAILED", "look at the login"]);
     root.types(&["login", "root@example.com"], PASSWORD).with_code(0);
     let listed = root.runs(&["user", "list", "--output", "json"]).with_code(0);
     assert_eq!(listed.json().len(), 2);

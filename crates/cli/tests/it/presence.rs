@@ -7,7 +7,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::server::Server;
+use crate::{process::run, server::Server};
 
 const DATA: i32 = 65;
 const UNAVAILABLE: i32 = 69;
@@ -74,10 +74,37 @@ fn clients_come_are_seen_and_go() {
     assert!(watch.line().starts_with("- ada/phone  disconnected"));
     let mut json = Live::start(&server, &["watch", "ada/phone", "--output", "json"]);
     assert!(json.line().contains(r#""status":"CLIENT_STATUS_DISCONNECTED""#));
+    for live in [watch, json] {
+        live.signal(Signal::INT);
+        assert_eq!(live.end().0, [""; 0]);
+    }
+}
 
+#[test]
+fn a_watch_goes_on_with_the_next_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on_file(folder.path());
+    // A name that the next server has too.
+    let socket = format!("unix:{}", folder.path().join("roster.db.sock").display());
+    let mut watch = Live::start(&server, &["watch", "--server", &socket]);
+    assert_eq!(watch.line(), "0 known; now what changes");
+    server.kill();
+    let server = Server::on_file(folder.path());
+    assert_eq!(watch.line(), "0 known; now what changes");
     server.stop();
-    assert_eq!(watch.end(), (vec![], Some(UNAVAILABLE)));
-    assert_eq!(json.end(), (vec![], Some(UNAVAILABLE)));
+    let server = Server::on_file(folder.path());
+    assert_eq!(watch.line(), "0 known; now what changes");
+    let mut ada = Live::start(&server, &["connect", "ada"]);
+    assert_eq!(ada.line(), "ada is connected; Ctrl-C ends it");
+    assert!(watch.line().starts_with("+ ada  connected"));
+    for live in [ada, watch] {
+        live.signal(Signal::KILL);
+        live.end();
+    }
+    // One that has not begun finds that nobody is there.
+    let mut watch = server.command(&["presence", "watch", "--server", &socket]);
+    server.kill();
+    run(&mut watch).with_code(UNAVAILABLE);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use self::{
     job::Job,
     tour::{Expect, Step},
 };
-use super::block_on;
+use super::{block_on, health};
 use crate::{
     args::{Cli, Command, Global},
     client::Connection,
@@ -65,7 +65,7 @@ async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
          What follows a {} you can type yourself, in this order, while a `roster serve --dev` of your own runs.",
         style.cyan("$")
     ))?;
-    health(&mut context).await?;
+    check_health(&mut context).await?;
     let mut job = None;
     for (number, step) in (2..).zip(tour::STEPS) {
         take(number, step, &mut job, &mut context).await?;
@@ -77,16 +77,16 @@ async fn guide(running: &Running, style: Style) -> Result<(), Failure> {
     ))
 }
 
-/// The first step stands apart: its command, `roster doctor`, looks at this machine and not at the tour's server.
-async fn health(context: &mut Context) -> Result<(), Failure> {
-    heading(context, 1, "Is the server well?", "HealthCheck names each part it depends on.", "roster doctor")?;
+/// The first step stands apart: what it asks is no command of the tour's.
+async fn check_health(context: &mut Context) -> Result<(), Failure> {
+    heading(context, 1, "Is the server well?", "HealthCheck names each part it depends on.", "roster health")?;
     let request = context.request(HealthCheckRequest {});
-    let health = context.users.health_check(request).await?.into_inner();
-    let status = HealthStatus::try_from(health.status).unwrap_or(HealthStatus::Unspecified);
+    let answer = context.users.health_check(request).await?.into_inner();
+    let status = HealthStatus::try_from(answer.status).unwrap_or(HealthStatus::Unspecified);
     if status != HealthStatus::Healthy {
         return Err(surprise(format!("the server says {}", status.as_str_name())));
     }
-    let text = format!("Roster {} is {}", health.version, context.out.style.green("healthy"));
+    let text = health::told(&answer, &context.server);
     context.out.text(&text)
 }
 

@@ -1,14 +1,31 @@
 //! `roster presence watch`.
 
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
 use roster_api::notification::v1::{
     ClientPresence, ClientStatus, WatchClientStatusRequest, watch_client_status_response::Event,
 };
 use tonic::{Code, Status};
 
 use super::CLIENT;
-use crate::{args::Format, context::Context, error::Failure, output::time};
+use crate::{
+    args::Format,
+    context::Context,
+    error::{Failure, is_broken},
+    output::time,
+};
+
+/// The wait before a watch that broke is begun again, and how often it doubles while that fails.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_DOUBLINGS: u32 = 4;
 
 /// Show clients as they come and go
+///
+/// All that are known first, then each change. When the connection breaks or the server stops, it begins again, as soon as a
+/// server answers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 For example:
@@ -25,16 +42,26 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Shows what is, and then each change at once, until the server ends it.
+    /// Shows what is, and then each change at once, until it is stopped.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        // What is refused at once is not tried again.
+        let (mut has_begun, mut attempts) = (false, 0);
         loop {
             let mut was_told = false;
-            let ended = self.follow(context, &mut was_told).await?;
-            match ended {
-                Ok(()) => return Ok(()),
-                // A token that ends within the life of a watch is renewed; one that is refused at once is not.
-                Err(status) if status.code() == Code::Unauthenticated && was_told => context.identify().await?,
-                Err(status) => return Err(status.into()),
+            let Err(status) = self.follow(context, &mut was_told).await? else { return Ok(()) };
+            has_begun |= was_told;
+            attempts = if was_told { 0 } else { attempts + 1 };
+            match status.code() {
+                // A token that ends within the life of a watch is renewed.
+                Code::Unauthenticated if was_told => context.identify().await?,
+                code if has_begun && (code == Code::Unavailable || is_broken(&status)) => {
+                    let wait = RETRY_FIRST * (1 << attempts.min(RETRY_DOUBLINGS));
+                    // Nobody is there to read it if this fails, and the watch goes on.
+                    let note = format!("the connection broke; showing all again in {:.1} s", wait.as_secs_f64());
+                    let _ = writeln!(io::stderr(), "{note}");
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(status.into()),
             }
         }
     }
