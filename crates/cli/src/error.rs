@@ -7,6 +7,8 @@ use tonic::{Code, Status};
 
 use crate::{exit::Exit, output::Style};
 
+const NAME_THE_PORT: &str = "name the gRPC port with --server; 8000 is usually the HTTP port, 50051 the gRPC port";
+
 /// How a command ends early.
 #[derive(Debug)]
 pub enum Failure {
@@ -93,7 +95,7 @@ impl From<Status> for CliError {
         let strange = matches!(error.code(), Code::Internal | Code::Unknown);
         if strange && error.reason().is_none() && error.request_id().is_none() {
             return Self::new(Exit::Unavailable, format!("what answers there is no Roster: {}", error.message()))
-                .hint("name the gRPC port with --server; 8000 is usually the HTTP port, 50051 the gRPC port");
+                .hint(NAME_THE_PORT);
         }
         let message = match error.message() {
             "" => error.code().description(),
@@ -132,12 +134,14 @@ fn cut_off(status: &Status) -> Option<CliError> {
         ("the server wants a certificate of yours", "name one with --client-cert and --client-key")
     } else if says("CertificateExpired") {
         ("your certificate has ended", "name a new one with --client-cert and --client-key")
+    } else if status.message().contains("frame with invalid size") {
+        ("what answers there does not speak gRPC", NAME_THE_PORT)
     } else if is_broken(status) {
         ("the connection broke", "see with `roster health` whether the server is there")
     } else if says("operation was canceled") {
         (
             "the server closed the connection before it answered",
-            "it may want a certificate of yours (--client-cert, --client-key), or be stopping: ask `roster doctor`",
+            "it may want a certificate of yours (--client-cert, --client-key), be stopping, or be no Roster: ask `roster doctor`",
         )
     } else {
         return None;

@@ -74,7 +74,8 @@ fn the_first_administrator_is_made_with_and_without_a_server() {
 
     let root = Person::new(&server);
     root.runs(&["user", "list"]).refused(REFUSED, &["sign in"]);
-    root.types(&["login", "root@example.com"], "wrong horse battery\n").refused(REFUSED, &["SIGN_IN_FAILED", "look at the login"]);
+    root.types(&["login", "root@example.com"], "wrong horse battery\n")
+        .refused(REFUSED, &["SIGN_IN_FAILED", "look at the login"]);
     root.types(&["login", "root@example.com"], PASSWORD).with_code(0);
     let listed = root.runs(&["user", "list", "--output", "json"]).with_code(0);
     assert_eq!(listed.json().len(), 2);

@@ -1,6 +1,13 @@
 //! What people give the command line that is of no use: one line says what it is and what to do, and nothing hangs.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    thread,
+};
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
 
@@ -23,12 +30,42 @@ fn roster(folder: &Path, args: &[&str]) -> Ended {
 fn endpoints_that_are_none_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let list = |server: &str| roster(folder.path(), &["user", "list", "--server", server]);
-    for none in ["", "http://", "host with blanks", "http://a b", "ftp://host", "127.0.0.1:99999", "http://[::1"] {
+    for none in [
+        "",
+        "http://",
+        "host with blanks",
+        "http://a b",
+        "ftp://host",
+        "127.0.0.1:99999",
+        "http://[::1",
+        "http://127.0.0.1:99999",
+    ] {
         list(none).refused(USAGE, &["--server"]);
     }
     list("127.0.0.1:1").refused(UNAVAILABLE, &["127.0.0.1:1", "refused", "roster serve --dev"]);
     list("http://no-such-host.invalid:50051").refused(UNAVAILABLE, &["no-such-host.invalid"]);
     list("unix:/no/such.sock").refused(UNAVAILABLE, &["/no/such.sock", "No such file"]);
+}
+
+#[test]
+fn who_speaks_something_else_is_no_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", redis.local_addr().unwrap());
+    // As long as anybody asks; it ends with the process.
+    thread::spawn(move || {
+        let mut peers = Vec::new();
+        for mut peer in redis.incoming().map(Result::unwrap) {
+            // As Redis, which answers what it was asked.
+            let _ = peer.read(&mut [0; 64]);
+            let _ = peer.write_all(b"-ERR unknown command 'PRI', with args beginning with: '*' 'HTTP/2.0'\r\n");
+            peers.push(peer);
+        }
+    });
+    let ended = roster(folder.path(), &["user", "list", "--server", &server]);
+    assert_eq!(ended.code, Some(UNAVAILABLE), "{ended:?}");
+    // The answer may come before the question is on its way.
+    assert!(ended.err.contains("does not speak gRPC") || ended.err.contains("be no Roster"), "{ended:?}");
 }
 
 #[test]
