@@ -1,9 +1,10 @@
-//! The file with the rows that failed: like the file that they came from, with a column that says why, which is ignored on
-//! the way back in.
+//! The file with the rows that failed: like the file that they came from, with a column before the others that says why and
+//! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too.
 
 use std::{
     fs::{File, OpenOptions},
     io::{BufWriter, Write as _},
+    iter,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
@@ -25,23 +26,22 @@ pub struct FailedRows {
     path: Option<PathBuf>,
     format: FileFormat,
     delimiter: u8,
+    /// The reason, then the columns that the rows came with.
     header: Vec<String>,
-    /// Columns that the rows came with.
-    columns: usize,
-    /// Which column says why; one more than there were if none did.
-    reason_at: usize,
+    /// Fields in front of the rows that give way to the reason: they failed before.
+    old_reasons: usize,
     file: Option<BufWriter<File>>,
 }
 
 impl FailedRows {
     /// Into `path`; nowhere if there is none.
     pub fn new(path: Option<PathBuf>, layout: &Layout, mut header: Vec<String>) -> Self {
-        let columns = header.len();
-        let reason_at = header.iter().position(|column| column == REASON).unwrap_or_else(|| {
-            header.push(REASON.to_owned());
-            header.len() - 1
-        });
-        Self { path, format: layout.format, delimiter: layout.delimiter, header, columns, reason_at, file: None }
+        let failed_before = header.first().is_some_and(|column| column == REASON);
+        if !failed_before {
+            header.insert(0, REASON.to_owned());
+        }
+        let old_reasons = usize::from(failed_before);
+        Self { path, format: layout.format, delimiter: layout.delimiter, header, old_reasons, file: None }
     }
 
     /// Adds a row.
@@ -65,20 +65,13 @@ impl FailedRows {
         };
         match (self.format, raw) {
             (FileFormat::Csv, Raw::Cells(cells)) => {
-                // Of too many cells the last are kept together, so that none is lost and the reason is in its place.
-                let last = self.columns.min(cells.len()).saturating_sub(1);
-                let together = cells[last..].join(char::from(self.delimiter).to_string().as_str());
-                let mut cells: Vec<&str> = cells[..last].iter().map(String::as_str).collect();
-                cells.push(&together);
-                cells.resize(self.header.len(), "");
-                cells[self.reason_at] = reason;
-                csv::write_record(file, self.delimiter, cells)?;
+                let row = cells.iter().skip(self.old_reasons).map(String::as_str);
+                csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
             (FileFormat::Csv, Raw::Line(line)) => {
-                let mut cells = vec![""; self.header.len()];
-                cells[0] = line;
-                cells[self.reason_at] = reason;
-                csv::write_record(file, self.delimiter, cells)?;
+                // One field more than there are columns: until it is mended, this is no row.
+                let row = iter::once(line.as_str()).chain(iter::repeat_n("", self.header.len() - 1));
+                csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
             (FileFormat::Jsonl, Raw::Line(line)) => match serde_json::from_str(line) {
                 Ok(Value::Object(mut object)) => {

@@ -1,0 +1,90 @@
+//! Rows that `roster import` could not take: what is kept of them, where, and what is said about it.
+
+use std::{fs, path::Path};
+
+use crate::{
+    process::{Ended, ROSTER, command, run},
+    server::Server,
+};
+
+/// An import on a new server, of files in a folder of its own.
+struct Site {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), server: Server::in_memory() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    fn import(&self, args: &[&str]) -> Ended {
+        let mut import = command(ROSTER, self.path());
+        run(import.env("ROSTER_SERVER", &self.server.grpc).arg("import").args(args))
+    }
+
+    /// The names of all users, in their order.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for user in self.server.roster(&["export", "-"]).with_code(0).json() {
+            names.push(user["name"].as_str().unwrap().to_owned());
+        }
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn rows_with_too_many_or_too_few_fields_stay_so_until_they_are_mended() {
+    let site = Site::new();
+    let file = b"email,name\nlong@x.example,Smith, John\nshort@x.example\nopen@x.example,\"O\"o\nodd@x.example,\xe4\n";
+    site.write("x.csv", file);
+    let first = site.import(&["x.csv"]).with_code(65);
+    assert!(first.out.starts_with("0 created, 0 updated, 0 skipped, 4 failed\n"), "{first:?}");
+    let kept = "reason,email,name\n\
+                \"has 3 fields, and the header 2; a field with the delimiter in it stands in quotes\",\
+                long@x.example,Smith,\" John\"\n\
+                \"has 1 fields, and the header 2\",short@x.example\n\
+                \"column \"\"name\"\": something stands behind the closing quote\",\"open@x.example,\"\"O\"\"o\",,\n";
+    let failed = site.read("x.csv.failed.csv");
+    assert!(failed.starts_with(kept), "{failed}");
+    assert!(failed.ends_with(",\"odd@x.example,\u{fffd}\",,\n"), "{failed}");
+
+    // As it is, the file makes no user of them; and what they were is passed on.
+    site.import(&["x.csv.failed.csv"]).with_code(65);
+    let rows = |text: &str| -> Vec<String> {
+        let of_row = |line: &str| line[line.find("x.example").unwrap()..].to_owned();
+        text.lines().skip(1).map(of_row).collect()
+    };
+    let again = site.read("x.csv.failed.csv.failed.csv");
+    assert_eq!(rows(&again), rows(&failed));
+    assert!(again.starts_with("reason,email,name\n\"has 4 fields, and the header 3;"), "{again}");
+    assert_eq!(site.names(), [""; 0]);
+
+    let mended = failed
+        .replace("Smith,\" John\"", "\"Smith, John\"")
+        .replace("short@x.example", "short@x.example,Short")
+        .replace("\"open@x.example,\"\"O\"\"o\",,", "open@x.example,Oo")
+        .replace("\"odd@x.example,\u{fffd}\",,", "odd@x.example,Odd");
+    site.write("x.csv.failed.csv", mended);
+    site.import(&["x.csv.failed.csv"]).with_code(0);
+    assert_eq!(site.names(), ["Odd", "Oo", "Short", "Smith, John"]);
+
+    // A file of one column, in which a line that is cut would be a row.
+    site.write("one.csv", b"email\n\xe4@x.example\n");
+    site.import(&["one.csv"]).with_code(65);
+    site.import(&["one.csv.failed.csv"]).with_code(65);
+    assert_eq!(site.names().len(), 4);
+}
