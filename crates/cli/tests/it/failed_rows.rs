@@ -88,3 +88,61 @@ fn rows_with_too_many_or_too_few_fields_stay_so_until_they_are_mended() {
     site.import(&["one.csv.failed.csv"]).with_code(65);
     assert_eq!(site.names().len(), 4);
 }
+
+#[test]
+fn a_file_for_failed_rows_that_cannot_be_made_ends_the_run_with_true_counts() {
+    let site = Site::new();
+    fs::create_dir(site.path().join("no.csv")).unwrap();
+    let rows = |name: &str, bad: &str| {
+        let good = |number: usize| format!("{name}{number}@x.example,{number}\n");
+        let rest: String = (1..2_000).map(good).collect();
+        format!("email,name\n{}{bad}\n{rest}", good(0))
+    };
+    // One that the server finds, while it is sent others; and one that is found in the file.
+    for (name, bad) in [("server.csv", "nobody,x"), ("file.csv", "a@x.example,x,y")] {
+        site.write(name, rows(name, bad));
+        let before = site.names().len();
+        let ended = site.import(&[name, "--failed", "no.csv"]).with_code(73);
+        let created = site.names().len() - before;
+        let told = format!("{created} created, 0 updated, ");
+        assert!(ended.out.starts_with(&told) && ended.out.contains(", 1 failed\n"), "{told}: {ended:?}");
+        assert!(ended.out.contains("run it again to go on"), "{ended:?}");
+        assert!(
+            ended.err.contains("error: cannot create no.csv: ") && ended.err.contains("--failed FILE"),
+            "{ended:?}"
+        );
+        let again = site.import(&[name, "--failed", "yes.csv"]).with_code(65);
+        assert!(again.out.contains(", 1 failed\n2,001 rows"), "{again:?}");
+        assert!(site.read("yes.csv").ends_with(&format!(",{bad}\n")), "{}", site.read("yes.csv"));
+    }
+    assert_eq!(site.names().len(), 4_000);
+}
+
+#[test]
+fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
+    let site = Site::new();
+    site.write("x.csv", "email,name\nnobody,x\ngood@x.example,Good\n");
+    let first = site.import(&["x.csv"]).with_code(65);
+    assert!(!first.out.contains("was there already"), "{first:?}");
+    site.write("x.csv.failed.csv", "begun to be mended");
+    site.write("x.csv.failed.1.csv", "of long ago");
+    let again = site.import(&["x.csv"]).with_code(65);
+    let told = "x.csv.failed.csv was there already, and is now x.csv.failed.2.csv\n";
+    assert!(again.out.contains(told), "{again:?}");
+    assert!(again.out.contains("2 of them were done by an earlier run"), "{again:?}");
+    assert_eq!(site.read("x.csv.failed.2.csv"), "begun to be mended");
+    assert_eq!(site.read("x.csv.failed.1.csv"), "of long ago");
+    assert!(site.read("x.csv.failed.csv").ends_with(",nobody,x\n"));
+
+    site.write("x.csv", "email,name\nsomebody@x.example,x\ngood@x.example,Good\n");
+    let mended = site.import(&["x.csv"]).with_code(0);
+    let told = "x.csv.failed.csv is of an earlier run: no row of this one failed\n";
+    assert!(mended.out.contains(told), "{mended:?}");
+    assert!(site.read("x.csv.failed.csv").ends_with(",nobody,x\n"));
+    let same = site.import(&["x.csv"]).with_code(0);
+    assert!(same.out.contains("2 of them were done by an earlier run, and not again; --fresh does all"), "{same:?}");
+
+    // What is no file of rows is written to as it is.
+    site.import(&["x.csv.failed.csv", "--failed", "/dev/null"]).with_code(65);
+    assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+}

@@ -340,6 +340,7 @@ fn an_import_outlives_servers_that_are_killed() {
     let ended: Ended = import.wait_with_output().unwrap().into();
     let ended = ended.with_code(0);
     assert!(ended.out.starts_with(&format!("{ROWS} created, 0 updated, 0 skipped, 0 failed\n")), "{ended:?}");
+    assert!(!ended.out.contains("earlier run"), "what was done before a server was killed is of this run: {ended:?}");
     server.unwrap().stop();
     assert_eq!(counts(folder.path()), (ROWS, ROWS, ROWS));
 }

@@ -2,11 +2,11 @@
 //! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{BufWriter, Write as _},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
     iter,
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -21,6 +21,9 @@ use crate::{
     exit::Exit,
 };
 
+/// What to do where the file cannot be.
+const ELSEWHERE: &str = "name another file for the rows that fail with --failed FILE";
+
 /// Made with the first row that fails.
 pub struct FailedRows {
     path: Option<PathBuf>,
@@ -31,6 +34,20 @@ pub struct FailedRows {
     /// Fields in front of the rows that give way to the reason: they failed before.
     old_reasons: usize,
     file: Option<BufWriter<File>>,
+    /// Where the file is now that was there before.
+    older: Option<PathBuf>,
+}
+
+/// What there is at the end where rows that fail go.
+pub enum FailedFile {
+    /// Those of this run, and perhaps the older file, under another name.
+    Written {
+        path: PathBuf,
+        older: Option<PathBuf>,
+    },
+    /// A file that was there before, as it was.
+    Older(PathBuf),
+    None,
 }
 
 impl FailedRows {
@@ -41,7 +58,7 @@ impl FailedRows {
             header.insert(0, REASON.to_owned());
         }
         let old_reasons = usize::from(failed_before);
-        Self { path, format: layout.format, delimiter: layout.delimiter, header, old_reasons, file: None }
+        Self { path, format: layout.format, delimiter: layout.delimiter, header, old_reasons, file: None, older: None }
     }
 
     /// Adds a row.
@@ -50,11 +67,12 @@ impl FailedRows {
         let file = match &mut self.file {
             Some(file) => file,
             empty => {
+                self.older = set_aside(path)?;
                 // Rows can have passwords in them.
                 let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
                 let file = open.map_err(|error| {
                     CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
-                        .hint("name another file for the rows that fail with --failed FILE")
+                        .hint(ELSEWHERE)
                 })?;
                 let file = empty.insert(BufWriter::new(file));
                 if self.format == FileFormat::Csv {
@@ -86,10 +104,42 @@ impl FailedRows {
         Ok(())
     }
 
-    /// Writes what is left; gives the path if there is such a file.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
-        let Some(file) = &mut self.file else { return Ok(None) };
-        file.flush()?;
-        Ok(self.path)
+    /// Writes what is left, and says what there is then.
+    pub fn finish(self) -> (FailedFile, Result<(), Failure>) {
+        match (self.path, self.file) {
+            (Some(path), Some(mut file)) => {
+                let written = file.flush().map_err(Failure::from);
+                (FailedFile::Written { path, older: self.older }, written)
+            }
+            (Some(path), None) if has_something(&path) => (FailedFile::Older(path), Ok(())),
+            _ => (FailedFile::None, Ok(())),
+        }
     }
+}
+
+/// Whether it is a file, and not a device or a pipe, with anything in it.
+fn has_something(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file() && data.len() > 0)
+}
+
+/// Gives what is in the place of the new file another name, as somebody may have begun to mend it: `x.failed.1.csv` or the
+/// next number that is free. Gives the name.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, CliError> {
+    if !has_something(path) {
+        return Ok(None);
+    }
+    let cannot = |error: io::Error| {
+        let message = format!("{} is there already, and cannot be renamed: {error}", path.display());
+        CliError::new(Exit::CannotCreate, message).hint(ELSEWHERE)
+    };
+    // What a link leads to is renamed, and not the link.
+    let path = if path.is_symlink() { path.canonicalize().map_err(cannot)? } else { path.to_owned() };
+    let numbered = |number: u32| match path.extension() {
+        Some(extension) => path.with_extension(format!("{number}.{}", extension.display())),
+        None => path.with_extension(number.to_string()),
+    };
+    let free = (1..).map(numbered).find(|name| name.symlink_metadata().is_err());
+    let older = free.ok_or_else(|| cannot(io::ErrorKind::AlreadyExists.into()))?;
+    fs::rename(&path, &older).map_err(cannot)?;
+    Ok(Some(older))
 }
