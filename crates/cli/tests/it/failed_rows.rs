@@ -146,3 +146,35 @@ fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
     site.import(&["x.csv.failed.csv", "--failed", "/dev/null"]).with_code(65);
     assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
 }
+
+#[test]
+fn a_key_that_comes_twice_in_a_line_of_json_fails_the_row() {
+    let site = Site::new();
+    let lines = [
+        r#"{"email":"a@x.example","name":"A","email":"b@x.example"}"#,
+        r#"{"email":"c@x.example","userId":"c","user_id":"d"}"#,
+        r#"{"email":"e@x.example","attributes":{"team":"blue","team":"red"}}"#,
+        r#"{"email":"good@x.example","name":"Good","attributes":{"team":"blue"},"etag":"1","reason":"was mended"}"#,
+    ];
+    site.write("x.jsonl", lines.join("\n"));
+    let ended = site.import(&["x.jsonl"]).with_code(65);
+    assert!(ended.out.starts_with("1 created, 0 updated, 0 skipped, 3 failed\n"), "{ended:?}");
+    for told in [
+        "line 1: key \"email\" is the second for its field; leave one of them",
+        "line 2: key \"user_id\" is the second for its field; leave one of them",
+        "line 3: \"attributes\": has the key \"team\" twice; leave one of them",
+    ] {
+        assert!(ended.err.contains(told), "{told}: {ended:?}");
+    }
+    // Both are kept, so that whoever mends the row can choose.
+    let failed = site.read("x.jsonl.failed.jsonl");
+    for line in &lines[..3] {
+        assert!(failed.lines().any(|kept| kept.ends_with(&line[1..])), "{line}: {failed}");
+    }
+    site.import(&["x.jsonl.failed.jsonl"]).with_code(65);
+    assert_eq!(site.read("x.jsonl.failed.jsonl.failed.jsonl"), failed);
+    site.write("x.csv", "email,attributes\nf@x.example,\"{\"\"team\"\":\"\"a\"\",\"\"team\"\":\"\"b\"\"}\"\n");
+    let csv = site.import(&["x.csv"]).with_code(65);
+    assert!(csv.err.contains("has the key \"team\" twice"), "{csv:?}");
+    assert_eq!(site.names(), ["Good"]);
+}

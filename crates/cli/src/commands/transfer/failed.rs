@@ -9,11 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-
 use super::{
     FileFormat, csv,
     fields::REASON,
+    members::{Member, Members},
     source::{Layout, Raw},
 };
 use crate::{
@@ -92,12 +91,14 @@ impl FailedRows {
                 csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
             (FileFormat::Jsonl, Raw::Line(line)) => match serde_json::from_str(line) {
-                Ok(Value::Object(mut object)) => {
-                    object.insert(REASON.to_owned(), reason.into());
-                    writeln!(file, "{}", Value::Object(object))?;
+                Ok(Members(mut members)) => {
+                    members.retain(|(key, _)| key != REASON);
+                    members.insert(0, (REASON.to_owned(), Member::Other(reason.into())));
+                    let line = serde_json::to_string(&Members(members)).map_err(io::Error::from)?;
+                    writeln!(file, "{line}")?;
                 }
                 // It is to be mended as it is.
-                _ => writeln!(file, "{line}")?,
+                Err(_) => writeln!(file, "{line}")?,
             },
             (FileFormat::Jsonl, Raw::Cells(_)) => {}
         }
