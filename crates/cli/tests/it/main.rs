@@ -17,6 +17,7 @@ mod demo;
 mod deploy;
 mod disk_full;
 mod examples;
+mod failed_rows;
 mod feed;
 mod go;
 mod guides;

@@ -1,18 +1,18 @@
-//! The file with the rows that failed: like the file that they came from, with a column that says why, which is ignored on
-//! the way back in.
+//! The file with the rows that failed: like the file that they came from, with a column before the others that says why and
+//! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{BufWriter, Write as _},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    iter,
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
-
-use serde_json::Value;
 
 use super::{
     FileFormat, csv,
     fields::REASON,
+    members::{Member, Members},
     source::{Layout, Raw},
 };
 use crate::{
@@ -20,28 +20,44 @@ use crate::{
     exit::Exit,
 };
 
+/// What to do where the file cannot be.
+const ELSEWHERE: &str = "name another file for the rows that fail with --failed FILE";
+
 /// Made with the first row that fails.
 pub struct FailedRows {
     path: Option<PathBuf>,
     format: FileFormat,
     delimiter: u8,
+    /// The reason, then the columns that the rows came with.
     header: Vec<String>,
-    /// Columns that the rows came with.
-    columns: usize,
-    /// Which column says why; one more than there were if none did.
-    reason_at: usize,
+    /// Fields in front of the rows that give way to the reason: they failed before.
+    old_reasons: usize,
     file: Option<BufWriter<File>>,
+    /// Where the file is now that was there before.
+    older: Option<PathBuf>,
+}
+
+/// What there is at the end where rows that fail go.
+pub enum FailedFile {
+    /// Those of this run, and perhaps the older file, under another name.
+    Written {
+        path: PathBuf,
+        older: Option<PathBuf>,
+    },
+    /// A file that was there before, as it was.
+    Older(PathBuf),
+    None,
 }
 
 impl FailedRows {
     /// Into `path`; nowhere if there is none.
     pub fn new(path: Option<PathBuf>, layout: &Layout, mut header: Vec<String>) -> Self {
-        let columns = header.len();
-        let reason_at = header.iter().position(|column| column == REASON).unwrap_or_else(|| {
-            header.push(REASON.to_owned());
-            header.len() - 1
-        });
-        Self { path, format: layout.format, delimiter: layout.delimiter, header, columns, reason_at, file: None }
+        let failed_before = header.first().is_some_and(|column| column == REASON);
+        if !failed_before {
+            header.insert(0, REASON.to_owned());
+        }
+        let old_reasons = usize::from(failed_before);
+        Self { path, format: layout.format, delimiter: layout.delimiter, header, old_reasons, file: None, older: None }
     }
 
     /// Adds a row.
@@ -50,11 +66,12 @@ impl FailedRows {
         let file = match &mut self.file {
             Some(file) => file,
             empty => {
+                self.older = set_aside(path)?;
                 // Rows can have passwords in them.
                 let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
                 let file = open.map_err(|error| {
                     CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
-                        .hint("name another file for the rows that fail with --failed FILE")
+                        .hint(ELSEWHERE)
                 })?;
                 let file = empty.insert(BufWriter::new(file));
                 if self.format == FileFormat::Csv {
@@ -65,38 +82,65 @@ impl FailedRows {
         };
         match (self.format, raw) {
             (FileFormat::Csv, Raw::Cells(cells)) => {
-                // Of too many cells the last are kept together, so that none is lost and the reason is in its place.
-                let last = self.columns.min(cells.len()).saturating_sub(1);
-                let together = cells[last..].join(char::from(self.delimiter).to_string().as_str());
-                let mut cells: Vec<&str> = cells[..last].iter().map(String::as_str).collect();
-                cells.push(&together);
-                cells.resize(self.header.len(), "");
-                cells[self.reason_at] = reason;
-                csv::write_record(file, self.delimiter, cells)?;
+                let row = cells.iter().skip(self.old_reasons).map(String::as_str);
+                csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
             (FileFormat::Csv, Raw::Line(line)) => {
-                let mut cells = vec![""; self.header.len()];
-                cells[0] = line;
-                cells[self.reason_at] = reason;
-                csv::write_record(file, self.delimiter, cells)?;
+                // One field more than there are columns: until it is mended, this is no row.
+                let row = iter::once(line.as_str()).chain(iter::repeat_n("", self.header.len() - 1));
+                csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
             (FileFormat::Jsonl, Raw::Line(line)) => match serde_json::from_str(line) {
-                Ok(Value::Object(mut object)) => {
-                    object.insert(REASON.to_owned(), reason.into());
-                    writeln!(file, "{}", Value::Object(object))?;
+                Ok(Members(mut members)) => {
+                    members.retain(|(key, _)| key != REASON);
+                    members.insert(0, (REASON.to_owned(), Member::Other(reason.into())));
+                    let line = serde_json::to_string(&Members(members)).map_err(io::Error::from)?;
+                    writeln!(file, "{line}")?;
                 }
                 // It is to be mended as it is.
-                _ => writeln!(file, "{line}")?,
+                Err(_) => writeln!(file, "{line}")?,
             },
             (FileFormat::Jsonl, Raw::Cells(_)) => {}
         }
         Ok(())
     }
 
-    /// Writes what is left; gives the path if there is such a file.
-    pub fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
-        let Some(file) = &mut self.file else { return Ok(None) };
-        file.flush()?;
-        Ok(self.path)
+    /// Writes what is left, and says what there is then.
+    pub fn finish(self) -> (FailedFile, Result<(), Failure>) {
+        match (self.path, self.file) {
+            (Some(path), Some(mut file)) => {
+                let written = file.flush().map_err(Failure::from);
+                (FailedFile::Written { path, older: self.older }, written)
+            }
+            (Some(path), None) if has_something(&path) => (FailedFile::Older(path), Ok(())),
+            _ => (FailedFile::None, Ok(())),
+        }
     }
+}
+
+/// Whether it is a file, and not a device or a pipe, with anything in it.
+fn has_something(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file() && data.len() > 0)
+}
+
+/// Gives what is in the place of the new file another name, as somebody may have begun to mend it: `x.failed.1.csv` or the
+/// next number that is free. Gives the name.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, CliError> {
+    if !has_something(path) {
+        return Ok(None);
+    }
+    let cannot = |error: io::Error| {
+        let message = format!("{} is there already, and cannot be renamed: {error}", path.display());
+        CliError::new(Exit::CannotCreate, message).hint(ELSEWHERE)
+    };
+    // What a link leads to is renamed, and not the link.
+    let path = if path.is_symlink() { path.canonicalize().map_err(cannot)? } else { path.to_owned() };
+    let numbered = |number: u32| match path.extension() {
+        Some(extension) => path.with_extension(format!("{number}.{}", extension.display())),
+        None => path.with_extension(number.to_string()),
+    };
+    let free = (1..).map(numbered).find(|name| name.symlink_metadata().is_err());
+    let older = free.ok_or_else(|| cannot(io::ErrorKind::AlreadyExists.into()))?;
+    fs::rename(&path, &older).map_err(cannot)?;
+    Ok(Some(older))
 }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use roster_api::user::v1::{CreateUserRequest, ImportRow, Role, User, UserStatus};
 use serde_json::Value;
 
+use super::members::{Member, Members};
 use crate::output::time;
 
 /// Who has a column.
@@ -71,7 +72,7 @@ pub fn cell<'u>(user: &'u User, column: &str) -> Result<Cow<'u, str>, String> {
 }
 
 /// Where a column goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A field, by its name in [`COLUMNS`].
     Field(&'static str),
@@ -85,6 +86,9 @@ pub enum Target {
 const IGNORED: &[&str] = &["etag", REASON];
 /// The column that says why a row failed.
 pub const REASON: &str = "reason";
+
+/// What is wrong with attributes that are not written so.
+const NO_ATTRIBUTES: &str = "is no JSON object of strings";
 
 /// Where the column with this name goes, if it is said in `maps` or by its name; `Err` says what there is.
 pub fn target(column: &str, maps: &[(String, String)]) -> Result<Target, String> {
@@ -139,8 +143,8 @@ impl Draft {
                 Ok(())
             }
             Target::Field("attributes") => match serde_json::from_str(text) {
-                Ok(value) => self.set_attributes(value),
-                Err(_) => Err("is no JSON object".to_owned()),
+                Ok(members) => self.set_attributes(members),
+                Err(_) => Err(NO_ATTRIBUTES.to_owned()),
             },
             Target::Field(field) => self.set_field(field, text),
         };
@@ -150,16 +154,19 @@ impl Draft {
     }
 
     /// Sets what a value of a JSON object says. Null says nothing.
-    pub fn set_value(&mut self, target: &Target, key: &str, value: Value) {
+    pub fn set_value(&mut self, target: &Target, key: &str, value: Member) {
         match (target, value) {
-            (_, Value::Null) => {}
-            (Target::Field("attributes"), value) => {
-                if let Err(problem) = self.set_attributes(value) {
+            (_, Member::Other(Value::Null)) => {}
+            (Target::Field("attributes"), Member::Object(members)) => {
+                if let Err(problem) = self.set_attributes(members) {
                     self.problems.push(format!("{key:?}: {problem}"));
                 }
             }
-            (target, Value::String(text)) => self.set_text(target, key, &text),
-            (target, value @ (Value::Number(_) | Value::Bool(_))) => self.set_text(target, key, &value.to_string()),
+            (Target::Field("attributes"), _) => self.problems.push(format!("{key:?}: {NO_ATTRIBUTES}")),
+            (target, Member::Other(Value::String(text))) => self.set_text(target, key, &text),
+            (target, Member::Other(value @ (Value::Number(_) | Value::Bool(_)))) => {
+                self.set_text(target, key, &value.to_string());
+            }
             (Target::Ignored, _) => {}
             _ => self.problems.push(format!("{key:?}: is neither text nor a number")),
         }
@@ -170,10 +177,15 @@ impl Draft {
         self.problems.push(problem);
     }
 
-    fn set_attributes(&mut self, value: Value) -> Result<(), String> {
-        let Ok(attributes) = serde_json::from_value::<BTreeMap<String, String>>(value) else {
-            return Err("is no JSON object of strings".to_owned());
-        };
+    fn set_attributes(&mut self, members: Members) -> Result<(), String> {
+        let mut attributes = BTreeMap::new();
+        for (key, value) in members.0 {
+            let Member::Other(Value::String(value)) = value else { return Err(NO_ATTRIBUTES.to_owned()) };
+            if attributes.contains_key(&key) {
+                return Err(format!("has the key {key:?} twice; leave one of them"));
+            }
+            attributes.insert(key, value);
+        }
         self.user.attributes.extend(attributes);
         Ok(())
     }

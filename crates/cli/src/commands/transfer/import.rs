@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     FileFormat,
-    failed::FailedRows,
+    failed::{FailedFile, FailedRows},
     is_dash,
     retry::Retry,
     source::{Item, Layout, Raw, Source},
@@ -124,7 +124,9 @@ impl Import {
             waiting: VecDeque::new(),
             sent: 0,
             offset: 0,
+            last_row_before: None,
             done_before: 0,
+            ended_early: None,
             summary: ImportSummary::default(),
             failed,
             progress: Progress::start(),
@@ -218,7 +220,12 @@ struct Run {
     sent: usize,
     /// Bytes of the file up to the last verdict.
     offset: u64,
+    /// The last row that was done before this run, as its first connection was told.
+    last_row_before: Option<i64>,
+    /// Verdicts on rows up to there.
     done_before: u64,
+    /// Why no more rows are sent. Those that were have been done, and are counted before this is told.
+    ended_early: Option<Failure>,
     summary: ImportSummary,
     failed: FailedRows,
     progress: Progress,
@@ -253,6 +260,8 @@ impl Run {
             Ok(stream) => stream,
             Err(error) => return Ok(Some(error)),
         };
+        // What later connections are told of is the work of this run too.
+        self.last_row_before.get_or_insert(stream.last_row_done());
         loop {
             let has_unsent = self.sent < self.waiting.len();
             if self.items.is_none() && !has_unsent {
@@ -280,7 +289,8 @@ impl Run {
                 }
                 item = receive(&mut self.items), if wants_more => match item {
                     None => self.items = None,
-                    Some(item) => self.read(item?)?,
+                    Some(Ok(item)) => self.read(item),
+                    Some(Err(error)) => self.end_early(error.into()),
                 },
             }
         }
@@ -291,12 +301,18 @@ impl Run {
         self.waiting.len() < WAITING_ROWS_MAX && bytes < WAITING_BYTES_MAX
     }
 
-    fn read(&mut self, item: Item) -> Result<(), Failure> {
+    fn read(&mut self, item: Item) {
         match item.row {
             Ok(row) => self.waiting.push_back(Waiting { row, raw: item.raw, offset: item.offset }),
-            Err(problem) => self.fail(item.number, &item.raw, &problem)?,
+            Err(problem) => self.fail(item.number, &item.raw, &problem),
         }
-        Ok(())
+    }
+
+    /// Sends no more rows; those that were sent get their verdicts.
+    fn end_early(&mut self, why: Failure) {
+        self.items = None;
+        self.waiting.truncate(self.sent);
+        self.ended_early.get_or_insert(why);
     }
 
     fn take(&mut self, verdict: &ImportVerdict) -> Result<(), Failure> {
@@ -307,13 +323,14 @@ impl Run {
         };
         self.sent = self.sent.saturating_sub(1);
         self.offset = waiting.offset;
-        self.done_before += u64::from(verdict.done_before);
+        let was_done = self.last_row_before.is_some_and(|last| verdict.done_before && verdict.number <= last);
+        self.done_before += u64::from(was_done);
         match verdict.outcome() {
             ImportOutcome::Created => self.summary.created_count += 1,
             ImportOutcome::Updated => self.summary.updated_count += 1,
             ImportOutcome::Skipped => self.summary.skipped_count += 1,
             ImportOutcome::Failed | ImportOutcome::Unspecified => {
-                self.fail(verdict.number, &waiting.raw, &reason(verdict))?;
+                self.fail(verdict.number, &waiting.raw, &reason(verdict));
             }
         }
         let part = self.size.map(|size| self.offset as f64 / size.max(1) as f64);
@@ -321,9 +338,13 @@ impl Run {
         Ok(())
     }
 
-    fn fail(&mut self, number: i64, raw: &Raw, reason: &str) -> Result<(), Failure> {
+    fn fail(&mut self, number: i64, raw: &Raw, reason: &str) {
         self.summary.failed_count += 1;
-        self.failed.add(raw, reason)?;
+        if self.ended_early.is_none()
+            && let Err(error) = self.failed.add(raw, reason)
+        {
+            self.end_early(error);
+        }
         let told = self.summary.failed_count.unsigned_abs();
         if told <= TOLD_MAX {
             self.progress.clear();
@@ -333,7 +354,6 @@ impl Run {
         if told == TOLD_MAX + 1 {
             let _ = writeln!(stderr(), "… and more");
         }
-        Ok(())
     }
 
     fn count(&self) -> u64 {
@@ -344,7 +364,8 @@ impl Run {
     /// Tells what was done, and what is left to do.
     fn finish(self, context: &mut Context, result: Result<(), Failure>) -> Result<(), Failure> {
         let (count, elapsed) = (self.count(), self.progress.elapsed());
-        let failed_rows = self.failed.finish()?;
+        let (failed_rows, written) = self.failed.finish();
+        let result = result.and(self.ended_early.map_or(written, Err));
         match context.out.format {
             crate::args::Format::Json => context.out.json(&self.summary, "user.v1.ImportSummary")?,
             crate::args::Format::Table => {
@@ -363,9 +384,18 @@ impl Run {
                 grouped(self.done_before)
             ));
         }
-        if let Some(path) = failed_rows {
-            let path = shell_quoted(&path.to_string_lossy());
-            notes.push(format!("mend what failed in {path}, and then: roster import {path}"));
+        let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
+        match failed_rows {
+            FailedFile::Written { path, older } => {
+                let path = quoted(&path);
+                notes.push(format!("mend what failed in {path}, and then: roster import {path}"));
+                let older = older.as_deref().map(quoted);
+                notes.extend(older.map(|older| format!("{path} was there already, and is now {older}")));
+            }
+            FailedFile::Older(path) if result.is_ok() => {
+                notes.push(format!("{} is of an earlier run: no row of this one failed", quoted(&path)));
+            }
+            FailedFile::Older(_) | FailedFile::None => {}
         }
         if self.options.validate_only {
             notes.push("nothing was changed".to_owned());

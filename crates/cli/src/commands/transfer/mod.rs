@@ -1,12 +1,13 @@
 //! `roster import` and `roster export`: many users between a file and a server.
 //!
-//! `csv.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended.
+//! `csv.rs`, `members.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended.
 
 mod csv;
 mod export;
 mod failed;
 mod fields;
 mod import;
+mod members;
 mod retry;
 mod source;
 

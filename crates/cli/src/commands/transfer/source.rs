@@ -1,16 +1,19 @@
 //! The rows of a file, read and put together on a thread of their own, a few ahead of what is sent.
 
-use std::io::{BufRead, Read};
+use std::{
+    collections::HashSet,
+    io::{BufRead, Read},
+};
 
 use prost::Message as _;
 use roster_api::user::v1::ImportRow;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
     FileFormat,
     csv::{self, LINE_BYTES_MAX, Lines},
     fields::{Draft, Target, target},
+    members::Member,
 };
 use crate::{error::CliError, exit::Exit};
 
@@ -187,17 +190,21 @@ fn next_json<R: BufRead>(lines: &mut Lines<R>, maps: &[(String, String)]) -> std
     let number = line.number.cast_signed();
     let row = match serde_json::from_slice(&line.bytes) {
         _ if line.is_cut => Err(format!("is longer than {LINE_BYTES_MAX} bytes")),
-        Ok(Value::Object(object)) => {
+        Ok(Member::Object(members)) => {
             let mut draft = Draft::default();
-            for (key, value) in object {
+            let mut targets = HashSet::new();
+            for (key, value) in members.0 {
                 match target(&key, maps) {
+                    Ok(target) if target != Target::Ignored && !targets.insert(target.clone()) => {
+                        draft.complain(format!("key {key:?} is the second for its field; leave one of them"));
+                    }
                     Ok(target) => draft.set_value(&target, &key, value),
                     Err(problem) => draft.complain(problem),
                 }
             }
             draft.finish(number).and_then(check_size)
         }
-        Ok(_) => Err("is no JSON object".to_owned()),
+        Ok(Member::Other(_)) => Err("is no JSON object".to_owned()),
         Err(error) => Err(format!("is no JSON: {error}")),
     };
     let raw = Raw::Line(String::from_utf8_lossy(&line.bytes).trim_end().to_owned());
