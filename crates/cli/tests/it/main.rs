@@ -18,6 +18,7 @@ mod deploy;
 mod disk_full;
 mod examples;
 mod feed;
+mod files;
 mod go;
 mod guides;
 mod housekeeping;

@@ -2,10 +2,9 @@
 //! the way back in.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    fs,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -14,11 +13,32 @@ use super::{
     FileFormat, csv,
     fields::REASON,
     source::{Layout, Raw},
+    target::{Place, create_private, open_stream},
 };
 use crate::{
     error::{CliError, Failure},
     exit::Exit,
 };
+
+/// Opens it. What an earlier run has left there is removed and not written over: it may have another name too.
+fn open(path: &Path) -> Result<Box<dyn Write + Send>, CliError> {
+    let failed = |error| {
+        CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
+            .hint("name another file for the rows that fail with --failed FILE")
+    };
+    match Place::find(path)? {
+        Place::Stdout => Ok(Box::new(io::stdout())),
+        Place::Stream(path) => Ok(Box::new(open_stream(&path).map_err(failed)?)),
+        Place::File(path) => {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(failed(error));
+            }
+            Ok(Box::new(create_private(&path).map_err(failed)?))
+        }
+    }
+}
 
 /// Made with the first row that fails.
 pub struct FailedRows {
@@ -30,7 +50,7 @@ pub struct FailedRows {
     columns: usize,
     /// Which column says why; one more than there were if none did.
     reason_at: usize,
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<Box<dyn Write + Send>>>,
 }
 
 impl FailedRows {
@@ -50,13 +70,7 @@ impl FailedRows {
         let file = match &mut self.file {
             Some(file) => file,
             empty => {
-                // Rows can have passwords in them.
-                let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-                let file = open.map_err(|error| {
-                    CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
-                        .hint("name another file for the rows that fail with --failed FILE")
-                })?;
-                let file = empty.insert(BufWriter::new(file));
+                let file = empty.insert(BufWriter::new(open(path)?));
                 if self.format == FileFormat::Csv {
                     csv::write_record(file, self.delimiter, self.header.iter().map(String::as_str))?;
                 }

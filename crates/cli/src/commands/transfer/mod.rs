@@ -1,6 +1,7 @@
 //! `roster import` and `roster export`: many users between a file and a server.
 //!
-//! `csv.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended.
+//! `csv.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended,
+//! `target.rs` knows what may be written over.
 
 mod csv;
 mod export;
@@ -9,6 +10,7 @@ mod fields;
 mod import;
 mod retry;
 mod source;
+mod target;
 
 use std::{ffi::OsStr, path::Path};
 
