@@ -91,7 +91,7 @@ impl Load {
 }
 
 /// The users of a database that is one whole file for its owner alone.
-fn users_in(file: &Path) -> HashSet<String> {
+pub fn users_in(file: &Path) -> HashSet<String> {
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     let database = Connection::open(file).unwrap();
     assert_consistent(&database);
@@ -101,7 +101,7 @@ fn users_in(file: &Path) -> HashSet<String> {
 }
 
 /// Names in a folder that start so.
-fn names(folder: &Path, start: &str) -> Vec<String> {
+pub fn names(folder: &Path, start: &str) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(start)).collect()
 }

@@ -19,6 +19,7 @@ mod disk_full;
 mod examples;
 mod failed_rows;
 mod feed;
+mod files;
 mod go;
 mod guides;
 mod housekeeping;

@@ -62,7 +62,7 @@ impl From<CopyError> for Failure {
             CopyError::Open(error) => return StartError::from(error).into(),
             CopyError::Absent(_) => (Exit::NotFound, "name the database with --database-url sqlite:PATH"),
             CopyError::Exists(_) => (Exit::CannotCreate, "choose another name, or say --force"),
-            CopyError::SameFile(_) => (Exit::Usage, "name another file"),
+            CopyError::SameFile(_) | CopyError::BelongsTo { .. } => (Exit::Usage, "name another file"),
             CopyError::UnderWay(_) => (Exit::TryAgain, "wait until that is done"),
             CopyError::CannotRead { .. } => (Exit::Io, "run this as the user that runs the server"),
             CopyError::CannotWrite { .. } => (Exit::CannotCreate, "make room, or let this user write there"),

@@ -8,16 +8,14 @@ use std::{
 
 use roster_server::{
     config::DatabaseUrl,
-    store::sqlite::{APPLICATION_ID, COPYING_ID, NEWEST_SCHEMA},
+    store::sqlite::{APPLICATION_ID, COPYING_ID, NEWEST_SCHEMA, SQLITE_MAGIC, kind_of_no_file},
 };
 use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
 
 use super::{check::Check, io_failure};
 use crate::exit::Exit;
 
-/// Every SQLite file begins with this (<https://sqlite.org/fileformat2.html#the_database_header>).
-const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Bytes of that header.
+/// Bytes of an SQLite file's header (<https://sqlite.org/fileformat2.html#the_database_header>).
 const HEADER_BYTES: usize = 100;
 /// Below this much room a server may stop writing within hours.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
@@ -35,6 +33,10 @@ pub fn checks(url: &DatabaseUrl, roster_runs: bool) -> Vec<Check> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    if let Some(kind) = kind_of_no_file(path) {
+        let found = format!("{} is {kind}, and a database is a file", path.display());
+        return vec![Check::fail(Exit::Data, "database file", found, "set database_url to another file")];
+    }
     vec![file(path), self::folder(folder), lock(path, roster_runs), room(folder)]
 }
 

@@ -1,9 +1,8 @@
 //! `roster export`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,11 @@ use roster_api::{
     user::v1::{ExportUsersRequest, User},
 };
 
-use super::{FileFormat, csv, fields, is_dash, retry::Retry};
+use super::{
+    FileFormat, csv, fields,
+    retry::Retry,
+    target::{Place, create_private, open_stream},
+};
 use crate::{
     commands::progress::{Progress, grouped},
     context::Context,
@@ -33,6 +36,9 @@ All users are as they were at one moment. `roster import` takes what this writes
 pub struct Export {
     /// The file to write; - for stdout
     file: PathBuf,
+    /// Replace the file if it is there; a database never is
+    #[arg(long)]
+    force: bool,
     /// How to write it [default: by its name; else JSON lines]
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
@@ -45,7 +51,7 @@ impl Export {
     /// Writes all users, into a file that is there only when it is whole.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
         let format = FileFormat::choose(self.format, &self.file, FileFormat::Jsonl);
-        let mut target = Target::open(&self.file)?;
+        let mut target = Target::open(&self.file, self.force)?;
         let mut run =
             Run { format, filter: &self.filter, last_id: String::new(), count: 0, progress: Progress::start() };
         let result = run.drive(context, &mut target.out).await;
@@ -64,33 +70,50 @@ struct Target {
     out: Box<dyn Write + Send>,
     /// The file that is written, and the one that it becomes.
     files: Option<(PathBuf, PathBuf)>,
+    replace: bool,
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Self, CliError> {
-        if is_dash(path) {
-            return Ok(Self { out: Box::new(BufWriter::new(io::stdout())), files: None });
-        }
-        let mut part = path.to_owned().into_os_string();
-        part.push(format!(".part-{}", std::process::id()));
-        let part = PathBuf::from(part);
-        // Users are nobody's business.
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(|error| {
-                CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", part.display()))
-            })?;
-        let files = Some((part, path.to_owned()));
-        Ok(Self { out: Box::new(BufWriter::with_capacity(1 << 16, file)), files })
+    fn open(path: &Path, replace: bool) -> Result<Self, CliError> {
+        let failed = |path: &Path, error| {
+            CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
+        };
+        let (file, files) = match Place::find(path)? {
+            Place::Stdout => {
+                return Ok(Self { out: Box::new(BufWriter::new(io::stdout())), files: None, replace });
+            }
+            Place::Stream(path) => (open_stream(&path).map_err(|error| failed(&path, error))?, None),
+            Place::File(path) => {
+                check_free(&path, replace)?;
+                let mut part = path.clone().into_os_string();
+                part.push(format!(".part-{}", std::process::id()));
+                let part = PathBuf::from(part);
+                (create_private(&part).map_err(|error| failed(&part, error))?, Some((part, path)))
+            }
+        };
+        Ok(Self { out: Box::new(BufWriter::with_capacity(1 << 16, file)), files, replace })
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
         self.out.flush()?;
-        if let Some((part, path)) = self.files.take() {
-            let moved = File::open(&part).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&part, &path));
+        if let Some((part, path)) = &self.files {
+            // Somebody may have been faster.
+            Place::find(path)?;
+            check_free(path, self.replace)?;
+            let moved = File::open(part).and_then(|file| file.sync_all()).and_then(|()| fs::rename(part, path));
             moved.map_err(|error| CliError::new(Exit::Io, format!("cannot write {}: {error}", path.display())))?;
+            self.files = None;
         }
         Ok(())
     }
+}
+
+fn check_free(path: &Path, replace: bool) -> Result<(), CliError> {
+    if replace || fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    let error = CliError::new(Exit::CannotCreate, format!("{} is there already", path.display()));
+    Err(error.hint("choose another name, say --force, or write to stdout with -"))
 }
 
 impl Drop for Target {

@@ -2,10 +2,9 @@
 //! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write as _},
+    fs,
+    io::{self, BufWriter, Write},
     iter,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +13,7 @@ use super::{
     fields::REASON,
     members::{Member, Members},
     source::{Layout, Raw},
+    target::{Place, create_private, open_stream},
 };
 use crate::{
     error::{CliError, Failure},
@@ -22,6 +22,20 @@ use crate::{
 
 /// What to do where the file cannot be.
 const ELSEWHERE: &str = "name another file for the rows that fail with --failed FILE";
+
+/// Opens it, and says where the file is now that was there before.
+fn open(path: &Path) -> Result<(Box<dyn Write + Send>, Option<PathBuf>), CliError> {
+    let failed =
+        |error| CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display())).hint(ELSEWHERE);
+    Ok(match Place::find(path)? {
+        Place::Stdout => (Box::new(io::stdout()), None),
+        Place::Stream(path) => (Box::new(open_stream(&path).map_err(failed)?), None),
+        Place::File(path) => {
+            let older = set_aside(&path)?;
+            (Box::new(create_private(&path).map_err(failed)?), older)
+        }
+    })
+}
 
 /// Made with the first row that fails.
 pub struct FailedRows {
@@ -32,7 +46,7 @@ pub struct FailedRows {
     header: Vec<String>,
     /// Fields in front of the rows that give way to the reason: they failed before.
     old_reasons: usize,
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<Box<dyn Write + Send>>>,
     /// Where the file is now that was there before.
     older: Option<PathBuf>,
 }
@@ -66,13 +80,8 @@ impl FailedRows {
         let file = match &mut self.file {
             Some(file) => file,
             empty => {
-                self.older = set_aside(path)?;
-                // Rows can have passwords in them.
-                let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-                let file = open.map_err(|error| {
-                    CliError::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
-                        .hint(ELSEWHERE)
-                })?;
+                let (file, older) = open(path)?;
+                self.older = older;
                 let file = empty.insert(BufWriter::new(file));
                 if self.format == FileFormat::Csv {
                     csv::write_record(file, self.delimiter, self.header.iter().map(String::as_str))?;
@@ -126,21 +135,22 @@ fn has_something(path: &Path) -> bool {
 /// Gives what is in the place of the new file another name, as somebody may have begun to mend it: `x.failed.1.csv` or the
 /// next number that is free. Gives the name.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, CliError> {
-    if !has_something(path) {
-        return Ok(None);
-    }
     let cannot = |error: io::Error| {
         let message = format!("{} is there already, and cannot be renamed: {error}", path.display());
         CliError::new(Exit::CannotCreate, message).hint(ELSEWHERE)
     };
-    // What a link leads to is renamed, and not the link.
-    let path = if path.is_symlink() { path.canonicalize().map_err(cannot)? } else { path.to_owned() };
+    if !has_something(path) {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(error)),
+            _ => Ok(None),
+        };
+    }
     let numbered = |number: u32| match path.extension() {
         Some(extension) => path.with_extension(format!("{number}.{}", extension.display())),
         None => path.with_extension(number.to_string()),
     };
     let free = (1..).map(numbered).find(|name| name.symlink_metadata().is_err());
     let older = free.ok_or_else(|| cannot(io::ErrorKind::AlreadyExists.into()))?;
-    fs::rename(&path, &older).map_err(cannot)?;
+    fs::rename(path, &older).map_err(cannot)?;
     Ok(Some(older))
 }

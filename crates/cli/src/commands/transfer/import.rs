@@ -23,6 +23,7 @@ use super::{
     is_dash,
     retry::Retry,
     source::{Item, Layout, Raw, Source},
+    target::Place,
 };
 use crate::{
     commands::progress::{Progress, grouped},
@@ -196,6 +197,8 @@ impl Import {
             let message = format!("{} is the file that is imported", path.display());
             return Err(CliError::new(Exit::Usage, message).hint("name another for the rows that fail"));
         }
+        // Before anything is imported.
+        Place::find(&path)?;
         Ok(Some(path))
     }
 }

@@ -1,6 +1,7 @@
 //! `roster import` and `roster export`: many users between a file and a server.
 //!
-//! `csv.rs`, `members.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended.
+//! `csv.rs`, `members.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended,
+//! `target.rs` knows what may be written over.
 
 mod csv;
 mod export;
@@ -10,6 +11,7 @@ mod import;
 mod members;
 mod retry;
 mod source;
+mod target;
 
 use std::{ffi::OsStr, path::Path};
 

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
@@ -44,30 +44,45 @@ impl FileLock {
     /// # Errors
     /// [`OpenError::Locked`] with the holder's pid, [`OpenError::CannotCreate`].
     pub fn acquire(database: &Path) -> Result<Self, OpenError> {
-        let failed = |path: &Path, error| OpenError::CannotCreate { path: path.to_owned(), error };
-        let path = lock_path(database);
-        let file = loop {
-            let file = private().open(database).map_err(|error| failed(database, error))?;
-            match file.try_lock() {
-                // A restore may have put another file in its place between the two.
-                Ok(()) if is_still(&file, database) => break file,
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    // The holder may know the file by another name; then its pid is unknown, not wrong.
-                    let pid = fs::read_to_string(&path).unwrap_or_default();
-                    let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
-                    return Err(OpenError::Locked { path: database.to_owned(), pid });
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(database, error)),
-            }
-        };
-        Ok(Self { _database: file, note: write_note(&path) })
+        let file = lock(&private(), database)?;
+        Ok(Self { _database: file, note: write_note(&lock_path(database)) })
+    }
+
+    /// Locks the file if there is one, and writes nothing beside it: it is about to be replaced by a copy.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub(super) fn of_existing(file: &Path) -> Result<Option<Self>, OpenError> {
+        match lock(OpenOptions::new().read(true), file) {
+            Err(OpenError::CannotCreate { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            locked => locked.map(|file| Some(Self { _database: file, note: None })),
+        }
     }
 
     /// Gives the file with the pid to who shall write the next one there. Whoever cannot goes without.
     pub(super) fn give_note_to(&self, owner: Owner) {
         if let Some(note) = &self.note {
             let _ = fchown(note, Some(owner.user), Some(owner.group));
+        }
+    }
+}
+
+/// Opens a database file and locks it.
+fn lock(how: &OpenOptions, database: &Path) -> Result<File, OpenError> {
+    let failed = |error| OpenError::CannotCreate { path: database.to_owned(), error };
+    loop {
+        let file = how.open(database).map_err(failed)?;
+        match file.try_lock() {
+            // A restore may have put another file in its place between the two.
+            Ok(()) if is_still(&file, database) => return Ok(file),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                // The holder may know the file by another name; then its pid is unknown, not wrong.
+                let pid = fs::read_to_string(lock_path(database)).unwrap_or_default();
+                let pid = if pid.trim().is_empty() { "(unknown)".into() } else { pid.trim().to_owned() };
+                return Err(OpenError::Locked { path: database.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
 }

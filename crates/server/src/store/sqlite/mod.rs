@@ -11,6 +11,7 @@ mod commands;
 pub(super) mod copy;
 mod error;
 mod feed;
+mod files;
 mod grants;
 mod imports;
 mod list;
@@ -49,6 +50,7 @@ use self::{
 };
 pub use self::{
     error::OpenError,
+    files::{SQLITE_MAGIC, database_of, kind_of_no_file},
     lock::lock_path,
     migrations::{APPLICATION_ID, COPYING_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,

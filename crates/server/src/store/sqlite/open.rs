@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     OpenError,
+    files::{check_header, check_is_file},
     lock::FileLock,
     migrations::{self, APPLICATION_ID, COPYING_ID, NEWEST},
 };
@@ -34,10 +35,11 @@ pub enum Location {
 }
 
 impl Location {
-    /// The same place without symbolic links: two names of one file must meet in one lock.
+    /// The same place without symbolic links: two names of one file must meet in one lock. Refuses what is no file.
     pub(super) fn resolved(&self) -> Result<Self, OpenError> {
         let Self::File(path) = self else { return Ok(self.clone()) };
         let failed = |error| OpenError::CannotCreate { path: path.clone(), error };
+        check_is_file(path)?;
         if let Ok(path) = path.canonicalize() {
             return Ok(Self::File(path));
         }
@@ -92,6 +94,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
     if size_bytes == 0 {
         check_no_log(path)?;
     }
+    check_header(path)?;
     let lock = FileLock::acquire(path)?;
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

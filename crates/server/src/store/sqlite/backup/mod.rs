@@ -7,7 +7,7 @@ mod part;
 mod restore;
 
 use std::{
-    fs, io,
+    fs, io, iter,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ use rustix::fs::{Access, access};
 use self::part::Part;
 pub use self::restore::{RestoreOptions, Restored, restore};
 pub(super) use self::{part::sync_folder, restore::owner_to_be};
-use super::{OpenError, open};
+use super::{OpenError, files, lock::FileLock, open};
 use crate::model::Timestamp;
 
 /// Pages that are copied at a time, 8 MiB: between them it is told how far it is.
@@ -36,6 +36,14 @@ pub enum CopyError {
     /// There is nothing to copy.
     #[error("there is no database {}", .0.display())]
     Absent(PathBuf),
+    /// The copy would replace a file that a database needs beside it.
+    #[error("{} belongs to the database {}", path.display(), database.display())]
+    BelongsTo {
+        /// The file.
+        path: PathBuf,
+        /// The database.
+        database: PathBuf,
+    },
     /// Something has that name already.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
@@ -135,18 +143,45 @@ pub fn backup(
     replace: bool,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Contents, CopyError> {
-    if to.canonicalize().is_ok_and(|to| database.canonicalize().is_ok_and(|database| database == to)) {
-        return Err(CopyError::SameFile(to.to_owned()));
-    }
-    let may_go_there = || if !replace && fs::symlink_metadata(to).is_ok() { Err(exists(to)) } else { Ok(()) };
-    may_go_there()?;
+    // What a symbolic link names is replaced, and not the link: two names of one file must meet in one lock.
+    let to = &to.canonicalize().unwrap_or_else(|_| to.to_owned());
+    refuse_files_of_databases(database, to)?;
+    let may_go_there = || match what_is_there(to) {
+        Some(path) if !replace => Err(CopyError::Exists(path)),
+        _ => Ok(FileLock::of_existing(to)?),
+    };
+    let lock = may_go_there()?;
     let source = Source::open(database)?;
     let part = Part::begin(to)?;
     let contents = source.copy(&part, tell)?;
     // Somebody may have been faster.
-    may_go_there()?;
+    let _lock = if lock.is_none() { may_go_there()? } else { lock };
     part.finish()?;
     Ok(contents)
+}
+
+/// Whatever is to be replaced: the database that is copied, and what stands beside any, cannot be.
+fn refuse_files_of_databases(database: &Path, to: &Path) -> Result<(), CopyError> {
+    let belongs_to = |database: PathBuf| CopyError::BelongsTo { path: to.to_owned(), database };
+    let resolved = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    if files::is_same(to, &resolved) {
+        return Err(CopyError::SameFile(to.to_owned()));
+    }
+    if files::is_beside(to, &resolved) {
+        return Err(belongs_to(resolved));
+    }
+    if let Some(other) = files::named_by(to) {
+        return Err(belongs_to(other));
+    }
+    files::kind_of_no_file(to).map_or(Ok(()), |kind| {
+        let error = io::Error::other(format!("it is {kind}, and a backup is a file"));
+        Err(CopyError::cannot_write(to, error))
+    })
+}
+
+/// What a copy of this name would replace, or be read together with.
+fn what_is_there(to: &Path) -> Option<PathBuf> {
+    iter::once(to.to_owned()).chain(files::left_beside(to)).find(|path| fs::symlink_metadata(path).is_ok())
 }
 
 fn exists(path: &Path) -> CopyError {
@@ -162,6 +197,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     /// Opens it to read, if it is one of ours.
     fn open(path: &'a Path) -> Result<Self, CopyError> {
+        files::check_is_file(path)?;
         let unreadable = |error| CopyError::CannotRead { path: path.to_owned(), error };
         match fs::metadata(path) {
             Ok(data) if data.len() > 0 => access(path, Access::READ_OK).map_err(|error| unreadable(error.into()))?,

@@ -17,12 +17,11 @@ use rustix::{fs::OFlags, process::geteuid};
 use super::CopyError;
 use crate::store::sqlite::{
     OpenError,
+    files::{OF_SQLITE, remove_what_is_left_beside},
     lock::{Owner, is_still},
     open::{self, beside},
 };
 
-/// What SQLite leaves beside a file when it is killed.
-const LEFT_BEHIND: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// How its name ends, after a dot and [`RANDOM_DIGITS`].
 const SUFFIX: &str = ".part";
 /// Hexadecimal digits that nobody can foresee, so that nobody can have put something of that name there.
@@ -109,10 +108,13 @@ impl Part {
         give().map_err(|error| CopyError::cannot_write(&self.path, error))
     }
 
-    /// Gives it its name, once it is on the disk.
+    /// Gives it its name, once it is on the disk. The log of what had that name must not be taken for its own.
     pub(super) fn finish(mut self) -> Result<(), CopyError> {
         let failed = |error| CopyError::cannot_write(&self.target, error);
-        self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.target)).map_err(failed)?;
+        self.file.sync_all().map_err(failed)?;
+        remove_what_is_left_beside(&self.target).map_err(|(path, error)| CopyError::cannot_write(&path, error))?;
+        // After a power cut neither.
+        sync_folder(&self.target).and_then(|()| fs::rename(&self.path, &self.target)).map_err(failed)?;
         self.finished = true;
         sync_folder(&self.target).map_err(|error| CopyError::cannot_write(&self.target, error))
     }
@@ -128,7 +130,7 @@ impl Drop for Part {
 
 /// Removes a file that is not finished. If it stays, its name says what it is.
 fn remove(path: &Path) {
-    for suffix in LEFT_BEHIND {
+    for suffix in OF_SQLITE {
         let _ = fs::remove_file(beside(path, suffix));
     }
     let _ = fs::remove_file(path);

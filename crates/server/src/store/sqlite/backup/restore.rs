@@ -21,7 +21,6 @@ use crate::{
             lock::{FileLock, Owner},
             migrations,
             open::{Location, beside, folder_of},
-            search_index,
             writer::RunInSqlite as _,
         },
     },
@@ -132,13 +131,6 @@ fn replace(
     if let Some(kept) = place.kept {
         keep(database, kept)?;
     }
-    let index = search_index::path_of(database);
-    for path in [database, &index].into_iter().flat_map(|path| ["-wal", "-shm"].map(|suffix| beside(path, suffix))) {
-        remove(&path)?;
-    }
-    remove(&index)?;
-    // After a power cut, the log of the old database must not stand beside the new one.
-    sync_folder(database).map_err(|error| CopyError::cannot_write(database, error))?;
     part.finish()?;
     Ok(contents)
 }
@@ -158,6 +150,11 @@ fn keep(database: &Path, kept: &Path) -> Result<(), CopyError> {
         None | Some(Err(_)) if !holds_data(&log) => {}
         None | Some(Err(_)) => fs::hard_link(&log, beside(kept, "-wal")).map_err(failed)?,
     }
+    // Of a database that is damaged, or a copy that was cut off.
+    let journal = beside(database, "-journal");
+    if holds_data(&journal) {
+        fs::hard_link(&journal, beside(kept, "-journal")).map_err(failed)?;
+    }
     fs::hard_link(database, kept).and_then(|()| sync_folder(kept)).map_err(failed)
 }
 
@@ -167,13 +164,6 @@ fn move_log(database: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open_with_flags(database, flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
-}
-
-fn remove(path: &Path) -> Result<(), CopyError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CopyError::cannot_write(path, error)),
-        _ => Ok(()),
-    }
 }
 
 /// Every position of the log, every revision and every session after the backup will be given once more, to something
