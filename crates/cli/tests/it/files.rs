@@ -198,7 +198,7 @@ fn neither_an_export_nor_failed_rows_go_over_a_database() {
     let users = call(&server, folder.path(), &["export", "-"]).with_code(0).json();
     assert_eq!(users.len(), USERS, "nothing was imported before the refusal");
 
-    // What an earlier run has left is replaced, and what else has its bytes keeps them.
+    // What an earlier run has left is put aside, and what else has its bytes keeps them.
     fs::write(path("rows.csv.failed.csv"), "mine").unwrap();
     fs::set_permissions(path("rows.csv.failed.csv"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::hard_link(path("rows.csv.failed.csv"), path("kept")).unwrap();
@@ -208,7 +208,7 @@ fn neither_an_export_nor_failed_rows_go_over_a_database() {
     assert_eq!(fs::read(path("kept")).unwrap(), b"mine");
     symlink("/dev/stderr", path("stderr")).unwrap();
     let told = call(&server, folder.path(), &["import", "rows.csv", "--fresh", "--failed", "stderr"]).with_code(DATA);
-    assert!(told.err.contains("email,reason\n"), "{told:?}");
+    assert!(told.err.contains("reason,email\n"), "{told:?}");
     server.stop();
     assert_eq!(users_of(&path("roster.db")), USERS + 1);
 }

@@ -136,7 +136,7 @@ fn has_something(path: &Path) -> bool {
 /// next number that is free. Gives the name.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, CliError> {
     let cannot = |error: io::Error| {
-        let message = format!("{} is there already, and cannot be renamed: {error}", path.display());
+        let message = format!("cannot create {}: what is there cannot be put aside: {error}", path.display());
         CliError::new(Exit::CannotCreate, message).hint(ELSEWHERE)
     };
     if !has_something(path) {
