@@ -1,7 +1,7 @@
 //! `roster import` and `roster export`: many users between a file and a server.
 //!
-//! `csv.rs`, `members.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `failed.rs` writes what is to be mended,
-//! `target.rs` knows what may be written over.
+//! `csv.rs`, `members.rs` and `source.rs` read a file, `fields.rs` knows what columns mean, `run.rs` sends rows and takes in
+//! what became of them, `failed.rs` writes what is to be mended, `target.rs` knows what may be written over.
 
 mod csv;
 mod export;
@@ -10,6 +10,7 @@ mod fields;
 mod import;
 mod members;
 mod retry;
+mod run;
 mod source;
 mod target;
 

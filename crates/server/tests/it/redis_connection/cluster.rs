@@ -5,37 +5,13 @@ use roster_server::redis::{Channel, Heard, OpenError, Purpose, RedisOptions};
 use super::{count, options, start, up};
 use crate::redis_server::RedisServer;
 
-/// Slots of a cluster (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
-const SLOTS: u16 = 16_384;
-
-/// Three nodes that know each other and share the slots.
-async fn cluster() -> [RedisServer; 3] {
-    let told = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "IP"];
-    let nodes = [(); 3].map(|()| RedisServer::with(&told));
-    let share = SLOTS / 3;
-    for (number, node) in (0..).zip(&nodes) {
-        let last = if number == 2 { SLOTS - 1 } else { (number + 1) * share - 1 };
-        node.ask::<()>(&format!("CLUSTER ADDSLOTSRANGE {} {last}", number * share));
-        node.ask::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
-    }
-    for node in &nodes[1..] {
-        node.ask::<()>(&format!("CLUSTER MEET {} {}", nodes[0].addr.ip(), nodes[0].addr.port()));
-    }
-    for node in &nodes {
-        while !node.ask::<String>("CLUSTER INFO").contains("cluster_state:ok") {
-            tokio::task::yield_now().await;
-        }
-    }
-    nodes
-}
-
 fn of_cluster(urls: &str) -> RedisOptions {
     RedisOptions { is_cluster: true, ..options(urls) }
 }
 
 #[tokio::test]
 async fn a_cluster_is_used_as_one_server_is() {
-    let nodes = cluster().await;
+    let nodes = RedisServer::cluster().await;
     // The first of those that are named need not be there.
     let urls = format!("redis://127.0.0.1:1,{},{}", nodes[1].addr, nodes[2].addr);
     let redis = up(start(of_cluster(&urls)).await.unwrap()).await;
@@ -64,7 +40,7 @@ async fn a_cluster_is_used_as_one_server_is() {
 
 #[tokio::test]
 async fn a_node_of_a_cluster_is_no_server_of_its_own() {
-    for node in &cluster().await {
+    for node in &RedisServer::cluster().await {
         let error = start(options(&node.url())).await.err().unwrap();
         assert!(matches!(error, OpenError::Cluster { .. }), "{error}");
         assert_eq!(error.mend(), "set redis_cluster = true");

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// Names the program, where it is not on the path.
 const NAMED: &str = "ROSTER_TEST_REDIS_SERVER";
 
+/// Slots of a cluster (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>).
+const SLOTS: u16 = 16_384;
+
 /// Stays beside the server until this process is gone, and then ends it.
 const GUARD: &str = include_str!("server.sh");
 
@@ -38,6 +41,27 @@ impl RedisServer {
     /// One that lets everybody in.
     pub fn start() -> Self {
         Self::with(&[])
+    }
+
+    /// Three that know each other and share the slots.
+    pub async fn cluster() -> [Self; 3] {
+        let told = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "IP"];
+        let nodes = [(); 3].map(|()| Self::with(&told));
+        let share = SLOTS / 3;
+        for (number, node) in (0..).zip(&nodes) {
+            let last = if number == 2 { SLOTS - 1 } else { (number + 1) * share - 1 };
+            node.ask::<()>(&format!("CLUSTER ADDSLOTSRANGE {} {last}", number * share));
+            node.ask::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
+        }
+        for node in &nodes[1..] {
+            node.ask::<()>(&format!("CLUSTER MEET {} {}", nodes[0].addr.ip(), nodes[0].addr.port()));
+        }
+        for node in &nodes {
+            while !node.ask::<String>("CLUSTER INFO").contains("cluster_state:ok") {
+                tokio::task::yield_now().await;
+            }
+        }
+        nodes
     }
 
     /// One that is told this besides; `IP` and `PORT` stand for its own.

@@ -70,8 +70,16 @@ async fn until_shown(notifications: &mut Notifications, id: &str, status: Client
 
 #[tokio::test]
 async fn who_is_online_on_one_server_is_seen_on_all() {
-    let shared = Shared::new();
-    let (servers, [mut a, mut b, mut c]) = servers::<3>(&shared, |_| ()).await;
+    all_see_all(&Shared::new()).await;
+}
+
+#[tokio::test]
+async fn servers_over_a_cluster_of_redis_see_all_too() {
+    all_see_all(&Shared::over_a_cluster().await).await;
+}
+
+async fn all_see_all(shared: &Shared) {
+    let (servers, [mut a, mut b, mut c]) = servers::<3>(shared, |_| ()).await;
     for server in &servers {
         at_least(server, "roster_redis_messages_total{channel=\"presence\",direction=\"sent\"}", 1.0).await;
     }

@@ -19,11 +19,18 @@ const PATIENT: Duration = Duration::from_secs(60);
 pub(super) struct Shared {
     database: Database,
     pub(super) redis: RedisServer,
+    /// Where there is a cluster: those beside the first.
+    others: Vec<RedisServer>,
 }
 
 impl Shared {
     pub(super) fn new() -> Self {
-        Self { database: Database::new(), redis: RedisServer::start() }
+        Self { database: Database::new(), redis: RedisServer::start(), others: Vec::new() }
+    }
+
+    pub(super) async fn over_a_cluster() -> Self {
+        let [redis, other, another] = RedisServer::cluster().await;
+        Self { database: Database::new(), redis, others: vec![other, another] }
     }
 
     /// One more server, where every caller is an administrator unless it is told otherwise.
@@ -31,6 +38,7 @@ impl Shared {
         let server = Server::start(|config| {
             config.database_url = self.database.url().parse().unwrap();
             config.redis_url = self.redis.url().parse().ok();
+            config.redis_cluster = !self.others.is_empty();
             config.redis_wait_max = PATIENT;
             set(config);
         });
