@@ -44,6 +44,16 @@ pub struct Watch {
 impl Watch {
     /// Shows what is, and then each change at once, until it is stopped.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
+        let mut stop = context.stop()?;
+        tokio::select! {
+            () = stop.asked() => {}
+            ended = self.go_on(context) => return ended,
+        }
+        context.out.flush()
+    }
+
+    /// The same until it is refused.
+    async fn go_on(&self, context: &mut Context) -> Result<(), Failure> {
         // What is refused at once is not tried again.
         let (mut has_begun, mut attempts) = (false, 0);
         loop {
