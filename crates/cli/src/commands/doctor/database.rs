@@ -2,21 +2,19 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Read as _},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use roster_server::{
     config::DatabaseUrl,
-    store::sqlite::{APPLICATION_ID, COPYING_ID, NEWEST_SCHEMA, SQLITE_MAGIC, kind_of_no_file},
+    store::sqlite::{APPLICATION_ID, COPYING_ID, NEWEST_SCHEMA, SQLITE_MAGIC, kind_of_no_file, read_header},
 };
 use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
 
 use super::{check::Check, io_failure};
 use crate::exit::Exit;
 
-/// Bytes of an SQLite file's header (<https://sqlite.org/fileformat2.html#the_database_header>).
-const HEADER_BYTES: usize = 100;
 /// Below this much room a server may stop writing within hours.
 const ROOM_LOW_BYTES: u64 = 1 << 30;
 /// Below this much room writes may fail at any moment.
@@ -45,7 +43,7 @@ fn file(path: &Path) -> Check {
     const RESTORE: &str = "put a backup in its place (roster restore BACKUP --force), start the Roster that wrote it, or set database_url to \
          another file";
     let shown = path.display();
-    let header = match read_header(path) {
+    let header = match own_header(path) {
         Ok(header) => header,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Check::ok(NAME, format!("{shown} is not there yet; the first start makes it"));
@@ -65,10 +63,9 @@ fn file(path: &Path) -> Check {
     }
 }
 
-/// The first [`HEADER_BYTES`], or fewer if the file is shorter.
-fn read_header(path: &Path) -> io::Result<Vec<u8>> {
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+/// The header of a file that may be read and written.
+fn own_header(path: &Path) -> io::Result<Vec<u8>> {
+    let header = read_header(path)?;
     access(path, Access::READ_OK | Access::WRITE_OK)?;
     Ok(header)
 }

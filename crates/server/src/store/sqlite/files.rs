@@ -35,7 +35,7 @@ const BESIDE: [&str; 9] =
 #[must_use]
 pub fn database_of(path: &Path) -> Option<PathBuf> {
     let has_log_or_lock = ["-wal", "-shm", "-search", ".lock"].iter().any(|suffix| beside(path, suffix).exists());
-    let header = header(path).unwrap_or_default();
+    let header = read_header(path).unwrap_or_default();
     if has_log_or_lock || is_sqlite(&header) || LOG_MAGICS.iter().any(|magic| header.starts_with(magic)) {
         return Some(path.to_owned());
     }
@@ -47,7 +47,7 @@ pub(super) fn named_by(path: &Path) -> Option<PathBuf> {
     let name = path.as_os_str().as_bytes();
     let databases = BESIDE.iter().filter_map(|suffix| name.strip_suffix(suffix.as_bytes()));
     let mut databases = databases.map(|name| PathBuf::from(OsStr::from_bytes(name)));
-    databases.find(|database| header(database).is_ok_and(|header| is_sqlite(&header)))
+    databases.find(|database| read_header(database).is_ok_and(|header| is_sqlite(&header)))
 }
 
 /// Whether `path` is one of the files beside the database, by whatever name.
@@ -102,7 +102,7 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), OpenError> {
 /// Refuses files of other programs by their header, before anything is made beside them.
 pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
     // Who cannot read it is told by who opens it.
-    let Ok(header) = header(path) else { return Ok(()) };
+    let Ok(header) = read_header(path) else { return Ok(()) };
     if header.is_empty() {
         return Ok(());
     }
@@ -127,8 +127,11 @@ fn is_sqlite(header: &[u8]) -> bool {
     header.starts_with(SQLITE_MAGIC)
 }
 
-/// The first [`HEADER_BYTES`] of a file, or fewer if it is shorter.
-fn header(path: &Path) -> io::Result<Vec<u8>> {
+/// The header of a file, or as much as there is of it; nothing of what is no file.
+///
+/// # Errors
+/// As those of opening and reading it.
+pub fn read_header(path: &Path) -> io::Result<Vec<u8>> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     if kind_of_no_file(path).is_none() {
         File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;

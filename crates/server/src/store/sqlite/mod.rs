@@ -50,7 +50,7 @@ use self::{
 };
 pub use self::{
     error::OpenError,
-    files::{SQLITE_MAGIC, database_of, kind_of_no_file},
+    files::{SQLITE_MAGIC, database_of, kind_of_no_file, read_header},
     lock::lock_path,
     migrations::{APPLICATION_ID, COPYING_ID, NEWEST as NEWEST_SCHEMA},
     open::Location,
