@@ -31,7 +31,7 @@ impl Serve {
     /// of the log anew.
     pub fn run(&self, color: Color) -> Result<(), Failure> {
         let config = self.flags.load()?;
-        let log = telemetry::init(&config.log_level, config.log_format);
+        let log = telemetry::init(&config.log_level, config.log_format)?;
         raise_file_limit();
         keep_memory_small();
         // Before the start, so that no signal is missed.

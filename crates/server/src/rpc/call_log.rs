@@ -1,7 +1,7 @@
 //! One line a call, when it is over: method, status, duration, request id, trace, caller. Never what was in it. And the
 //! call's span, which begins and ends with it.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use http::HeaderMap;
 use roster_api::access::Method;
@@ -21,7 +21,7 @@ const METHOD_MAX_BYTES: usize = 200;
 /// What is known of a call when it starts. Logs when it is finished, or dropped before that.
 #[derive(Debug)]
 pub(super) struct CallRecord {
-    method: String,
+    method: Cow<'static, str>,
     request_id: RequestId,
     caller: Caller,
     peer: Peer,
@@ -53,7 +53,8 @@ impl CallRecord {
             span.set("roster.request_id", request_id.as_str().to_owned());
         }
         // The path of no method can be of any length.
-        let method = path[..path.floor_char_boundary(METHOD_MAX_BYTES)].to_owned();
+        let short = || path[..path.floor_char_boundary(METHOD_MAX_BYTES)].to_owned();
+        let method = method.map_or_else(|| Cow::Owned(short()), |method| Cow::Borrowed(method.path));
         let (caller, peer, request_id) = (Caller::Anonymous, peer.clone(), request_id.clone());
         let started = Instant::now();
         let record = Self { method, request_id, caller, peer, started, trace, logged, finished: false };
@@ -90,7 +91,7 @@ impl CallRecord {
         let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "roster::call",
-            method = self.method.as_str(),
+            method = &*self.method,
             status = ?code,
             duration_us,
             request_id = self.request_id.as_str(),

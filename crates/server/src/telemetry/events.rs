@@ -97,6 +97,7 @@ events! {
     Error "a worker thread is stuck in a call and is left behind" [], "At the end of a drain.";
     Error "the configuration cannot be read; the level of the log stays" ["error"], "After SIGHUP.";
     Warn "{warning}" [], "A setting is odd but no reason to stop.";
+    Warn "lines were left out: standard error takes them too slowly" ["lines"], "How many, once there is room again.";
     Warn "cannot raise the limit of open files" ["error"], "Each connection is an open file: see `roster doctor`.";
     Warn "cannot do without huge pages; more memory will be used" ["error"], "";
     Warn "cannot lower the priority of a thread; it will slow calls" ["error", "thread"], "";
@@ -174,7 +175,8 @@ read it anew from `roster.toml` (a flag or a variable of the environment still w
 kill -HUP \"$(cat roster.db.lock)\"
 ```
 
-Lines are written by a thread of their own. When it cannot keep up, lines are left out rather than calls held up.
+Lines are written by a thread of their own, within about a millisecond. When it cannot keep up and 4 MiB of them wait, lines
+are left out rather than calls held up, and a line says how many.
 
 ## Calls
 

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{escape::Escaped, now};
+use super::{escape::Escaped, write_now};
 
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
@@ -30,7 +30,9 @@ where
         let (dim, reset) = if self.colour { (DIM, RESET) } else { ("", "") };
         let level = event.metadata().level();
         let colour = if self.colour { colour_of(*level) } else { "" };
-        write!(writer, "{dim}{}{reset} {colour}{level:>5}{reset} ", now(3))?;
+        writer.write_str(dim)?;
+        write_now(&mut writer, 3)?;
+        write!(writer, "{reset} {colour}{level:>5}{reset} ")?;
         write!(writer, "{dim}{}{reset}", event.metadata().target())?;
         let mut fields = Fields { writer: &mut writer, dim, reset, scratch: String::new(), result: Ok(()) };
         event.record(&mut fields);

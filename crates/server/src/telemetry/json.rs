@@ -13,7 +13,7 @@ use tracing_subscriber::{
 
 use super::{
     escape::{is_safe, write_runs},
-    now,
+    write_now,
 };
 
 /// The format; spans are not shown.
@@ -26,7 +26,9 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        for part in [r#"{"timestamp":""#, &now(6), r#"","level":""#, level.as_str(), r#"","target":""#] {
+        writer.write_str(r#"{"timestamp":""#)?;
+        write_now(&mut writer, 6)?;
+        for part in [r#"","level":""#, level.as_str(), r#"","target":""#] {
             writer.write_str(part)?;
         }
         JsonText(&mut writer).write_str(target)?;
@@ -56,7 +58,8 @@ struct Fields<'a, 'w> {
 }
 
 impl Fields<'_, '_> {
-    fn write(&mut self, field: &Field, quote: &str, value: fmt::Arguments<'_>) {
+    /// Writes a field, whose value `write` writes.
+    fn field(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         self.result = self.result.and_then(|()| {
             // A field must not pass for what the line itself says.
             let prefix = if matches!(field.name(), "timestamp" | "level" | "target") { "field." } else { "" };
@@ -64,36 +67,46 @@ impl Fields<'_, '_> {
             self.writer.write_str(prefix)?;
             JsonText(&mut *self.writer).write_str(field.name())?;
             self.writer.write_str("\":")?;
-            self.writer.write_str(quote)?;
-            JsonText(&mut *self.writer).write_fmt(value)?;
-            self.writer.write_str(quote)
+            write(self.writer)
+        });
+    }
+
+    fn text(&mut self, field: &Field, write: impl FnOnce(&mut JsonText<&mut Writer<'_>>) -> fmt::Result) {
+        self.field(field, |writer| {
+            writer.write_char('"')?;
+            write(&mut JsonText(&mut *writer))?;
+            writer.write_char('"')
         });
     }
 }
 
 impl Visit for Fields<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write(field, "\"", format_args!("{value:?}"));
+        self.text(field, |text| write!(text, "{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, "\"", format_args!("{value}"));
+        self.text(field, |text| text.write_str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.write(field, "", format_args!("{value}"));
+        self.field(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.write(field, "", format_args!("{value}"));
+        self.field(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, "", format_args!("{value}"));
+        self.field(field, |writer| write!(writer, "{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no NaN and no infinity.
-        self.write(field, if value.is_finite() { "" } else { "\"" }, format_args!("{value}"));
+        if value.is_finite() {
+            self.field(field, |writer| write!(writer, "{value}"));
+        } else {
+            self.text(field, |text| write!(text, "{value}"));
+        }
     }
 }

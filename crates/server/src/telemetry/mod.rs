@@ -10,16 +10,17 @@ pub mod events;
 mod events_tests;
 mod human;
 mod json;
+mod sink;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    env,
-    io::{self, BufWriter, IsTerminal as _},
+    cell::RefCell,
+    env, fmt as text,
+    io::{self, IsTerminal as _},
 };
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, fmt::MakeWriter, prelude::*, registry::LookupSpan, reload};
 
 pub use escape::{Escaped, escape, is_safe};
@@ -30,20 +31,15 @@ use crate::{
 };
 use human::Human;
 use json::Json;
+use sink::{Guard, Sink};
 
 /// Target of the one line that each call writes.
 pub const CALL_TARGET: &str = "roster::call";
 
-/// Lines that may wait to be written; further ones are dropped.
-const LINES_WAITING_MAX: usize = 16_384;
-
-/// Bytes of lines that are written at once, at most.
-const WRITE_BYTES: usize = 64 * 1024;
-
 /// What is logged, and what may be changed of it. Keep it until the process ends: dropping it writes what waits.
 #[derive(Debug)]
 pub struct Log {
-    _guard: WorkerGuard,
+    _guard: Guard,
     level: LevelSwitch,
 }
 
@@ -68,19 +64,18 @@ impl LevelSwitch {
 }
 
 /// Starts logging to stderr. Does nothing more if the process logs already.
-pub fn init(level: &LogLevel, format: LogFormat) -> Log {
+///
+/// # Errors
+/// There can be no more threads.
+pub fn init(level: &LogLevel, format: LogFormat) -> io::Result<Log> {
     let terminal = io::stderr().is_terminal();
     let human = format == LogFormat::Human || (format == LogFormat::Auto && terminal);
     let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_WAITING_MAX)
-        .thread_name("roster-log")
-        // Written out when no line waits any more.
-        .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
     let (filter, level) = reload::Layer::new(filter(level));
+    let (sink, guard) = Sink::start(io::stderr())?;
     // Fails if a subscriber is there already; the first one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(layer(human, colour, writer)).try_init();
-    Log { _guard: guard, level: LevelSwitch(level) }
+    let _ = tracing_subscriber::registry().with(filter).with(layer(human, colour, sink)).try_init();
+    Ok(Log { _guard: guard, level: LevelSwitch(level) })
 }
 
 /// What the setting says, except that notices of PostgreSQL are asked for by name: when it shuts down, it sends one on each
@@ -99,8 +94,21 @@ where
     if human { layer.event_format(Human { colour }).boxed() } else { layer.event_format(Json).boxed() }
 }
 
-/// The time in UTC, always with as many decimals, so that lines align and sort as text.
-fn now(decimals: usize) -> String {
-    let now = SystemClock.now();
-    jiff::Timestamp::from_microsecond(now.0).map_or_else(|_| now.to_string(), |time| format!("{time:.decimals$}"))
+/// Writes the time in UTC with three or six decimals, always as many, so that lines align and sort as text.
+fn write_now(out: &mut impl text::Write, decimals: usize) -> text::Result {
+    const MICROS: i64 = 1_000_000;
+    thread_local! {
+        /// A second since the epoch and its text: thousands of lines share one.
+        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let now = SystemClock.now().0;
+    let (second, micros) = (now.div_euclid(MICROS), now.rem_euclid(MICROS));
+    SECOND.with_borrow_mut(|(of, text)| {
+        if *of != second {
+            let time = jiff::Timestamp::from_second(second).map(|time| format!("{time:.0}"));
+            (*of, *text) = (second, time.unwrap_or_else(|_| second.to_string()).trim_end_matches('Z').to_owned());
+        }
+        out.write_str(text)
+    })?;
+    if decimals == 3 { write!(out, ".{:03}Z", micros / 1_000) } else { write!(out, ".{micros:06}Z") }
 }
