@@ -224,8 +224,9 @@ fn parse_term(part: &str, start: usize) -> Result<(usize, &str, Direction), Prob
 }
 
 impl Direction {
-    /// `ordering` seen in this direction.
-    fn apply(self, ordering: Ordering) -> Ordering {
+    /// `ordering`, which is of small before large, as it is in this direction.
+    #[must_use]
+    pub fn apply(self, ordering: Ordering) -> Ordering {
         match self {
             Self::Ascending => ordering,
             Self::Descending => ordering.reverse(),

@@ -1,9 +1,9 @@
-//! Who may match a search: what the trigram index says, and who has changed since it was brought up to date.
+//! Who may match a search: what the index says, and who has changed since it was brought up to date.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{feed, search_index};
-use crate::store::sql::{Dialect, SqlBuilder};
+use crate::{model::UserId, store::sql::SqlBuilder};
 
 /// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
@@ -17,57 +17,87 @@ const PROBE: i64 = 100;
 /// Changes since the index was brought up to date that are still looked at one by one.
 const LAG_MAX: i64 = 10_000;
 
-/// Users that may match, not yet read.
+/// What the index knows of a search.
 pub(super) struct Candidates {
-    /// An FTS5 query.
-    trigrams: String,
+    /// What is looked for.
+    text: String,
+    /// An FTS5 query; `None` if the text is too short for one.
+    trigrams: Option<String>,
     /// The last change that the index has taken in.
     position: i64,
 }
 
+/// Users, few enough to look at each.
+pub(super) struct Few {
+    /// Those that match as the index has them, which is as they are: nothing has changed them since.
+    pub(super) matching: Vec<(UserId, i64)>,
+    /// Those that something has changed since; whether they match is not known.
+    pub(super) changed: Vec<i64>,
+}
+
 impl Candidates {
-    /// `None` if the text is too short for the index, or the index is absent or too far behind.
-    /// Inside a transaction, what is read later fits to this.
+    /// `None` if the index is absent or too far behind. Inside a transaction, what is read later fits to this.
     pub(super) fn of(connection: &Connection, text: &str) -> rusqlite::Result<Option<Self>> {
-        let trigrams = trigrams_of(text);
-        if trigrams.is_empty() {
-            return Ok(None);
-        }
         // Before all else: what the index takes in from now on is looked at twice, never missed.
         let Some(position) = search_index::position(connection)? else { return Ok(None) };
         let (oldest, newest) = (feed::oldest(connection)?, feed::newest(connection)?);
         if oldest > position + 1 || !(0..=LAG_MAX).contains(&(newest - position)) {
             return Ok(None);
         }
-        Ok(Some(Self { trigrams: rarest(connection, trigrams)?.join(" AND "), position }))
+        let trigrams = match trigrams_of(text) {
+            none if none.is_empty() => None,
+            all => Some(rarest(connection, all)?.join(" AND ")),
+        };
+        Ok(Some(Self { text: text.to_owned(), trigrams, position }))
     }
 
-    /// Their rows, each once, if there are no more than `max`.
-    pub(super) fn few(&self, connection: &Connection, max: usize) -> rusqlite::Result<Option<Vec<i64>>> {
-        let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT pk FROM ");
-        self.push(&mut sql);
-        let mut statement = connection.prepare_cached(sql.text())?;
-        let mut rows = statement.query(rusqlite::params_from_iter(sql.params()))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            if found.len() == max {
-                return Ok(None);
-            }
-            found.push(row.get(0)?);
+    /// Who they are, if there are trigrams and no more than `max` users have them.
+    pub(super) fn few(&self, connection: &Connection, max: u32) -> rusqlite::Result<Option<Few>> {
+        const INDEXED: &str = "SELECT rowid FROM search.users_search WHERE users_search MATCH ?1 AND rowid NOT IN
+            (SELECT user_pk FROM changes WHERE position > ?2) LIMIT ?3";
+        const MATCHING: &str = "SELECT t.id, t.pk FROM json_each(?1) c CROSS JOIN search.texts t ON t.pk = c.value
+            WHERE instr(t.search_text, ?2) > 0";
+        const CHANGED: &str = "SELECT DISTINCT user_pk FROM changes WHERE position > ?1";
+        let Some(trigrams) = &self.trigrams else { return Ok(None) };
+        let indexed: Vec<i64> = connection
+            .prepare_cached(INDEXED)?
+            .query_map(params![trigrams, self.position, max + 1], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        if indexed.len() > max as usize {
+            return Ok(None);
         }
-        Ok(Some(found))
+        let mut matching = connection.prepare_cached(MATCHING)?;
+        let matching = matching.query_map((list_of(&indexed), &self.text), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut changed = connection.prepare_cached(CHANGED)?;
+        let changed = changed.query_map([self.position], |row| row.get(0))?;
+        Ok(Some(Few { matching: matching.collect::<Result<_, _>>()?, changed: changed.collect::<Result<_, _>>()? }))
     }
 
-    /// Appends them as a table with the column `pk`, each once.
-    pub(super) fn push(&self, sql: &mut SqlBuilder) {
-        sql.push("(SELECT rowid AS pk FROM search.users_search WHERE users_search MATCH ")
-            .bind(self.trigrams.clone())
-            .push(" AND rowid NOT IN (SELECT user_pk FROM changes WHERE position > ")
-            .bind(self.position)
-            .push(") UNION ALL SELECT DISTINCT user_pk FROM changes WHERE position > ")
-            .bind(self.position)
-            .push(")");
+    /// Appends those that match as the index has them, as a query for their `pk`.
+    pub(super) fn push_matching(&self, sql: &mut SqlBuilder) {
+        match &self.trigrams {
+            Some(trigrams) => sql
+                .push("SELECT t.pk FROM search.users_search s CROSS JOIN search.texts t ON t.pk = s.rowid")
+                .push(" WHERE s.users_search MATCH ")
+                .bind(trigrams.clone())
+                .push(" AND "),
+            None => sql.push("SELECT t.pk FROM search.texts t WHERE "),
+        };
+        sql.push("instr(t.search_text, ").bind(self.text.clone()).push(") > 0 AND t.pk NOT IN (");
+        self.push_changed(sql);
+        sql.push(")");
     }
+
+    /// Appends those that something has changed since, as a query for their `pk`.
+    pub(super) fn push_changed(&self, sql: &mut SqlBuilder) {
+        sql.push("SELECT DISTINCT user_pk AS pk FROM changes WHERE position > ").bind(self.position);
+    }
+}
+
+/// Numbers for `json_each`.
+pub(super) fn list_of(numbers: &[i64]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    format!("[{}]", numbers.join(","))
 }
 
 /// Trigrams of the text as FTS5 has them in a query, in order; each that comes again is there again.

@@ -1,16 +1,16 @@
 //! Lists, searches and counts.
 //!
-//! A search has two plans. Where the trigram index names few candidates, each is looked at once, for
-//! the total and for the page. Where it names many, or lags too far behind, users are read in the
-//! wanted order until the page is full: with many matches that is soon, and nothing has to be
-//! sorted. Both look at the users' own text, so what the index says can be stale but never shows.
+//! A search has two plans. Where the index names few candidates, each is looked at once, for the total
+//! and for the page: in the index, unless it has changed since, and among the users themselves if more is asked than text and
+//! id. Where it names many, or lags too far behind, users are read in the wanted order until the page is full: with many
+//! matches that is soon, and nothing has to be sorted. So what the index says can be stale but never shows.
 
 use bytes::Bytes;
 use rusqlite::{Connection, Rows, params_from_iter};
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, Few, list_of};
 use crate::{
-    model::UserId,
+    model::{UserId, order::Cursor},
     store::{
         StoreError, StoredUser, UserQuery,
         sql::{Dialect, SqlBuilder, after_cursor, order_by, where_filter},
@@ -19,9 +19,11 @@ use crate::{
 
 /// Candidates up to which they are fetched and sorted. At a million users and a hundred on a page,
 /// reading in order visits about as many rows once the candidates are this many.
-const CANDIDATES_MAX: usize = 10_000;
+const CANDIDATES_MAX: u32 = 10_000;
 /// Joins users to candidates. Unlike JOIN, CROSS JOIN keeps SQLite from walking the users first.
 const CROSS_JOIN_USERS: &str = " c CROSS JOIN users u ON u.pk = c.pk";
+/// A user of a page.
+const MESSAGE: &str = "SELECT message FROM users WHERE pk = ?1";
 /// Bytes of an ordinary user's message.
 const MESSAGE_BYTES: usize = 192;
 
@@ -83,7 +85,11 @@ pub(super) fn search_users(
     if let Some(candidates) = &candidates
         && let Some(few) = candidates.few(connection, CANDIDATES_MAX)?
     {
-        return among(connection, &few, query, total_max);
+        return if query.filter.is_none() && query.order.terms().is_empty() {
+            by_id(connection, few, query, total_max)
+        } else {
+            among(connection, few, query, total_max)
+        };
     }
     let users = list_users(connection, query)?;
     let total = if query.after.is_none() && users.len() < query.limit as usize {
@@ -95,26 +101,51 @@ pub(super) fn search_users(
     Ok((users, total))
 }
 
-/// Looks at each candidate once, for the total and for the page; only the page's users are read whole.
-fn among(
+/// Of the users, reads only those of the page and those that have changed.
+fn by_id(
     connection: &Connection,
-    candidates: &[i64],
+    few: Few,
     query: &UserQuery,
     total_max: u32,
 ) -> Result<(Vec<StoredUser>, u32), StoreError> {
+    let Few { mut matching, changed } = few;
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.id, u.pk FROM ");
+    push_among(&changed, query, &mut sql);
+    let mut statement = connection.prepare_cached(sql.text())?;
+    for found in statement.query_map(params_from_iter(sql.params()), |row| Ok((row.get(0)?, row.get(1)?)))? {
+        matching.push(found?);
+    }
+    let total = u32::try_from(matching.len()).unwrap_or(u32::MAX).min(total_max);
+    let direction = query.order.id_direction();
+    if let Some(Cursor { id: last, .. }) = &query.after {
+        matching.retain(|(id, _)| direction.apply(id.cmp(last)).is_gt());
+    }
+    matching.sort_unstable_by(|(one, _), (other, _)| direction.apply(one.cmp(other)));
+    let mut message = connection.prepare_cached(MESSAGE)?;
+    let page = matching.iter().take(query.limit as usize);
+    Ok((page.map(|(_, pk)| message.query_row([pk], |row| row.get(0))).collect::<Result<_, _>>()?, total))
+}
+
+/// Looks at each once, for the total and for the page; only the page's users are read whole.
+fn among(
+    connection: &Connection,
+    few: Few,
+    query: &UserQuery,
+    total_max: u32,
+) -> Result<(Vec<StoredUser>, u32), StoreError> {
+    let mut candidates = few.changed;
+    candidates.extend(few.matching.iter().map(|(_, pk)| pk));
     let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.pk, ");
     match &query.after {
         Some(cursor) => after_cursor(&query.order, cursor, &mut sql),
         None => drop(sql.push("TRUE")),
     }
-    let candidates = serde_json::to_string(candidates).map_err(|error| StoreError::Internal(error.to_string()))?;
-    sql.push(" FROM (SELECT value AS pk FROM json_each(").bind(candidates).push("))").push(CROSS_JOIN_USERS);
-    sql.push(" WHERE ");
-    push_condition(query, &mut sql);
+    sql.push(" FROM ");
+    push_among(&candidates, query, &mut sql);
     sql.push(" ORDER BY ");
     order_by(&query.order, &mut sql);
 
-    let mut message = connection.prepare_cached("SELECT message FROM users WHERE pk = ?1")?;
+    let mut message = connection.prepare_cached(MESSAGE)?;
     let mut statement = connection.prepare_cached(sql.text())?;
     let mut rows = statement.query(params_from_iter(sql.params()))?;
     let (mut users, mut total) = (Vec::with_capacity(query.limit as usize), 0);
@@ -127,6 +158,13 @@ fn among(
     Ok((users, total.min(total_max)))
 }
 
+/// Appends those of these users that match, as `u`.
+fn push_among(candidates: &[i64], query: &UserQuery, sql: &mut SqlBuilder) {
+    sql.push("(SELECT value AS pk FROM json_each(").bind(list_of(candidates)).push("))").push(CROSS_JOIN_USERS);
+    sql.push(" WHERE ");
+    push_condition(query, sql);
+}
+
 /// How many users match, counted no further than `max`.
 fn count(
     connection: &Connection,
@@ -134,13 +172,20 @@ fn count(
     query: &UserQuery,
     max: u32,
 ) -> rusqlite::Result<u32> {
-    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT count(*) FROM (SELECT 1 FROM ");
-    match candidates {
-        Some(candidates) => {
-            candidates.push(&mut sql);
-            sql.push(CROSS_JOIN_USERS);
+    let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT count(*) FROM (");
+    if let Some(candidates) = candidates {
+        sql.push("SELECT 1 FROM (");
+        candidates.push_matching(&mut sql);
+        sql.push(")");
+        if let Some(filter) = &query.filter {
+            sql.push(CROSS_JOIN_USERS).push(" WHERE ");
+            where_filter(filter, &mut sql);
         }
-        None => drop(sql.push("users u")),
+        sql.push(" UNION ALL SELECT 1 FROM (");
+        candidates.push_changed(&mut sql);
+        sql.push(")").push(CROSS_JOIN_USERS);
+    } else {
+        sql.push("SELECT 1 FROM users u");
     }
     sql.push(" WHERE ");
     push_condition(query, &mut sql);

@@ -1,4 +1,4 @@
-//! The search index: trigrams of every user, in a file of its own beside the database.
+//! The search index: every user's text and its trigrams, in a file of its own beside the database.
 //!
 //! It follows the change log on a thread of its own, in large bites, so a write pays nothing for
 //! it. It may lag, or be missing: a search takes what has changed since the index's position into
@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{
+    Connection, OptionalExtension as _, params,
+    types::{ToSqlOutput, ValueRef},
+};
 
 use super::{feed, open};
 use crate::priority;
@@ -29,7 +32,7 @@ const NICE: i32 = 10;
 /// SQLite's page cache for the index in each thread that searches, in KiB: half of the index of a million users.
 const CACHE_KIB: u32 = 24_576;
 /// The version of [`SCHEMA`]; an index of another one is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE state (
@@ -41,6 +44,9 @@ const SCHEMA: &str = "
     CREATE VIRTUAL TABLE users_search USING fts5 (
         search_text, content = '', contentless_delete = 1, detail = 'none', tokenize = 'trigram case_sensitive 1'
     );
+    -- What a user is found by, and its id, once more: a search looks at hundreds of users to give a page of twenty, and ten
+    -- times as many of these lie on a page of the file.
+    CREATE TABLE texts (pk INTEGER PRIMARY KEY, id ANY NOT NULL, search_text TEXT NOT NULL) STRICT;
     -- Two segments of a level are enough to merge them when there is time.
     INSERT INTO users_search (users_search, rank) VALUES ('usermerge', 2);";
 
@@ -48,6 +54,7 @@ const SCHEMA: &str = "
 const FORGET: &str = "
     BEGIN;
     INSERT INTO users_search (users_search) VALUES ('delete-all');
+    DELETE FROM texts;
     UPDATE state SET built_pk = 0, position = 0, complete = 0;
     COMMIT;";
 
@@ -224,12 +231,12 @@ impl Follower {
             transaction.execute("UPDATE state SET position = ?1", [feed::newest(&self.users)?])?;
         }
         let mut users =
-            self.users.prepare_cached("SELECT pk, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
+            self.users.prepare_cached("SELECT pk, id, search_text FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2")?;
         let mut rows = users.query([built, BITE_MAX])?;
         let mut last = built;
         while let Some(row) = rows.next()? {
             last = row.get(0)?;
-            put(&transaction, last, Some(row.get_ref(1)?.as_str()?))?;
+            put(&transaction, last, row.get_ref(1)?, row.get_ref(2)?)?;
         }
         transaction.execute("UPDATE state SET built_pk = ?1, complete = ?2", params![last, last == built])?;
         transaction.commit()?;
@@ -240,7 +247,7 @@ impl Follower {
         let transaction = self.index.transaction()?;
         let position: i64 = transaction.query_row("SELECT position FROM state", [], |row| row.get(0))?;
         let mut changes = self.users.prepare_cached(
-            "SELECT c.position, c.user_pk, u.search_text FROM changes c LEFT JOIN users u ON u.pk = c.user_pk
+            "SELECT c.position, c.user_pk, u.id, u.search_text FROM changes c LEFT JOIN users u ON u.pk = c.user_pk
              WHERE c.position > ?1 ORDER BY c.position LIMIT ?2",
         )?;
         let mut rows = changes.query([position, BITE_MAX])?;
@@ -248,20 +255,32 @@ impl Follower {
         while let Some(row) = rows.next()? {
             last = row.get(0)?;
             // The text is today's, not the change's: what matters is that it ends up right.
-            put(&transaction, row.get(1)?, row.get_ref(2)?.as_str_or_null()?)?;
+            match row.get_ref(2)? {
+                ValueRef::Null => remove(&transaction, row.get(1)?)?,
+                id => put(&transaction, row.get(1)?, id, row.get_ref(3)?)?,
+            }
         }
         transaction.execute("UPDATE state SET position = ?1", [last])?;
         transaction.commit()
     }
 }
 
-/// Replaces what the index has of a user; `None` if the user is gone.
-fn put(index: &Connection, pk: i64, text: Option<&str>) -> rusqlite::Result<()> {
-    match text {
-        Some(text) => index
-            .prepare_cached("INSERT OR REPLACE INTO users_search (rowid, search_text) VALUES (?1, ?2)")?
-            .execute(params![pk, text])?,
-        None => index.prepare_cached("DELETE FROM users_search WHERE rowid = ?1")?.execute([pk])?,
-    };
+/// Takes in a user as it is now. Most changes leave what it is found by as it was.
+fn put(index: &Connection, pk: i64, id: ValueRef<'_>, text: ValueRef<'_>) -> rusqlite::Result<()> {
+    const KEEP: &str = "INSERT INTO texts (pk, id, search_text) VALUES (?1, ?2, ?3)
+        ON CONFLICT (pk) DO UPDATE SET search_text = excluded.search_text WHERE search_text <> excluded.search_text";
+    const INDEX: &str = "INSERT OR REPLACE INTO users_search (rowid, search_text) VALUES (?1, ?2)";
+    let (id, text) = (ToSqlOutput::Borrowed(id), ToSqlOutput::Borrowed(text));
+    if index.prepare_cached(KEEP)?.execute(params![pk, id, text])? > 0 {
+        index.prepare_cached(INDEX)?.execute(params![pk, text])?;
+    }
+    Ok(())
+}
+
+/// Forgets a user that is gone.
+fn remove(index: &Connection, pk: i64) -> rusqlite::Result<()> {
+    if index.prepare_cached("DELETE FROM texts WHERE pk = ?1")?.execute([pk])? > 0 {
+        index.prepare_cached("DELETE FROM users_search WHERE rowid = ?1")?.execute([pk])?;
+    }
     Ok(())
 }
