@@ -1,7 +1,9 @@
 //! Connections to the server, and the runtime that carries them.
 //!
-//! Whoever serves calls does so on a runtime a thread, which ends with its thread. Connections are everybody's, so they
-//! live on a runtime of the store's own: a query is handed over to it, and its answer comes back.
+//! Whoever serves calls does so on a runtime a thread, which ends with its thread. Connections of the pool are everybody's, so
+//! they live on a runtime of the store's own: a query is handed over to it, and its answer comes back. A shared connection
+//! lives where it was made first, because most of those who use it are there, and to wake two threads for a read costs
+//! more than the read; whoever finds it gone makes another.
 
 use std::{
     sync::{
@@ -60,20 +62,25 @@ impl Connector {
         self.host_max.saturating_mul(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).saturating_add(SLACK)
     }
 
-    /// A connection, on its own runtime.
+    /// A connection, on the store's runtime.
     pub(super) async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        self.connect_on(&self.runtime).await
+    }
+
+    /// A connection, on this runtime, whatever becomes of the caller.
+    async fn connect_on(&self, runtime: &Handle) -> Result<(Client, JoinHandle<()>), Error> {
         let connector = self.clone();
         // The error reaches whoever waits for an answer.
         let carry = async |wire: Wire| drop(wire.await);
-        let connected = self.runtime.spawn(async move { connector.reach(|wire| tokio::spawn(carry(wire))).await });
+        let connected = runtime.spawn(async move { connector.reach(|wire| tokio::spawn(carry(wire))).await });
         match connected.await {
             Ok(connected) => connected,
-            // The runtime has ended with the store: there is nobody left to answer.
+            // The runtime has ended, with the store or with the caller's thread: there is nobody left to answer.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// The first host's connection that can be used, and the task that carries it. To be called on the store's runtime.
+    /// The first host's connection that can be used, and the task that carries it. To be called on the runtime that is to carry it.
     pub(super) async fn reach(
         &self,
         carry: impl Fn(Wire) -> JoinHandle<()>,
@@ -104,9 +111,15 @@ impl Connector {
         Err(last.unwrap_or_else(Error::__private_api_timeout))
     }
 
-    /// The same with the statements that it has prepared.
+    /// The same as [`Self::connect`] with the statements that it has prepared.
     pub(super) async fn client(&self) -> Result<ClientWrapper, Error> {
         let (client, task) = self.connect().await?;
+        Ok(ClientWrapper::new(client, task))
+    }
+
+    /// The same on the caller's runtime.
+    pub(super) async fn client_here(&self) -> Result<ClientWrapper, Error> {
+        let (client, task) = self.connect_on(&Handle::current()).await?;
         Ok(ClientWrapper::new(client, task))
     }
 

@@ -241,7 +241,7 @@ impl Shared {
             return Ok(client);
         }
         let connect = async {
-            let client = connector.client().await?;
+            let client = connector.client_here().await?;
             client.batch_execute(SHARED_SETTINGS).await.map(|()| client)
         };
         let made = timeout(connector.patience(), connect).await;

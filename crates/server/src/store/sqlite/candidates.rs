@@ -15,7 +15,7 @@ const ADDED_MIN: usize = 2;
 /// Users with a trigram that are passed over to learn how common it is.
 const PROBE: i64 = 100;
 /// Changes since the index was brought up to date that are still looked at one by one.
-const LAG_MAX: i64 = 10_000;
+const LAG_MAX: i64 = 20_000;
 
 /// What the index knows of a search.
 pub(super) struct Candidates {

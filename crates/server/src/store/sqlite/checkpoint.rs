@@ -4,8 +4,13 @@
 //! catches up wholly, and only a WAL that is copied wholly is started anew; one that grows makes every
 //! sync dearer, for the file system has to find room. So after a pass of the thread the writer itself
 //! copies the little that came meanwhile: when nobody waits for it, or when the WAL has become large.
+//!
+//! For the same reason the WAL stays small until a commit is large: most servers never have so much to write at once, and a
+//! sync of a WAL that is written over takes two thirds of the time. Under load a large one pays, because a page that many
+//! commits have changed is copied once.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{
         Arc,
@@ -23,9 +28,12 @@ use super::{
     stats::{SharedStats, Stats},
 };
 
-/// Pages in the WAL at which the thread starts copying: 64 MiB at SQLite's 4 KiB a page. A page that many commits have
-/// changed meanwhile is copied once.
-const BACKGROUND_AT_PAGES: u32 = 16_384;
+/// Pages in the WAL at which the thread starts copying: 4 MiB, at SQLite's 4 KiB a page.
+const BACKGROUND_AT_PAGES: u32 = 1_024;
+/// The same once there was load: 64 MiB.
+const LOADED_AT_PAGES: u32 = 16_384;
+/// Pages of a commit that is load. A lone new user is seven or so.
+const LOAD_PAGES: u32 = 64;
 /// Pages in the WAL at which the writer makes its callers wait for the rest: 128 MiB.
 const WRITER_AT_PAGES: u32 = 32_768;
 /// Bytes of a page in the WAL, with its header.
@@ -35,6 +43,10 @@ const PAGE_BYTES: u64 = 4_096 + 24;
 pub(super) struct Checkpointer {
     /// Pages in the WAL after the last commit, told by SQLite.
     wal_pages: Arc<AtomicU32>,
+    /// Those at the last look.
+    seen_pages: Cell<u32>,
+    /// How many make the thread start.
+    limit: Cell<u32>,
     /// The thread has made a pass that the writer has not finished yet.
     passed: Arc<AtomicBool>,
     wake: SyncSender<()>,
@@ -73,16 +85,20 @@ impl Checkpointer {
         };
         let thread = thread::Builder::new().name("sqlite-checkpoint".into()).spawn(run);
         let thread = thread.map_err(|error| OpenError::Failed { path: database.into(), detail: error.to_string() })?;
-        Ok(Self { wal_pages, passed, wake, thread, stats })
+        let (seen_pages, limit) = (Cell::new(0), Cell::new(BACKGROUND_AT_PAGES));
+        Ok(Self { wal_pages, seen_pages, limit, passed, wake, thread, stats })
     }
 
     /// Looks at the WAL after a commit; `idle` if nobody waits for the writer.
     pub(super) fn after_commit(&self, writer: &Connection, idle: bool) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages.saturating_sub(self.seen_pages.replace(pages)) >= LOAD_PAGES {
+            self.limit.set(LOADED_AT_PAGES);
+        }
         if (idle || pages >= WRITER_AT_PAGES) && self.passed.swap(false, Ordering::Relaxed) {
             // A reader that still needs the WAL keeps it from starting anew: then there is another pass.
             checkpoint(writer, "PASSIVE", &self.stats);
-        } else if pages >= BACKGROUND_AT_PAGES {
+        } else if pages >= self.limit.get() {
             match self.wake.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(())) => {}
                 Err(TrySendError::Disconnected(())) => tracing::error!("the checkpoint thread is gone"),

@@ -22,7 +22,7 @@ use super::{feed, open};
 use crate::priority;
 
 /// Changes taken in at once: many enough that FTS5 writes few segments, few enough to stop soon.
-const BITE_MAX: i64 = 4_096;
+const BITE_MAX: i64 = 8_192;
 /// Below a whole bite, the index waits until writes pause for this long.
 const QUIET: Duration = Duration::from_millis(100);
 /// Pages of the index that are written at once when segments are merged.
@@ -47,7 +47,11 @@ const SCHEMA: &str = "
     -- What a user is found by, and its id, once more: a search looks at hundreds of users to give a page of twenty, and ten
     -- times as many of these lie on a page of the file.
     CREATE TABLE texts (pk INTEGER PRIMARY KEY, id ANY NOT NULL, search_text TEXT NOT NULL) STRICT;
-    -- Two segments of a level are enough to merge them when there is time.
+    -- Memory for all of a bite, so that it is one segment.
+    INSERT INTO users_search (users_search, rank) VALUES ('hashsize', 8388608);
+    -- While writes go on, segments are merged many at a time: what is merged often costs much.
+    INSERT INTO users_search (users_search, rank) VALUES ('automerge', 16);
+    -- When there is time, two of a level are enough.
     INSERT INTO users_search (users_search, rank) VALUES ('usermerge', 2);";
 
 /// Begins anew.
@@ -184,7 +188,11 @@ impl Follower {
         loop {
             let lag = self.lag()?;
             if lag == 0 {
-                return self.merge();
+                match woken.try_recv() {
+                    Ok(()) => continue,
+                    Err(mpsc::TryRecvError::Empty) if self.merge()? => continue,
+                    Err(_) => return Ok(()),
+                }
             }
             if lag < BITE_MAX && !matches!(woken.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)) {
                 // More was written, or the end has come: then the next start takes in what is left.
@@ -205,11 +213,14 @@ impl Follower {
         Ok(feed::oldest(&self.users)? > position + 1)
     }
 
-    /// Merges a few of the segments that bites have left, while nothing else is to do: the fewer there are, the faster
-    /// is a search.
-    fn merge(&self) -> rusqlite::Result<()> {
+    /// Merges a few of the segments that bites have left: the fewer there are, the faster is a search. `false` if there
+    /// is nothing left to merge.
+    fn merge(&self) -> rusqlite::Result<bool> {
         const SQL: &str = "INSERT INTO users_search (users_search, rank) VALUES ('merge', ?1)";
-        self.index.prepare_cached(SQL)?.execute([MERGE_PAGES]).map(drop)
+        let before = self.index.total_changes();
+        self.index.prepare_cached(SQL)?.execute([MERGE_PAGES])?;
+        // FTS5's way to tell: the command itself is one change.
+        Ok(self.index.total_changes() - before >= 2)
     }
 
     /// Changes that the index has not taken in.

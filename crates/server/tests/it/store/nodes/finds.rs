@@ -100,3 +100,21 @@ async fn a_read_among_many_sees_what_was_acknowledged_before_it_began() {
     store.close().await;
     other.close().await;
 }
+
+#[tokio::test]
+async fn a_connection_that_went_with_its_thread_is_made_anew() {
+    let database = Database::new();
+    let store = node(&database);
+    let ada = create(&store, &user("ada")).await.unwrap();
+    // Each thread ends with its runtime before the next begins, and the connections of the first are those of later ones.
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            let read = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(store.find_user(&ada.id)).decoded().unwrap()
+            };
+            assert_eq!(scope.spawn(read).join().unwrap().as_ref(), Some(&ada));
+        }
+    });
+    store.close().await;
+}
