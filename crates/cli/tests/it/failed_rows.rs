@@ -119,6 +119,40 @@ fn a_file_for_failed_rows_that_cannot_be_made_ends_the_run_with_true_counts() {
 }
 
 #[test]
+fn a_run_from_stdin_that_breaks_off_is_told_to_be_given_the_same_rows_again() {
+    let site = Site::new();
+    fs::create_dir(site.path().join("no.csv")).unwrap();
+    site.write("x.csv", "email,name\na@x.example,A\nb@x.example,B\nnobody,C\nd@x.example,D\n");
+    let piped = |more: &[&str]| {
+        let mut import = command(ROSTER, site.path());
+        import.stdin(fs::File::open(site.path().join("x.csv")).unwrap()).env("ROSTER_SERVER", &site.server.grpc);
+        run(import.args(["import", "-"]).args(more))
+    };
+    let told = |more: &[&str], hint: &str| {
+        let ended = piped(&[&["--failed", "no.csv"], more].concat()).with_code(73);
+        assert!(ended.out.ends_with(&format!("{hint}\n")) && !ended.out.contains("run it again"), "{ended:?}");
+    };
+    told(
+        &[],
+        "give it the same rows again, and users who are there by now are skipped; under an --import-key it would go on",
+    );
+    told(&["--update"], "give it the same rows again, and all are done again; under an --import-key it would go on");
+    told(&["--import-key", "mine"], "give it the same rows again, under the same --import-key, to go on");
+    // And so it is.
+    let again = piped(&["--import-key", "mine", "--failed", "yes.csv"]).with_code(65);
+    assert!(again.out.contains(" of them were done by an earlier run, and not again"), "{again:?}");
+    assert_eq!(site.names(), ["A", "B", "D"]);
+    let anew = piped(&[]).with_code(65);
+    assert!(anew.out.starts_with("0 created, 0 updated, 3 skipped, 1 failed\n"), "{anew:?}");
+    assert!(!anew.out.contains("earlier run") && !anew.out.contains("again"), "{anew:?}");
+    let fresh = site.import(&["x.csv", "--fresh", "--failed", "no.csv"]).with_code(73);
+    assert!(
+        fresh.out.ends_with("run it again to do all rows once more: with --fresh it does not go on\n"),
+        "{fresh:?}"
+    );
+}
+
+#[test]
 fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
     let site = Site::new();
     site.write("x.csv", "email,name\nnobody,x\ngood@x.example,Good\n");
