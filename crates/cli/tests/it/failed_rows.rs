@@ -182,6 +182,45 @@ fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
 }
 
 #[test]
+fn lines_that_are_no_json_are_kept_to_the_byte_below_their_reason() {
+    let site = Site::new();
+    let cut = b"{\"email\":\"cut@x.example\",\"name\":\"Cut\"".as_slice();
+    // Written as UTF-8 with marks for what is none, it would be a user with a wrong name.
+    let latin = b"{\"email\":\"latin@x.example\",\"name\":\"J\xfcrgen\"}".as_slice();
+    let bad: [&[u8]; 4] = [cut, b"  no JSON \t\r", b"[\"list@x.example\"]", latin];
+    let good = b"{\"email\":\"good@x.example\",\"name\":\"Good\"}".as_slice();
+    site.write("x.jsonl", [&bad[..2], &[good], &bad[2..]].concat().join(&b"\n"[..]));
+    let ended = site.import(&["x.jsonl"]).with_code(65);
+    assert!(ended.out.starts_with("1 created, 0 updated, 0 skipped, 4 failed\n"), "{ended:?}");
+    assert!(ended.err.contains("line 4: is no JSON object\n"), "{ended:?}");
+    let failed = fs::read(site.path().join("x.jsonl.failed.jsonl")).unwrap();
+    let kept: Vec<&[u8]> = failed.split(|byte| *byte == b'\n').collect();
+    assert_eq!((kept.len(), kept[8]), (9, &b""[..]));
+    for (pair, line) in kept.chunks(2).zip(bad) {
+        let reason: serde_json::Value = serde_json::from_slice(pair[0]).unwrap();
+        assert!(reason["reason"].as_str().unwrap().starts_with("is no JSON"), "{reason}");
+        assert_eq!(pair[1], line);
+    }
+
+    // As it is, the file makes no users, and is what fails again.
+    let again = site.import(&["x.jsonl.failed.jsonl"]).with_code(65);
+    assert!(again.out.starts_with("0 created, 0 updated, 0 skipped, 4 failed\n"), "{again:?}");
+    assert_eq!(fs::read(site.path().join("x.jsonl.failed.jsonl.failed.jsonl")).unwrap(), failed);
+    // The reasons can stay.
+    let mended: [&[u8]; 4] = [
+        &[cut, b"}"].concat(),
+        b"",
+        b"{\"email\":\"list@x.example\",\"name\":\"List\"}",
+        b"{\"email\":\"latin@x.example\",\"name\":\"Latin\"}",
+    ];
+    let lines = kept.chunks(2).zip(mended).map(|(pair, line)| [pair[0], line].join(&b'\n'));
+    site.write("x.jsonl.failed.jsonl", lines.collect::<Vec<_>>().join(&b'\n'));
+    let mended = site.import(&["x.jsonl.failed.jsonl"]).with_code(0);
+    assert!(mended.out.starts_with("3 created, 0 updated, 0 skipped, 0 failed\n3 rows"), "{mended:?}");
+    assert_eq!(site.names(), ["Cut", "Good", "Latin", "List"]);
+}
+
+#[test]
 fn a_key_that_comes_twice_in_a_line_of_json_fails_the_row() {
     let site = Site::new();
     let lines = [
