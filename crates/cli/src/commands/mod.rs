@@ -23,6 +23,7 @@ pub mod presence;
 mod progress;
 pub mod serve;
 pub mod session;
+mod token_file;
 pub mod transfer;
 pub mod user;
 pub mod watch;

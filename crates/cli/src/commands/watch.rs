@@ -1,9 +1,8 @@
 //! `roster watch`: the changes of users as they happen, across servers and connections that end.
 
 use std::{
-    fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use roster_api::{
@@ -12,14 +11,8 @@ use roster_api::{
 };
 use tonic::Code;
 
-use crate::{
-    context::Context,
-    error::{CliError, Failure},
-    exit::Exit,
-};
-
-/// Characters that a token has at most.
-const TOKEN_MAX_CHARS: usize = 512;
+use super::token_file::TokenFile;
+use crate::{context::Context, error::Failure};
 
 /// Follow the changes of users as they happen, until Ctrl-C
 ///
@@ -40,7 +33,8 @@ pub struct Watch {
     /// Start after the event that had this token
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     resume_token: Option<String>,
-    /// Keep the token of the latest event in this file, and start after it if the file is there
+    /// Keep the token of the latest event in this file, and start after it if the file is there; for one watch at a time,
+    /// by a lock on FILE.lock
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -49,23 +43,25 @@ impl Watch {
     /// Watches until it is told to stop.
     pub async fn run(&self, context: &mut Context) -> Result<(), Failure> {
         let mut stop = context.stop()?;
-        let request = WatchUsersRequest { start: self.start()?, filter: self.filter.clone(), ..Default::default() };
+        let file = self.token_file.as_deref().map(TokenFile::take).transpose()?;
+        let start = self.start(file.as_ref())?;
+        let request = WatchUsersRequest { start, filter: self.filter.clone(), ..Default::default() };
         let mut feed = Feed::new(context.users.clone(), request);
         feed.authorize(context.authorization());
         tokio::select! {
             () = stop.asked() => {}
-            ended = self.follow(&mut feed, context) => return ended,
+            ended = self.follow(&mut feed, file.as_ref(), context) => return ended,
         }
         context.out.flush()
     }
 
-    fn start(&self) -> Result<Option<Start>, Failure> {
-        let kept = self.token_file.as_deref().map(read_token).transpose()?.flatten();
+    fn start(&self, file: Option<&TokenFile>) -> Result<Option<Start>, Failure> {
+        let kept = file.map(TokenFile::read).transpose()?.flatten();
         let token = self.resume_token.clone().or(kept);
         Ok(token.map(Start::ResumeToken).or(self.snapshot.then_some(Start::Snapshot(true))))
     }
 
-    async fn follow(&self, feed: &mut Feed, context: &mut Context) -> Result<(), Failure> {
+    async fn follow(&self, feed: &mut Feed, file: Option<&TokenFile>, context: &mut Context) -> Result<(), Failure> {
         // A token that ends within the life of a watch is renewed; one that is refused at once is not.
         let mut was_told = false;
         loop {
@@ -75,8 +71,8 @@ impl Watch {
                     context.out.watched(&told)?;
                     // Whoever reads along sees it now, and the token must not be kept before that.
                     context.out.flush()?;
-                    if let Some(file) = &self.token_file {
-                        keep_token(file, &told.resume_token)?;
+                    if let Some(file) = file {
+                        file.keep(&told.resume_token)?;
                     }
                 }
                 Ok(Step::Cut(error, wait)) => {
@@ -93,33 +89,4 @@ impl Watch {
             }
         }
     }
-}
-
-/// The token in the file; `None` if there is no file.
-fn read_token(file: &Path) -> Result<Option<String>, Failure> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        // No text at all; an empty one is refused below.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(CliError::new(Exit::Io, format!("cannot read {}: {error}", file.display())).into());
-        }
-    };
-    let token = text.trim();
-    if token.is_empty() || token.len() > TOKEN_MAX_CHARS || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let message = format!("{} holds no token of a watch", file.display());
-        return Err(CliError::new(Exit::Data, message)
-            .hint("name another --token-file, or remove it to start anew")
-            .into());
-    }
-    Ok(Some(token.to_owned()))
-}
-
-/// Puts the token into the file: the old one or the new one is there at any moment.
-fn keep_token(file: &Path, token: &str) -> Result<(), Failure> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    let kept = fs::write(&beside, format!("{token}\n")).and_then(|()| fs::rename(&beside, file));
-    kept.map_err(|error| CliError::new(Exit::Io, format!("cannot write {}: {error}", file.display())).into())
 }

@@ -141,13 +141,31 @@ fn as_operator(folder: &Path, args: &[&str]) -> Ended {
     run(command(ROSTER, folder).args(args).args(["--server", &socket]))
 }
 
-/// What `roster bench writes` says with an API key for this.
-fn bench_writes(folder: &Path, server: &Server, scopes: &[&str]) -> Ended {
+/// What `roster bench` says of a workload with an API key for this.
+fn bench_with(folder: &Path, server: &Server, scopes: &[&str], workload: &str) -> Ended {
     let create = ["api-key", "create", "bench", "--output", "json"];
     let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
     let key = as_operator(folder, &create.into_iter().chain(scopes).collect::<Vec<_>>()).with_code(0).json().remove(0);
-    let mut bench = server.command(&["bench", "writes", "--yes", "--concurrency", "1"]);
+    let mut bench = server.command(&["bench", workload, "--yes", "--concurrency", "1"]);
     run(bench.args(SHORT).env("ROSTER_TOKEN", key["secret"].as_str().unwrap()))
+}
+
+#[test]
+fn calls_that_fail_are_told_after_the_figures_and_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = strict(folder.path());
+    // Two of ten calls of this are not allowed.
+    let scopes = ["users.create", "users.delete", "users.read"];
+    let ended = bench_with(folder.path(), &server, &scopes, "mixed");
+    let report = ended.json().remove(0);
+    let calls = report["calls"].as_array().unwrap();
+    let sum = |what: &str| calls.iter().map(|call| call[what].as_u64().unwrap()).sum::<u64>();
+    let (ok, failed) = (sum("ok"), sum("failed"));
+    assert!(ok > 0 && failed > 0, "{report}");
+    let told = format!("error: {failed} of {} calls failed, ", ok + failed);
+    assert_eq!(ended.err.lines().filter(|line| line.contains("calls failed")).count(), 1, "{ended:?}");
+    ended.refused(REFUSED, &[&told, " first: this needs the permission users.", "(PERMISSION_DENIED)"]);
+    assert_eq!(as_operator(folder.path(), &["user", "list"]).with_code(0).out, "no users\n");
 }
 
 #[test]
@@ -158,9 +176,13 @@ fn what_a_busy_server_does_not_delete_at_once_is_deleted_later() {
     // Ten writes a second: far fewer than there are to delete.
     serve.envs([("ROSTER_RATE_WRITE_PER_MINUTE", "600"), ("ROSTER_RATE_WRITE_BURST", "5")]);
     let server = Server::start(&mut serve);
-    let ended = bench_writes(folder.path(), &server, &["users.create", "users.delete"]).with_code(0);
+    let ended = bench_with(folder.path(), &server, &["users.create", "users.delete"], "writes");
     let report = ended.json().remove(0);
-    assert!(report["calls"][0]["ok"].as_u64() >= Some(5) && report["calls"][0]["failed"] != 0, "{report}");
+    let (ok, failed) = (report["calls"][0]["ok"].as_u64().unwrap(), report["calls"][0]["failed"].as_u64().unwrap());
+    assert!(ok >= 5 && failed > 0, "{report}");
+    // Whoever reads no figures knows it too.
+    let told = format!("error: {failed} of {} calls failed, CreateUser first: ", ok + failed);
+    ended.refused(TRY_AGAIN, &[&told, "(RATE_LIMITED)", "request id: "]);
     assert_eq!(as_operator(folder.path(), &["user", "list"]).with_code(0).out, "no users\n");
 }
 
@@ -168,7 +190,7 @@ fn what_a_busy_server_does_not_delete_at_once_is_deleted_later() {
 fn what_could_not_be_deleted_is_told_with_how_to_delete_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = strict(folder.path());
-    let ended = bench_writes(folder.path(), &server, &["users.create"]);
+    let ended = bench_with(folder.path(), &server, &["users.create"], "writes");
     let list = ["user", "list", "--all", "--output", "json"];
     let all = as_operator(folder.path(), &list).with_code(0).json();
     let run = all[0]["id"].as_str().unwrap().rsplit_once('-').unwrap().0;

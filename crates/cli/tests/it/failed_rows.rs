@@ -119,6 +119,40 @@ fn a_file_for_failed_rows_that_cannot_be_made_ends_the_run_with_true_counts() {
 }
 
 #[test]
+fn a_run_from_stdin_that_breaks_off_is_told_to_be_given_the_same_rows_again() {
+    let site = Site::new();
+    fs::create_dir(site.path().join("no.csv")).unwrap();
+    site.write("x.csv", "email,name\na@x.example,A\nb@x.example,B\nnobody,C\nd@x.example,D\n");
+    let piped = |more: &[&str]| {
+        let mut import = command(ROSTER, site.path());
+        import.stdin(fs::File::open(site.path().join("x.csv")).unwrap()).env("ROSTER_SERVER", &site.server.grpc);
+        run(import.args(["import", "-"]).args(more))
+    };
+    let told = |more: &[&str], hint: &str| {
+        let ended = piped(&[&["--failed", "no.csv"], more].concat()).with_code(73);
+        assert!(ended.out.ends_with(&format!("{hint}\n")) && !ended.out.contains("run it again"), "{ended:?}");
+    };
+    told(
+        &[],
+        "give it the same rows again, and users who are there by now are skipped; under an --import-key it would go on",
+    );
+    told(&["--update"], "give it the same rows again, and all are done again; under an --import-key it would go on");
+    told(&["--import-key", "mine"], "give it the same rows again, under the same --import-key, to go on");
+    // And so it is.
+    let again = piped(&["--import-key", "mine", "--failed", "yes.csv"]).with_code(65);
+    assert!(again.out.contains(" of them were done by an earlier run, and not again"), "{again:?}");
+    assert_eq!(site.names(), ["A", "B", "D"]);
+    let anew = piped(&[]).with_code(65);
+    assert!(anew.out.starts_with("0 created, 0 updated, 3 skipped, 1 failed\n"), "{anew:?}");
+    assert!(!anew.out.contains("earlier run") && !anew.out.contains("again"), "{anew:?}");
+    let fresh = site.import(&["x.csv", "--fresh", "--failed", "no.csv"]).with_code(73);
+    assert!(
+        fresh.out.ends_with("run it again to do all rows once more: with --fresh it does not go on\n"),
+        "{fresh:?}"
+    );
+}
+
+#[test]
 fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
     let site = Site::new();
     site.write("x.csv", "email,name\nnobody,x\ngood@x.example,Good\n");
@@ -145,6 +179,45 @@ fn a_file_of_failed_rows_that_is_there_already_is_kept_and_told_of() {
     // What is no file of rows is written to as it is.
     site.import(&["x.csv.failed.csv", "--failed", "/dev/null"]).with_code(65);
     assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+}
+
+#[test]
+fn lines_that_are_no_json_are_kept_to_the_byte_below_their_reason() {
+    let site = Site::new();
+    let cut = b"{\"email\":\"cut@x.example\",\"name\":\"Cut\"".as_slice();
+    // Written as UTF-8 with marks for what is none, it would be a user with a wrong name.
+    let latin = b"{\"email\":\"latin@x.example\",\"name\":\"J\xfcrgen\"}".as_slice();
+    let bad: [&[u8]; 4] = [cut, b"  no JSON \t\r", b"[\"list@x.example\"]", latin];
+    let good = b"{\"email\":\"good@x.example\",\"name\":\"Good\"}".as_slice();
+    site.write("x.jsonl", [&bad[..2], &[good], &bad[2..]].concat().join(&b"\n"[..]));
+    let ended = site.import(&["x.jsonl"]).with_code(65);
+    assert!(ended.out.starts_with("1 created, 0 updated, 0 skipped, 4 failed\n"), "{ended:?}");
+    assert!(ended.err.contains("line 4: is no JSON object\n"), "{ended:?}");
+    let failed = fs::read(site.path().join("x.jsonl.failed.jsonl")).unwrap();
+    let kept: Vec<&[u8]> = failed.split(|byte| *byte == b'\n').collect();
+    assert_eq!((kept.len(), kept[8]), (9, &b""[..]));
+    for (pair, line) in kept.chunks(2).zip(bad) {
+        let reason: serde_json::Value = serde_json::from_slice(pair[0]).unwrap();
+        assert!(reason["reason"].as_str().unwrap().starts_with("is no JSON"), "{reason}");
+        assert_eq!(pair[1], line);
+    }
+
+    // As it is, the file makes no users, and is what fails again.
+    let again = site.import(&["x.jsonl.failed.jsonl"]).with_code(65);
+    assert!(again.out.starts_with("0 created, 0 updated, 0 skipped, 4 failed\n"), "{again:?}");
+    assert_eq!(fs::read(site.path().join("x.jsonl.failed.jsonl.failed.jsonl")).unwrap(), failed);
+    // The reasons can stay.
+    let mended: [&[u8]; 4] = [
+        &[cut, b"}"].concat(),
+        b"",
+        b"{\"email\":\"list@x.example\",\"name\":\"List\"}",
+        b"{\"email\":\"latin@x.example\",\"name\":\"Latin\"}",
+    ];
+    let lines = kept.chunks(2).zip(mended).map(|(pair, line)| [pair[0], line].join(&b'\n'));
+    site.write("x.jsonl.failed.jsonl", lines.collect::<Vec<_>>().join(&b'\n'));
+    let mended = site.import(&["x.jsonl.failed.jsonl"]).with_code(0);
+    assert!(mended.out.starts_with("3 created, 0 updated, 0 skipped, 0 failed\n3 rows"), "{mended:?}");
+    assert_eq!(site.names(), ["Cut", "Good", "Latin", "List"]);
 }
 
 #[test]

@@ -237,6 +237,14 @@ fn refused_with(folder: &Path, bytes: &[u8], code: i32, fragments: &[&str]) {
     assert!(fs::read(&path).unwrap() == bytes, "the file has changed");
 }
 
+/// The files whose names begin so.
+fn files_of(folder: &Path, name: &str) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = names.filter(|file| file.starts_with(name)).collect();
+    files.sort();
+    files
+}
+
 #[test]
 fn damaged_files_are_refused_and_left_alone() {
     let folder = folder();
@@ -286,11 +294,26 @@ fn databases_of_other_programs_and_of_newer_rosters_are_left_alone() {
     let log = fs::read(folder.path().join("foreign.db-wal")).unwrap();
     fs::write(folder.path().join("roster.db-wal"), &log).unwrap();
     let stranger = &["is not a Roster database", "another program", "another database_url"];
+    let left = |name: &str| files_of(folder.path(), name);
     refused_with(folder.path(), &fs::read(&foreign).unwrap(), DATA, stranger);
     assert!(fs::read(folder.path().join("roster.db-wal")).unwrap() == log, "its log has changed");
+    assert_eq!(left("roster.db"), ["roster.db", "roster.db-wal"]);
+    // While the program has it open: nothing more beside it either, and the program is not in our way.
+    run(serve(folder.path()).args(["--database-url", "sqlite:foreign.db"])).refused(DATA, stranger);
+    let copy = ["copy", "--from", "sqlite:foreign.db", "--to", "postgres://ada@127.0.0.1:1/users"];
+    run(command(ROSTER, folder.path()).args(copy)).refused(DATA, &["foreign.db", "another program"]);
+    assert_eq!(left("foreign.db"), ["foreign.db", "foreign.db-shm", "foreign.db-wal"]);
+    program.execute_batch("INSERT INTO notes VALUES ('mine too')").unwrap();
     fs::remove_file(folder.path().join("roster.db-wal")).unwrap();
     drop(program);
     refused_with(folder.path(), &fs::read(&foreign).unwrap(), DATA, stranger);
+    // One that says no more than whose it is.
+    fs::remove_file(&foreign).unwrap();
+    let program = Connection::open(&foreign).unwrap();
+    program.execute_batch("PRAGMA application_id = 7; PRAGMA journal_mode = WAL").unwrap();
+    drop(program);
+    refused_with(folder.path(), &fs::read(&foreign).unwrap(), DATA, stranger);
+    assert_eq!(left("roster.db"), ["roster.db"]);
 
     fs::remove_file(folder.path().join("roster.db")).unwrap();
     Server::on_file(folder.path()).stop();

@@ -136,7 +136,7 @@ fn rows_that_fail_are_mended_and_imported() {
     assert!(ended.out.starts_with("1 created, 0 updated, 0 skipped, 3 failed\n"), "{ended:?}");
     let bad = fs::read_to_string(folder.path().join("bad.jsonl")).unwrap();
     assert!(bad.contains("\"reason\":\"there is no field \\\"colour\\\"; there are id, "), "{bad}");
-    assert!(bad.contains("\nno json\n[1]\n"), "{bad}");
+    assert!(bad.contains("\nno json\n{\"reason\":\"is no JSON object\"}\n[1]\n"), "{bad}");
 }
 
 #[test]

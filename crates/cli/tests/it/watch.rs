@@ -149,6 +149,47 @@ fn a_watch_with_a_token_file_goes_on_through_kills_of_both_ends() {
     }
 }
 
+#[test]
+fn a_token_file_is_one_watchs_until_it_ends_however_it_ends() {
+    const TRY_AGAIN: i32 = 75;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::in_memory();
+    let args = ["--snapshot", "--token-file", "users.token", "--output", "json"];
+    let second = || {
+        let mut command = command(ROSTER, folder.path());
+        run(command.arg("watch").args(args).env("ROSTER_SERVER", &server.grpc))
+    };
+    create(&server, "there");
+    let mut watching = Watching::start(&server, folder.path(), &args);
+    assert_eq!(watching.event()["snapshotUser"]["id"], "there");
+    assert_eq!(watching.event()["snapshotComplete"]["userCount"], "1");
+    // However often the file has been replaced, by whatever name it is called.
+    for id in ["one", "two"] {
+        create(&server, id);
+        assert_eq!(watching.event()["change"]["userId"], id);
+        let ended = second();
+        assert_eq!(ended.out, "");
+        ended.refused(TRY_AGAIN, &["users.token is in use: another process", "--token-file"]);
+    }
+    let whole = folder.path().join("users.token");
+    let mut by_other_name = command(ROSTER, Path::new("/"));
+    by_other_name.args(["watch", "--token-file"]).arg(whole).env("ROSTER_SERVER", &server.grpc);
+    run(&mut by_other_name).refused(TRY_AGAIN, &["users.token is in use"]);
+
+    // Killed, it may not have kept the token of what it showed last.
+    drop(watching);
+    create(&server, "three");
+    let mut watching = Watching::start(&server, folder.path(), &args);
+    let mut next = watching.event()["change"]["userId"].clone();
+    if next == "two" {
+        next = watching.event()["change"]["userId"].clone();
+    }
+    assert_eq!(next, "three");
+    assert_eq!(watching.end(Signal::TERM), Some(0));
+    create(&server, "four");
+    assert_eq!(Watching::start(&server, folder.path(), &args).event()["change"]["userId"], "four");
+}
+
 /// A watch of the Rust client, and what it has heard.
 struct Following {
     watch: Watch,

@@ -173,7 +173,7 @@ impl Desk {
         let ended = self.share.work.call(kind, users, random).await;
         let (took, is_well) = (since.elapsed(), ended.is_ok());
         if since >= self.span.from {
-            self.tally.borrow_mut().count(kind, took, ended);
+            self.tally.borrow_mut().count(kind, since, took, ended);
         }
         self.share.ended.fetch_add(1, Relaxed);
         is_well

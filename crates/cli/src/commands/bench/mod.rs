@@ -59,6 +59,7 @@ For example:
   roster bench reads --concurrency 256
   roster bench mixed --rate 2000 --duration 60 --output json
 
+If calls failed it says how many after the figures, and ends with the exit code of the first that did.
 What it makes has ids that begin with bench-. A server that is not for development is written to with --yes alone, and
 its rate limits count: see docs/benchmark.md.")]
 pub struct Bench {
@@ -127,9 +128,11 @@ impl Bench {
         let measured = self.measure(global, &mut context, &mut people).await;
         // What was made is deleted, whatever became of the rest.
         let cleaned = people.delete(&mut context, &mut Progress::start()).await;
-        let result = report::print(&measured?, self, &mut Output::stdout(global));
+        let tally = measured?;
+        let printed = report::print(&tally, self, &mut Output::stdout(global));
         cleaned?;
-        result
+        printed?;
+        Ok(tally.check()?)
     }
 
     /// Whether users have to be made, or are there to be read.

@@ -1,5 +1,6 @@
 //! The file with the rows that failed: like the file that they came from, with a column before the others that says why and
-//! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too.
+//! is ignored on the way back in. In front it is in its place beside rows that have too many fields or too few, too. What is
+//! no JSON object stands as it was, below an object that has the reason alone and is no row on the way back in.
 
 use std::{
     fs,
@@ -99,17 +100,18 @@ impl FailedRows {
                 let row = iter::once(line.as_str()).chain(iter::repeat_n("", self.header.len() - 1));
                 csv::write_record(file, self.delimiter, iter::once(reason).chain(row))?;
             }
-            (FileFormat::Jsonl, Raw::Line(line)) => match serde_json::from_str(line) {
-                Ok(Members(mut members)) => {
-                    members.retain(|(key, _)| key != REASON);
-                    members.insert(0, (REASON.to_owned(), Member::Other(reason.into())));
-                    let line = serde_json::to_string(&Members(members)).map_err(io::Error::from)?;
-                    writeln!(file, "{line}")?;
-                }
+            (FileFormat::Jsonl, Raw::Line(line)) => {
+                let Members(mut members) = serde_json::from_str(line).map_err(io::Error::from)?;
+                members.retain(|(key, _)| key != REASON);
+                write_object(file, reason, members)?;
+            }
+            (FileFormat::Jsonl, Raw::Bytes(line)) => {
                 // It is to be mended as it is.
-                Err(_) => writeln!(file, "{line}")?,
-            },
-            (FileFormat::Jsonl, Raw::Cells(_)) => {}
+                write_object(file, reason, Vec::new())?;
+                file.write_all(line)?;
+                file.write_all(b"\n")?;
+            }
+            (FileFormat::Jsonl, Raw::Cells(_)) | (FileFormat::Csv, Raw::Bytes(_)) => {}
         }
         Ok(())
     }
@@ -125,6 +127,12 @@ impl FailedRows {
             _ => (FailedFile::None, Ok(())),
         }
     }
+}
+
+/// Writes the members of an object behind the reason.
+fn write_object(file: &mut impl Write, reason: &str, mut members: Vec<(String, Member)>) -> io::Result<()> {
+    members.insert(0, (REASON.to_owned(), Member::Other(reason.into())));
+    writeln!(file, "{}", serde_json::to_string(&Members(members))?)
 }
 
 /// Whether it is a file, and not a device or a pipe, with anything in it.

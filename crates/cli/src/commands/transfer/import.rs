@@ -33,7 +33,8 @@ For example:
   roster import users.jsonl --validate-only
 
 Rows that fail are written to FILE.failed.csv with the reason. Mend them and import that file. A run that
-was cut off goes on where it stood when it is started again. docs/import.md tells what files can have.")]
+was cut off goes on where it stood when it is started again; one from stdin, if --import-key names it and
+the same rows come again. docs/import.md tells what files can have.")]
 pub struct Import {
     /// CSV with a header or JSON lines; - for stdin
     file: PathBuf,
@@ -100,7 +101,27 @@ impl Import {
         let name = if is_dash(&self.file) { "stdin".to_owned() } else { self.file.display().to_string() };
         let source = Source::start(&name, input, layout.clone())?;
         let failed = FailedRows::new(self.failed_path(layout.format)?, &layout, source.header.clone());
-        Run::new(options, size, source.items, failed).run(context).await
+        Run::new(options, size, source.items, failed, self.again()).run(context).await
+    }
+
+    /// What to do with a run that broke off.
+    fn again(&self) -> &'static str {
+        match (self.is_read_once(), &self.import_key) {
+            (true, Some(_)) => "give it the same rows again, under the same --import-key, to go on",
+            (true, None) if self.update => {
+                "give it the same rows again, and all are done again; under an --import-key it would go on"
+            }
+            (true, None) => {
+                "give it the same rows again, and users who are there by now are skipped; under an --import-key it would go on"
+            }
+            (false, _) if self.fresh => "run it again to do all rows once more: with --fresh it does not go on",
+            (false, _) => "run it again to go on",
+        }
+    }
+
+    /// Whether what is in it is gone once it was read, as on stdin and in a FIFO: then it makes no name for the run.
+    fn is_read_once(&self) -> bool {
+        is_dash(&self.file) || !self.file.is_file()
     }
 
     fn open(&self, context: &mut Context) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
@@ -127,7 +148,7 @@ impl Import {
             return Ok(key.clone());
         }
         let mut hash = Sha256::new();
-        let once = self.fresh || is_dash(&self.file) || !self.file.is_file();
+        let once = self.fresh || self.is_read_once();
         if once {
             // Good for this process, whose connection may break.
             let now = jiff::Timestamp::now().as_nanosecond();

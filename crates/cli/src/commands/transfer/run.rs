@@ -64,16 +64,19 @@ pub struct Run {
     ended_early: Option<Failure>,
     summary: ImportSummary,
     failed: FailedRows,
+    /// What to do should it break off.
+    again: &'static str,
     progress: Progress,
 }
 
 impl Run {
-    /// One of these rows, of a file of `size` bytes if that is known.
+    /// One of these rows, of a file of `size` bytes if that is known; `again` says what to do should it break off.
     pub fn new(
         options: ImportOptions,
         size: Option<u64>,
         items: mpsc::Receiver<Result<Item, CliError>>,
         failed: FailedRows,
+        again: &'static str,
     ) -> Self {
         Self {
             options,
@@ -87,6 +90,7 @@ impl Run {
             ended_early: None,
             summary: ImportSummary::default(),
             failed,
+            again,
             progress: Progress::start(),
         }
     }
@@ -270,7 +274,7 @@ impl Run {
             context.out.note(&note)?;
         }
         if result.is_err() && count > 0 && !self.options.import_key.is_empty() {
-            context.out.note("run it again to go on")?;
+            context.out.note(self.again)?;
         }
         result?;
         if self.summary.failed_count > 0 { Err(Failure::Told(Exit::Data)) } else { Ok(()) }

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::{
     FileFormat,
-    csv::{self, LINE_BYTES_MAX, Lines},
-    fields::{Draft, Target, target},
-    members::Member,
+    csv::{self, LINE_BYTES_MAX, Line, Lines},
+    fields::{Draft, REASON, Target, target},
+    members::{Member, Members},
 };
 use crate::{error::CliError, exit::Exit};
 
@@ -33,7 +33,10 @@ pub struct Layout {
 #[derive(Debug)]
 pub enum Raw {
     Cells(Vec<String>),
+    /// A line of CSV that cannot be split, or a JSON object.
     Line(String),
+    /// A line that is no JSON object, to the byte.
+    Bytes(Vec<u8>),
 }
 
 /// A row of the file.
@@ -180,35 +183,49 @@ fn next_csv<R: BufRead>(
 }
 
 fn next_json<R: BufRead>(lines: &mut Lines<R>, maps: &[(String, String)]) -> std::io::Result<Option<Item>> {
-    let line = loop {
-        match lines.next()? {
-            None => return Ok(None),
-            Some(line) if line.bytes.iter().all(u8::is_ascii_whitespace) => {}
-            Some(line) => break line,
+    loop {
+        let Some(line) = lines.next()? else { return Ok(None) };
+        if line.bytes.iter().all(u8::is_ascii_whitespace) {
+            continue;
         }
-    };
-    let number = line.number.cast_signed();
-    let row = match serde_json::from_slice(&line.bytes) {
-        _ if line.is_cut => Err(format!("is longer than {LINE_BYTES_MAX} bytes")),
-        Ok(Member::Object(members)) => {
-            let mut draft = Draft::default();
-            let mut targets = HashSet::new();
-            for (key, value) in members.0 {
-                match target(&key, maps) {
-                    Ok(target) if target != Target::Ignored && !targets.insert(target.clone()) => {
-                        draft.complain(format!("key {key:?} is the second for its field; leave one of them"));
-                    }
-                    Ok(target) => draft.set_value(&target, &key, value),
-                    Err(problem) => draft.complain(problem),
-                }
+        let number = line.number.cast_signed();
+        let (raw, row) = match object_of(&line) {
+            // It speaks of the line below, which failed before and was no object that could have had it.
+            Ok(Members(members)) if matches!(&members[..], [(key, _)] if key == REASON) => continue,
+            Ok(members) => {
+                let raw = Raw::Line(String::from_utf8_lossy(&line.bytes).trim_end().to_owned());
+                (raw, row_of(members, maps, number))
             }
-            draft.finish(number).and_then(check_size)
-        }
+            Err(problem) => (Raw::Bytes(line.bytes), Err(problem)),
+        };
+        return Ok(Some(Item { number, raw, row, offset: line.offset }));
+    }
+}
+
+fn object_of(line: &Line) -> Result<Members, String> {
+    if line.is_cut {
+        return Err(format!("is longer than {LINE_BYTES_MAX} bytes; the rest is not kept"));
+    }
+    match serde_json::from_slice(&line.bytes) {
+        Ok(Member::Object(members)) => Ok(members),
         Ok(Member::Other(_)) => Err("is no JSON object".to_owned()),
         Err(error) => Err(format!("is no JSON: {error}")),
-    };
-    let raw = Raw::Line(String::from_utf8_lossy(&line.bytes).trim_end().to_owned());
-    Ok(Some(Item { number, raw, row, offset: line.offset }))
+    }
+}
+
+fn row_of(members: Members, maps: &[(String, String)], number: i64) -> Result<ImportRow, String> {
+    let mut draft = Draft::default();
+    let mut targets = HashSet::new();
+    for (key, value) in members.0 {
+        match target(&key, maps) {
+            Ok(target) if target != Target::Ignored && !targets.insert(target.clone()) => {
+                draft.complain(format!("key {key:?} is the second for its field; leave one of them"));
+            }
+            Ok(target) => draft.set_value(&target, &key, value),
+            Err(problem) => draft.complain(problem),
+        }
+    }
+    draft.finish(number).and_then(check_size)
 }
 
 fn check_size(row: ImportRow) -> Result<ImportRow, String> {

@@ -99,24 +99,27 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses files of other programs by their header, before anything is made beside them.
-pub(super) fn check_header(path: &Path) -> Result<(), OpenError> {
+/// Refuses files of other programs by their header. `false` of a file that can be anybody's by it.
+pub(super) fn check_header(path: &Path) -> Result<bool, OpenError> {
     // Who cannot read it is told by who opens it.
-    let Ok(header) = read_header(path) else { return Ok(()) };
+    let Ok(header) = read_header(path) else { return Ok(true) };
     if header.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     if !is_sqlite(&header) {
         return Err(not_ours(path, "it is not an SQLite file"));
     }
     let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    let (Some(pages), Some(application)) = (number(28), number(68).map(i64::from)) else { return Ok(()) };
+    let (Some(pages), Some(application)) = (number(28), number(68).map(i64::from)) else { return Ok(true) };
+    if [APPLICATION_ID, COPYING_ID].contains(&application) {
+        return Ok(true);
+    }
     // What is in a log comes after what is in the header.
     let is_all = OF_SQLITE.iter().all(|suffix| fs::metadata(beside(path, suffix)).map_or(0, |data| data.len()) == 0);
-    if is_all && pages > 1 && ![APPLICATION_ID, COPYING_ID].contains(&application) {
+    if is_all && (pages > 1 || application != 0) {
         return Err(not_ours(path, "it is an SQLite database of another program"));
     }
-    Ok(())
+    Ok(false)
 }
 
 fn not_ours(path: &Path, detail: &str) -> OpenError {

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -94,7 +95,7 @@ fn open_file(path: &Path) -> Result<Opened, OpenError> {
     if size_bytes == 0 {
         check_no_log(path)?;
     }
-    check_header(path)?;
+    check_is_ours(path)?;
     let lock = FileLock::acquire(path)?;
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -144,6 +145,35 @@ pub(super) fn check_no_log(path: &Path) -> Result<(), OpenError> {
     let detail =
         format!("it is gone or empty, but {} has changes to it; to begin anew, move that away too", log.display());
     Err(OpenError::Damaged { path: path.to_owned(), detail })
+}
+
+/// Refuses files of other programs before anything is made beside them.
+pub(super) fn check_is_ours(path: &Path) -> Result<(), OpenError> {
+    if check_header(path)? {
+        return Ok(());
+    }
+    let look = |locking: &str| -> Result<(), OpenError> {
+        let open = || -> rusqlite::Result<Connection> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(Duration::ZERO)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.pragma_update(None, "locking_mode", locking)?;
+            Ok(connection)
+        };
+        check_identity(path, &open().map_err(|error| OpenError::from_sqlite(path, &error))?)
+    };
+    // Who has a file alone keeps SQLite's index of its log in memory. Where that cannot be, another process has it open, and
+    // the index is there already.
+    for locking in ["EXCLUSIVE", "NORMAL"] {
+        match look(locking) {
+            Err(error @ OpenError::NotADatabase { .. }) => return Err(error),
+            Ok(()) => break,
+            // Whoever opens it to serve it comes upon this again, and has the lock to say it with.
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses files of other programs and of newer Rosters, and copies that are not finished.

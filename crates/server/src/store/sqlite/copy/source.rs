@@ -13,7 +13,6 @@ use crate::store::{
     copy::{self, CopyError, Mark, Table, Tables, Take},
     sqlite::{
         OpenError, feed,
-        files::check_header,
         lock::FileLock,
         migrations::NEWEST,
         open::{self, Location},
@@ -45,7 +44,7 @@ impl Source {
         let Location::File(path) = Location::File(path.to_owned()).resolved()? else {
             return Err(CopyError::Absent(path.to_owned()));
         };
-        check_header(&path)?;
+        open::check_is_ours(&path)?;
         let lock = FileLock::acquire(&path)?;
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error);
         let connection = open::reader(&path).map_err(failed)?;
