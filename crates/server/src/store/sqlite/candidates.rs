@@ -9,7 +9,7 @@ use crate::{model::UserId, store::sql::SqlBuilder};
 const TRIGRAM_CHARS: usize = 3;
 /// Trigrams of a text that are considered. More would narrow little.
 const TRIGRAMS_MAX: usize = 12;
-/// Trigrams that are asked for at least, and letters that each further one adds to them.
+/// Trigrams that are asked for at least if there are so many, and letters that each adds to the others.
 const TRIGRAMS_MIN: usize = 2;
 const ADDED_MIN: usize = 2;
 /// Users with a trigram that are passed over to learn how common it is.
@@ -125,16 +125,18 @@ fn rarest(connection: &Connection, trigrams: Vec<String>) -> rusqlite::Result<Ve
         }
     }
     probed.sort_unstable_by(|one, other| other.cmp(one));
-    let mut kept = 0;
-    probed.retain(|(_, place, _)| {
-        let letters = &mut covered[*place..*place + TRIGRAM_CHARS];
-        let added = letters.iter().filter(|covered| !**covered).count();
-        let keep = kept < TRIGRAMS_MIN || added >= ADDED_MIN;
-        if keep {
+    let mut kept: Vec<String> = Vec::with_capacity(probed.len());
+    let mut others = Vec::new();
+    for (_, place, trigram) in probed {
+        let letters = &mut covered[place..place + TRIGRAM_CHARS];
+        if letters.iter().filter(|covered| !**covered).count() >= ADDED_MIN {
             letters.fill(true);
-            kept += 1;
+            kept.push(trigram);
+        } else {
+            others.push(trigram);
         }
-        keep
-    });
-    Ok(probed.into_iter().map(|(_, _, trigram)| trigram).collect())
+    }
+    // A short text has no two that overlap little.
+    kept.extend(others.into_iter().take(TRIGRAMS_MIN.saturating_sub(kept.len())));
+    Ok(kept)
 }
