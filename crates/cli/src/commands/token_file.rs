@@ -26,7 +26,7 @@ pub struct TokenFile {
 impl TokenFile {
     /// Takes it for this process, whether it is there or not.
     pub fn take(path: &Path) -> Result<Self, Failure> {
-        let lock = beside(path, ".lock");
+        let lock = beside(path, ".watch-lock");
         let failed = |error: io::Error| CliError::new(Exit::Io, format!("cannot lock {}: {error}", lock.display()));
         // What is in it does not matter, and it stays: who removed it could take it from who has just opened it.
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;

@@ -34,7 +34,7 @@ pub struct Watch {
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     resume_token: Option<String>,
     /// Keep the token of the latest event in this file, and start after it if the file is there; for one watch at a time,
-    /// by a lock on FILE.lock
+    /// by a lock on FILE.watch-lock
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

@@ -114,13 +114,14 @@ impl Shared {
                 return;
             }
             drop(waiting);
-            // Whoever was to read them is gone.
-            let _ = out.write_all(&lines).and_then(|()| out.flush());
-            lines.clear();
-            lines.shrink_to(KEPT);
+            // While there is room for it, and where the lines are missing.
             if lost > 0 {
                 tracing::warn!(lines = lost, "lines were left out: standard error takes them too slowly");
             }
+            // If they cannot be written there is nobody to tell.
+            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            lines.clear();
+            lines.shrink_to(KEPT);
         }
     }
 }

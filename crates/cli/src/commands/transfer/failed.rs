@@ -103,7 +103,12 @@ impl FailedRows {
             (FileFormat::Jsonl, Raw::Line(line)) => {
                 let Members(mut members) = serde_json::from_str(line).map_err(io::Error::from)?;
                 members.retain(|(key, _)| key != REASON);
+                let is_empty = members.is_empty();
                 write_object(file, reason, members)?;
+                if is_empty {
+                    // By itself the reason would be no row.
+                    writeln!(file, "{line}")?;
+                }
             }
             (FileFormat::Jsonl, Raw::Bytes(line)) => {
                 // It is to be mended as it is.

@@ -2,8 +2,8 @@
 //!
 //! Whoever serves calls does so on a runtime a thread, which ends with its thread. Connections of the pool are everybody's, so
 //! they live on a runtime of the store's own: a query is handed over to it, and its answer comes back. A shared connection
-//! lives where it was made first, because most of those who use it are there, and to wake two threads for a read costs
-//! more than the read; whoever finds it gone makes another.
+//! lives on the worker that made it: of up to four workers each has its own, and to wake two threads for a read costs more than
+//! the read. Whoever finds it gone makes another.
 
 use std::{
     sync::{

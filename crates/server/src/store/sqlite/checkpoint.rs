@@ -5,9 +5,9 @@
 //! sync dearer, for the file system has to find room. So after a pass of the thread the writer itself
 //! copies the little that came meanwhile: when nobody waits for it, or when the WAL has become large.
 //!
-//! For the same reason the WAL stays small until a commit is large: most servers never have so much to write at once, and a
-//! sync of a WAL that is written over takes two thirds of the time. Under load a large one pays, because a page that many
-//! commits have changed is copied once.
+//! For the same reason the WAL stays small until there is load: most servers never have any, and a sync of a WAL that is
+//! written over takes two thirds of the time. Under load a large one pays, because a page that many commits have changed is
+//! copied once. It stays large then: the file keeps its size, and is written over all the same.
 
 use std::{
     cell::Cell,
@@ -92,7 +92,8 @@ impl Checkpointer {
     /// Looks at the WAL after a commit; `idle` if nobody waits for the writer.
     pub(super) fn after_commit(&self, writer: &Connection, idle: bool) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
-        if pages.saturating_sub(self.seen_pages.replace(pages)) >= LOAD_PAGES {
+        let is_large = pages.saturating_sub(self.seen_pages.replace(pages)) >= LOAD_PAGES;
+        if is_large || (!idle && pages >= BACKGROUND_AT_PAGES) {
             self.limit.set(LOADED_AT_PAGES);
         }
         if (idle || pages >= WRITER_AT_PAGES) && self.passed.swap(false, Ordering::Relaxed) {

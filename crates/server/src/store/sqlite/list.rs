@@ -6,7 +6,7 @@
 //! matches that is soon, and nothing has to be sorted. So what the index says can be stale but never shows.
 
 use bytes::Bytes;
-use rusqlite::{Connection, Rows, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Rows, params, params_from_iter};
 
 use super::candidates::{Candidates, Few, list_of};
 use crate::{
@@ -24,6 +24,8 @@ const CANDIDATES_MAX: u32 = 10_000;
 const CROSS_JOIN_USERS: &str = " c CROSS JOIN users u ON u.pk = c.pk";
 /// A user of a page.
 const MESSAGE: &str = "SELECT message FROM users WHERE pk = ?1";
+/// The same, if it is the one that is meant and matches.
+const MATCHING_MESSAGE: &str = "SELECT message FROM users WHERE pk = ?1 AND id = ?2 AND instr(search_text, ?3) > 0";
 /// Bytes of an ordinary user's message.
 const MESSAGE_BYTES: usize = 192;
 
@@ -121,9 +123,16 @@ fn by_id(
         matching.retain(|(id, _)| direction.apply(id.cmp(last)).is_gt());
     }
     matching.sort_unstable_by(|(one, _), (other, _)| direction.apply(one.cmp(other)));
-    let mut message = connection.prepare_cached(MESSAGE)?;
-    let page = matching.iter().take(query.limit as usize);
-    Ok((page.map(|(_, pk)| message.query_row([pk], |row| row.get(0))).collect::<Result<_, _>>()?, total))
+    // Whatever the index says, nobody is shown who does not match.
+    let mut message = connection.prepare_cached(MATCHING_MESSAGE)?;
+    let (text, mut users) = (query.search.as_deref().unwrap_or_default(), Vec::with_capacity(query.limit as usize));
+    for (id, pk) in &matching {
+        if users.len() == query.limit as usize {
+            break;
+        }
+        users.extend(message.query_row(params![pk, id, text], |row| row.get(0)).optional()?);
+    }
+    Ok((users, total))
 }
 
 /// Looks at each once, for the total and for the page; only the page's users are read whole.

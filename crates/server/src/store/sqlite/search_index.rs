@@ -29,10 +29,10 @@ const QUIET: Duration = Duration::from_millis(100);
 const MERGE_PAGES: i64 = 1_000;
 /// Writes and reads come first: while the cores are busy the index lags, and searches do without.
 const NICE: i32 = 10;
-/// SQLite's page cache for the index in each thread that searches, in KiB: half of the index of a million users.
+/// SQLite's page cache for the index in each thread that searches, in KiB: a sixth of the index of a million users.
 const CACHE_KIB: u32 = 24_576;
 /// The version of [`SCHEMA`]; an index of another one is made anew.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE state (
@@ -49,8 +49,10 @@ const SCHEMA: &str = "
     CREATE TABLE texts (pk INTEGER PRIMARY KEY, id ANY NOT NULL, search_text TEXT NOT NULL) STRICT;
     -- Memory for all of a bite, so that it is one segment.
     INSERT INTO users_search (users_search, rank) VALUES ('hashsize', 8388608);
-    -- While writes go on, segments are merged many at a time: what is merged often costs much.
+    -- While writes go on, segments are merged many at a time, for what is merged often costs much; and a little of it with each
+    -- bite, unless there are far too many of them.
     INSERT INTO users_search (users_search, rank) VALUES ('automerge', 16);
+    INSERT INTO users_search (users_search, rank) VALUES ('crisismerge', 64);
     -- When there is time, two of a level are enough.
     INSERT INTO users_search (users_search, rank) VALUES ('usermerge', 2);";
 
@@ -181,9 +183,6 @@ impl Follower {
 
     /// Takes in everything, in bites; less than a bite only when writes pause.
     fn catch_up(&mut self, woken: &Receiver<()>) -> rusqlite::Result<()> {
-        if self.has_missed()? {
-            self.index.execute_batch(FORGET)?;
-        }
         while !self.build()? {}
         loop {
             let lag = self.lag()?;
@@ -203,14 +202,11 @@ impl Follower {
                 thread::sleep(QUIET / 2);
                 continue;
             }
-            self.take_bite()?;
+            if !self.take_bite()? {
+                self.index.execute_batch(FORGET)?;
+                while !self.build()? {}
+            }
         }
-    }
-
-    /// Whether changes that the index has not taken in are in the log no more.
-    fn has_missed(&self) -> rusqlite::Result<bool> {
-        let position: i64 = self.index.query_row("SELECT position FROM state", [], |row| row.get(0))?;
-        Ok(feed::oldest(&self.users)? > position + 1)
     }
 
     /// Merges a few of the segments that bites have left: the fewer there are, the faster is a search. `false` if there
@@ -254,7 +250,8 @@ impl Follower {
         Ok(last == built)
     }
 
-    fn take_bite(&mut self) -> rusqlite::Result<()> {
+    /// Takes in the next changes; `false`, and nothing is done, if some of them are in the log no more.
+    fn take_bite(&mut self) -> rusqlite::Result<bool> {
         let transaction = self.index.transaction()?;
         let position: i64 = transaction.query_row("SELECT position FROM state", [], |row| row.get(0))?;
         let mut changes = self.users.prepare_cached(
@@ -264,7 +261,11 @@ impl Follower {
         let mut rows = changes.query([position, BITE_MAX])?;
         let mut last = position;
         while let Some(row) = rows.next()? {
-            last = row.get(0)?;
+            let next = row.get(0)?;
+            if next != last + 1 {
+                return Ok(false);
+            }
+            last = next;
             // The text is today's, not the change's: what matters is that it ends up right.
             match row.get_ref(2)? {
                 ValueRef::Null => remove(&transaction, row.get(1)?)?,
@@ -272,14 +273,17 @@ impl Follower {
             }
         }
         transaction.execute("UPDATE state SET position = ?1", [last])?;
-        transaction.commit()
+        transaction.commit()?;
+        Ok(true)
     }
 }
 
-/// Takes in a user as it is now. Most changes leave what it is found by as it was.
+/// Takes in a user as it is now. Most changes leave what it is found by as it was; but the `pk` of a user that was deleted
+/// can be another's already.
 fn put(index: &Connection, pk: i64, id: ValueRef<'_>, text: ValueRef<'_>) -> rusqlite::Result<()> {
     const KEEP: &str = "INSERT INTO texts (pk, id, search_text) VALUES (?1, ?2, ?3)
-        ON CONFLICT (pk) DO UPDATE SET search_text = excluded.search_text WHERE search_text <> excluded.search_text";
+        ON CONFLICT (pk) DO UPDATE SET id = excluded.id, search_text = excluded.search_text
+        WHERE search_text <> excluded.search_text OR id <> excluded.id";
     const INDEX: &str = "INSERT OR REPLACE INTO users_search (rowid, search_text) VALUES (?1, ?2)";
     let (id, text) = (ToSqlOutput::Borrowed(id), ToSqlOutput::Borrowed(text));
     if index.prepare_cached(KEEP)?.execute(params![pk, id, text])? > 0 {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use roster_server::{
-    model::{Timestamp, User, UserPatch, order::Order},
+    model::{Timestamp, User, UserId, UserPatch, order::Order},
     store::{
         FeedStore as _, LogTrim, Store, UserQuery,
         sqlite::{Location, SqliteOptions, SqliteStore},
@@ -43,12 +43,34 @@ fn await_index(database: &Path) {
     }
 }
 
+/// The emails of those who match, in order, whichever way they are looked for.
 async fn search(store: &dyn Store, text: &str) -> Vec<String> {
-    let order = Order::parse("email").unwrap();
-    let query = UserQuery { filter: None, search: Some(text.into()), order, after: None, limit: 1_000 };
-    let (users, total) = store.search_users(query, 1_000).await.unwrap();
-    assert_eq!(total as usize, users.len());
-    users.decoded().into_iter().map(|user| user.email).collect()
+    let mut found: Vec<String> = emails(store, text, "email", 1_000).await;
+    for order in ["", "id desc"] {
+        let mut same = emails(store, text, order, 1_000).await;
+        same.sort_unstable();
+        assert_eq!(same, found, "{order}");
+    }
+    found.dedup();
+    found
+}
+
+/// Page by page.
+async fn emails(store: &dyn Store, text: &str, order: &str, limit: u32) -> Vec<String> {
+    let order = Order::parse(order).unwrap();
+    let (mut emails, mut after) = (Vec::new(), None);
+    loop {
+        let query = UserQuery { filter: None, search: Some(text.into()), order: order.clone(), after, limit };
+        let (users, total) = store.search_users(query, 1_000).await.unwrap();
+        let users = users.decoded();
+        let Some(last) = users.last() else {
+            assert_eq!(total as usize, emails.len());
+            return emails;
+        };
+        after = Some(order.cursor_of(last));
+        emails.extend(users.into_iter().map(|user| user.email));
+        assert!(emails.len() <= total as usize, "{text:?} by {order:?}: {emails:?}");
+    }
 }
 
 /// `count` users whose emails start with `name`, in order.
@@ -83,6 +105,29 @@ async fn searches_answer_the_same_whatever_the_index_has_taken_in() {
     for _ in 0..2 {
         assert_eq!(search(&store, "exed07").await.len(), 8);
         assert_eq!(search(&store, "renamed").await, ["renamed@example.com"]);
+        await_index(&database);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_has_the_place_of_somebody_deleted_is_found_by_the_own_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("roster.db");
+    let store = open(&database);
+    let named = |id: &str| User { id: UserId::parse(id).unwrap(), ..user(id) };
+    for id in ["ann", "bob", "zed"] {
+        create(&store, &named(id)).await.unwrap();
+    }
+    await_index(&database);
+    // The newest goes, and whoever comes next gets its key in the table.
+    store.delete_user(named("zed").id, None, meta()).await.unwrap();
+    create(&store, &named("amy")).await.unwrap();
+    for _ in 0..2 {
+        let ascending = ["amy@example.com", "ann@example.com", "bob@example.com"];
+        assert_eq!(emails(&store, "example", "", 1).await, ascending);
+        let descending: Vec<_> = ascending.into_iter().rev().collect();
+        assert_eq!(emails(&store, "example", "id desc", 1).await, descending);
         await_index(&database);
     }
     store.close().await;
