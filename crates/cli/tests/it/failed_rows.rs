@@ -221,6 +221,17 @@ fn lines_that_are_no_json_are_kept_to_the_byte_below_their_reason() {
 }
 
 #[test]
+fn a_row_without_anything_fails_until_it_is_mended() {
+    let site = Site::new();
+    site.write("x.jsonl", "{}\n");
+    for file in ["x.jsonl", "x.jsonl.failed.jsonl"] {
+        let ended = site.import(&[file]).with_code(65);
+        assert!(ended.out.starts_with("0 created, 0 updated, 0 skipped, 1 failed\n"), "{ended:?}");
+    }
+    assert_eq!(site.read("x.jsonl.failed.jsonl"), site.read("x.jsonl.failed.jsonl.failed.jsonl"));
+}
+
+#[test]
 fn a_key_that_comes_twice_in_a_line_of_json_fails_the_row() {
     let site = Site::new();
     let lines = [
