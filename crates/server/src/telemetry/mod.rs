@@ -17,7 +17,7 @@ mod tests;
 
 use std::{
     cell::RefCell,
-    env, fmt as text,
+    env,
     io::{self, IsTerminal as _},
 };
 
@@ -95,7 +95,7 @@ where
 }
 
 /// Writes the time in UTC with three or six decimals, always as many, so that lines align and sort as text.
-fn write_now(out: &mut impl text::Write, decimals: usize) -> text::Result {
+fn write_now(out: &mut impl std::fmt::Write, decimals: usize) -> std::fmt::Result {
     const MICROS: i64 = 1_000_000;
     thread_local! {
         /// A second since the epoch and its text: thousands of lines share one.

@@ -1,5 +1,7 @@
 //! The change log: events that no command of their own has caused, the removal of the oldest rows, and what every row has.
 
+use serde::Serialize;
+
 use super::Command;
 use crate::{
     model::{Actor, UserId},
@@ -40,7 +42,7 @@ pub fn is_by_another(actor: &Actor, user: Option<&UserId>) -> bool {
     matches!(actor, Actor::User(id) if Some(id) != user)
 }
 
-/// Names of fields as a JSON array.
-pub fn json(fields: &[&str]) -> Result<String, StoreError> {
-    serde_json::to_string(fields).map_err(|error| StoreError::Internal(error.to_string()))
+/// Values, such as names of fields, as a JSON array.
+pub fn json<T: Serialize>(values: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| StoreError::Internal(error.to_string()))
 }

@@ -80,7 +80,8 @@ impl Connector {
         }
     }
 
-    /// The first host's connection that can be used, and the task that carries it. To be called on the runtime that is to carry it.
+    /// The first host's connection that can be used, and the task that carries it. To be called on the runtime that is to
+    /// carry it.
     pub(super) async fn reach(
         &self,
         carry: impl Fn(Wire) -> JoinHandle<()>,

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{feed, search_index};
-use crate::{model::UserId, store::sql::SqlBuilder};
+use crate::{
+    model::UserId,
+    store::{StoreError, commands::json, sql::SqlBuilder},
+};
 
 /// Characters of a trigram: shorter queries have none and are looked for user by user.
 const TRIGRAM_CHARS: usize = 3;
@@ -52,7 +55,7 @@ impl Candidates {
     }
 
     /// Who they are, if there are trigrams and no more than `max` users have them.
-    pub(super) fn few(&self, connection: &Connection, max: u32) -> rusqlite::Result<Option<Few>> {
+    pub(super) fn few(&self, connection: &Connection, max: u32) -> Result<Option<Few>, StoreError> {
         const INDEXED: &str = "SELECT rowid FROM search.users_search WHERE users_search MATCH ?1 AND rowid NOT IN
             (SELECT user_pk FROM changes WHERE position > ?2) LIMIT ?3";
         const MATCHING: &str = "SELECT t.id, t.pk FROM json_each(?1) c CROSS JOIN search.texts t ON t.pk = c.value
@@ -67,7 +70,7 @@ impl Candidates {
             return Ok(None);
         }
         let mut matching = connection.prepare_cached(MATCHING)?;
-        let matching = matching.query_map((list_of(&indexed), &self.text), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let matching = matching.query_map((json(&indexed)?, &self.text), |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut changed = connection.prepare_cached(CHANGED)?;
         let changed = changed.query_map([self.position], |row| row.get(0))?;
         Ok(Some(Few { matching: matching.collect::<Result<_, _>>()?, changed: changed.collect::<Result<_, _>>()? }))
@@ -92,12 +95,6 @@ impl Candidates {
     pub(super) fn push_changed(&self, sql: &mut SqlBuilder) {
         sql.push("SELECT DISTINCT user_pk AS pk FROM changes WHERE position > ").bind(self.position);
     }
-}
-
-/// Numbers for `json_each`.
-pub(super) fn list_of(numbers: &[i64]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
-    format!("[{}]", numbers.join(","))
 }
 
 /// Trigrams of the text as FTS5 has them in a query, in order; each that comes again is there again.

@@ -8,11 +8,12 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Rows, params, params_from_iter};
 
-use super::candidates::{Candidates, Few, list_of};
+use super::candidates::{Candidates, Few};
 use crate::{
     model::{UserId, order::Cursor},
     store::{
         StoreError, StoredUser, UserQuery,
+        commands::json,
         sql::{Dialect, SqlBuilder, after_cursor, order_by, where_filter},
     },
 };
@@ -112,7 +113,7 @@ fn by_id(
 ) -> Result<(Vec<StoredUser>, u32), StoreError> {
     let Few { mut matching, changed } = few;
     let mut sql = SqlBuilder::new(Dialect::Sqlite, "SELECT u.id, u.pk FROM ");
-    push_among(&changed, query, &mut sql);
+    push_among(&changed, query, &mut sql)?;
     let mut statement = connection.prepare_cached(sql.text())?;
     for found in statement.query_map(params_from_iter(sql.params()), |row| Ok((row.get(0)?, row.get(1)?)))? {
         matching.push(found?);
@@ -150,7 +151,7 @@ fn among(
         None => drop(sql.push("TRUE")),
     }
     sql.push(" FROM ");
-    push_among(&candidates, query, &mut sql);
+    push_among(&candidates, query, &mut sql)?;
     sql.push(" ORDER BY ");
     order_by(&query.order, &mut sql);
 
@@ -168,10 +169,11 @@ fn among(
 }
 
 /// Appends those of these users that match, as `u`.
-fn push_among(candidates: &[i64], query: &UserQuery, sql: &mut SqlBuilder) {
-    sql.push("(SELECT value AS pk FROM json_each(").bind(list_of(candidates)).push("))").push(CROSS_JOIN_USERS);
+fn push_among(candidates: &[i64], query: &UserQuery, sql: &mut SqlBuilder) -> Result<(), StoreError> {
+    sql.push("(SELECT value AS pk FROM json_each(").bind(json(candidates)?).push("))").push(CROSS_JOIN_USERS);
     sql.push(" WHERE ");
     push_condition(query, sql);
+    Ok(())
 }
 
 /// How many users match, counted no further than `max`.

@@ -183,8 +183,8 @@ impl Follower {
 
     /// Takes in everything, in bites; less than a bite only when writes pause.
     fn catch_up(&mut self, woken: &Receiver<()>) -> rusqlite::Result<()> {
-        while !self.build()? {}
         loop {
+            while !self.build()? {}
             let lag = self.lag()?;
             if lag == 0 {
                 match woken.try_recv() {
@@ -204,7 +204,6 @@ impl Follower {
             }
             if !self.take_bite()? {
                 self.index.execute_batch(FORGET)?;
-                while !self.build()? {}
             }
         }
     }
